@@ -1,0 +1,47 @@
+# One set of flags for every target. No -march: native must compute the same bits as wasm, which has no fused multiply-add.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_library(bitwright_flags INTERFACE)
+target_compile_options(bitwright_flags INTERFACE -ffp-contract=off -Wall -Wextra -Werror)
+
+if(EMSCRIPTEN)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
+  target_compile_options(bitwright_flags INTERFACE -msimd128 -fwasm-exceptions)
+  target_link_options(bitwright_flags INTERFACE -fwasm-exceptions)
+  if(BITWRIGHT_RELAXED)
+    target_compile_options(bitwright_flags INTERFACE -mrelaxed-simd)
+    target_compile_definitions(bitwright_flags INTERFACE BITWRIGHT_RELAXED=1)
+  endif()
+  if(BITWRIGHT_THREADS)
+    target_compile_options(bitwright_flags INTERFACE -pthread)
+    target_link_options(bitwright_flags INTERFACE -pthread)
+    target_compile_definitions(bitwright_flags INTERFACE BITWRIGHT_THREADS=1)
+  endif()
+else()
+  set(CMAKE_CXX_FLAGS_RELEASE "-O2")  # assertions stay on: speed is measured on wasm
+  find_package(Threads REQUIRED)
+  target_link_libraries(bitwright_flags INTERFACE Threads::Threads)
+  target_compile_definitions(bitwright_flags INTERFACE BITWRIGHT_THREADS=1)
+endif()
+
+if(BITWRIGHT_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g")
+  target_compile_options(bitwright_flags INTERFACE
+    -fsanitize=${BITWRIGHT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
+    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # g++ warns falsely on instrumented code
+  target_link_options(bitwright_flags INTERFACE -fsanitize=${BITWRIGHT_SANITIZE})
+endif()
+if(BITWRIGHT_FUZZ)
+  target_compile_options(bitwright_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()

@@ -1,0 +1,37 @@
+# Links of the wasm modules. The four modules differ in flags, not in sources:
+#   bitwright-simd, bitwright-simd-mt, bitwright-relaxed, bitwright-relaxed-mt
+set(module bitwright-$<IF:$<BOOL:${BITWRIGHT_RELAXED}>,relaxed,simd>$<$<BOOL:${BITWRIGHT_THREADS}>:-mt>)
+
+set(wasm_link
+  -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=web,worker,node
+  -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sINITIAL_MEMORY=4MB
+  -sSTACK_SIZE=1MB           # readers and shape inference recurse over subgraphs, 32 deep at most
+  -sMALLOC=dlmalloc          # large tensors come and go: it gives their pages back to reuse, and is small; threads never allocate
+  -sDYNAMIC_EXECUTION=0      # pages with a strict Content-Security-Policy
+  -sFILESYSTEM=0)            # bytes cross as ByteSource and ByteSink
+if(BITWRIGHT_THREADS)
+  # The host says how many workers to start before the module runs: a thread cannot start while its creator blocks.
+  list(APPEND wasm_link "-sPTHREAD_POOL_SIZE=Module['poolSize']||0" -Wno-pthreads-mem-growth)
+endif()
+set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-O3>)
+
+file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
+if(binding_sources)
+  add_executable(bitwright_module ${binding_sources})
+  target_link_libraries(bitwright_module PRIVATE bitwright_core)
+  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry)
+  set_target_properties(bitwright_module PROPERTIES
+    OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/web/dist/wasm)
+  if(NOT BITWRIGHT_RELAXED AND NOT BITWRIGHT_THREADS)  # one description of the border serves the four
+    target_link_options(bitwright_module PRIVATE --emit-tsd bitwright-simd.d.mts)
+  endif()
+endif()
+
+# A host calls main itself (scripts/wasm-tests.mjs, and a page in Chromium), with arguments and `print`.
+foreach(program IN ITEMS bitwright_tests bitwright_bench)
+  if(TARGET ${program})
+    target_link_options(${program} PRIVATE ${wasm_link} -O1
+      -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
+    set_target_properties(${program} PROPERTIES SUFFIX .mjs)
+  endif()
+endforeach()
