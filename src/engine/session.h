@@ -1,0 +1,68 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+#include "ops/op.h"
+#include "tensor/tensor.h"
+
+namespace bitwright {
+
+/// Called after a node has run, with the name and contents of each value it made, in order of the graph. The tensor is valid
+/// during the call only. Values inside subgraphs and local functions are not observed.
+using OnValue = std::function<void(const std::string& value, const Tensor& tensor)>;
+
+struct SessionOptions {
+  int n_threads = 1;
+  /// Results have the same bits natively, in wasm and at any thread count; false allows relaxed multiply-add.
+  bool is_deterministic = true;
+};
+
+struct NodeProfile {
+  std::string node;
+  std::string op_type;
+  double time_ms = 0.0;
+  std::uint64_t n_runs = 0;
+};
+
+/// Runs a model in float (and, for quantize and dequantize nodes, in simulated integers: each node exactly as ONNX defines it).
+/// The model is kept by reference count; passes must not edit it while a session lives.
+class Session {
+ public:
+  /// Plans: orders nodes, loads constants, notes each value's last use. Throws what check_runnable throws.
+  explicit Session(std::shared_ptr<const Model> model, SessionOptions options = {});
+  ~Session();
+
+  /// Names and types of the inputs to feed (initializers with defaults are optional and come last) and of the outputs.
+  std::vector<ValueInfo> inputs() const;
+  std::vector<ValueInfo> outputs() const;
+
+  /// One run. Feeds are checked for name, element type, rank and fixed extents: Error{invalid_argument} says what was expected.
+  /// Errors of a node carry its label. Activations are freed after their last use; the arena is reused by later runs.
+  std::map<std::string, Tensor> run(const std::map<std::string, Tensor>& feeds, const OnValue& on_value = {});
+
+  /// Restricts on_value to these names (empty: all).
+  void observe(std::vector<std::string> values);
+  /// Bytes of activations alive at the peak of the last run, and bytes the arena holds.
+  std::uint64_t peak_activation_bytes() const;
+  std::uint64_t arena_bytes() const;
+  std::vector<NodeProfile> profile() const;
+  void set_profiling(bool is_on);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Types and shapes of every value of the main graph as far as they are known before a run (values folded where small:
+/// shape arithmetic). Never throws for what is not known; throws Error{bad_graph, shape_mismatch} for contradictions only.
+std::map<std::string, TypeInfo, std::less<>> infer_types(const Model& model);
+
+}  // namespace bitwright

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "tensor/dtype.h"
+#include "tensor/shape.h"
+
+namespace bitwright {
+
+/// real = scale * (code - zero_point). (Gholami et al. 2021 write Z = -zero_point; ONNX and we do not.)
+
+struct PerTensor { bool operator==(const PerTensor&) const = default; };
+struct PerChannel { std::int64_t axis = 0; bool operator==(const PerChannel&) const = default; };
+struct PerBlock { std::int64_t axis = 0; std::int64_t block_size = 32; bool operator==(const PerBlock&) const = default; };
+/// One scale for each index along all axes but the last; dynamic only.
+struct PerToken { bool operator==(const PerToken&) const = default; };
+using Granularity = std::variant<PerTensor, PerChannel, PerBlock, PerToken>;
+
+/// "per_tensor", "per_channel(axis=1)", "per_block(axis=0,block_size=32)", "per_token".
+std::string to_string(const Granularity& granularity);
+/// The shape of the scales for a tensor of this shape: [] , [c], shape with ceil(extent/block) on the axis, or shape without the last axis.
+Shape scale_shape(const Granularity& granularity, const Shape& shape);
+
+/// The codes of an integer scheme: how many bits, signed or not, narrow range or not.
+struct CodeRange {
+  std::int32_t qmin = 0;
+  std::int32_t qmax = 255;
+  bool operator==(const CodeRange&) const = default;
+};
+/// Throws Error{invalid_argument} unless 1 <= bits <= 16 (narrow_range needs 2).
+CodeRange code_range(int bits, bool is_signed, bool narrow_range);
+CodeRange code_range(DType dtype, bool narrow_range = false);
+
+/// Where the codes of one tensor stand in the reals. scales and zero_points have as many elements as scale_shape says.
+/// Invariant (checked by `check`): every scale finite and > 0, every zero_point within [qmin, qmax].
+struct QuantParams {
+  DType dtype = DType::u8;  // of the stored code
+  CodeRange range;
+  Granularity granularity = PerTensor{};
+  std::vector<float> scales;
+  std::vector<std::int32_t> zero_points;
+  /// Throws Error{invalid_argument} naming `tensor` where the invariant does not hold.
+  void check(std::string_view tensor) const;
+  bool is_symmetric() const;
+};
+
+/// The widened clipping range of one group of values; always holds 0.
+struct RealRange {
+  float rmin = 0.0f;
+  float rmax = 0.0f;
+};
+
+struct ScaleZeroPoint {
+  float scale = 1.0f;
+  std::int32_t zero_point = 0;
+};
+
+/// The scale and zero point of a clipping range [rmin, rmax]:
+///   asymmetric: scale = (rmax - rmin) / (qmax - qmin), zero_point = round(qmin - rmin / scale), clamped to a code
+///   symmetric:  scale = 2 max|r| / (qmax - qmin) (restricted range: max|r| / qmax), zero_point = 0 if signed, else 2^(bits-1)
+/// The range is widened to hold 0. A range of zero width gives scale 1. A scale below the smallest that keeps
+/// 1/scale finite and products normal (2^-100) is raised to it. Computed in double, rounded once to float.
+/// Source: Gholami et al. 2021, arXiv 2103.13630, eq. 2 to 4. Throws Error{invalid_argument} for NaN or infinite ends.
+ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric);
+
+}  // namespace bitwright

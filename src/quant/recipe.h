@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "quant/quant_params.h"
+#include "tensor/dtype.h"
+
+namespace bitwright {
+
+enum class QuantMode { static_, dynamic, weight_only, float16 };
+enum class CalibrationMethod { min_max, moving_average, percentile, entropy, mse };
+enum class Target { onnxruntime_web, onnxruntime, portable };
+
+/// How one kind of tensor is quantized.
+struct TensorScheme {
+  DType dtype = DType::u8;
+  bool is_symmetric = false;
+  bool narrow_range = false;
+  /// Weights: per_channel takes each operator's own output-channel axis; per_block the reduction axis.
+  enum class Grain { per_tensor, per_channel, per_block } grain = Grain::per_tensor;
+  std::int64_t block_size = 32;
+};
+
+struct CalibrationOptions {
+  CalibrationMethod method = CalibrationMethod::min_max;
+  double moving_average_rate = 0.01;   // weight of the newest sample
+  double percentile = 99.999;          // share of |values| kept, in per cent
+  int n_bins = 2048;                   // of the streamed histogram
+};
+
+/// What to do with which node: data, the same in CLI, API and page. Parsed and validated in TypeScript
+/// (web/src/recipe.ts), which hands it over as a typed object; unknown keys are refused there.
+struct Recipe {
+  QuantMode mode = QuantMode::static_;
+  Target target = Target::onnxruntime_web;
+  TensorScheme activation{DType::u8, false, false, TensorScheme::Grain::per_tensor, 32};
+  TensorScheme weight{DType::i8, true, true, TensorScheme::Grain::per_channel, 32};
+  CalibrationOptions calibration;
+  /// Patterns: a node name, a glob with * and ?, or "op:Conv". Empty include: every node that can be.
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  /// float16: keep inputs and outputs in f32 (casts at the border), only weights, operators left in f32.
+  bool float16_weights_only = false;
+  bool float16_keep_io = true;
+  std::vector<std::string> float16_block_list;
+  bool fold_batch_norm = true;
+  std::uint64_t seed = 0;
+  /// The recipe as canonical JSON, written into the model's metadata by TypeScript's choice.
+  std::string canonical_json;
+};
+
+/// True if `name` matches the glob (`*` any run, `?` one character); linear time, no recursion.
+bool matches_glob(std::string_view pattern, std::string_view name);
+
+}  // namespace bitwright

@@ -1,0 +1,176 @@
+#include "tensor/tensor.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/float16.h"
+
+namespace bitwright {
+
+namespace {
+
+class HeapBuffer final : public Buffer {
+ public:
+  explicit HeapBuffer(std::uint64_t n_bytes) {
+    const auto whole = checked_add(n_bytes, kSlackBytes + kBufferAlignment);
+    if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
+    size_bytes_ = addressable(n_bytes);
+    const std::size_t rounded = (addressable(*whole) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
+    data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kBufferAlignment, rounded));
+    if (data_ == nullptr)
+      throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
+    std::memset(data_, 0, rounded);
+  }
+  ~HeapBuffer() override { std::free(data_); }
+  HeapBuffer(const HeapBuffer&) = delete;
+  HeapBuffer& operator=(const HeapBuffer&) = delete;
+};
+
+class HeapAllocator final : public Allocator {
+ public:
+  std::shared_ptr<Buffer> allocate(std::uint64_t n_bytes) override { return allocate_buffer(n_bytes); }
+};
+
+/// Types whose bits are handed out as an unsigned integer of the same size.
+bool is_bits_of(DType held, DType asked) {
+  if (held == asked) return true;
+  if (asked == DType::u16) return held == DType::f16 || held == DType::bf16;
+  if (asked == DType::u8)
+    return dtype_bits(held) <= 8 && held != DType::string && held != DType::undefined && held != DType::i8;
+  return false;
+}
+
+template <typename T>
+std::vector<float> widened(const Tensor& tensor) {
+  const auto values = tensor.data<T>();
+  return {values.begin(), values.end()};
+}
+
+}  // namespace
+
+std::shared_ptr<Buffer> allocate_buffer(std::uint64_t n_bytes) { return std::make_shared<HeapBuffer>(n_bytes); }
+
+Allocator& heap_allocator() {
+  static HeapAllocator allocator;
+  return allocator;
+}
+
+Tensor::Tensor(DType dtype, Shape shape, Allocator& allocator)
+    : dtype_(dtype), shape_(std::move(shape)), n_elements_(bitwright::n_elements(shape_)) {
+  if (dtype == DType::string) {
+    strings_ = std::make_shared<std::vector<std::string>>(addressable(static_cast<std::uint64_t>(n_elements_)));
+    return;
+  }
+  const std::uint64_t n_bytes = packed_bytes(dtype, static_cast<std::uint64_t>(n_elements_));
+  size_bytes_ = addressable(n_bytes);
+  buffer_ = allocator.allocate(n_bytes);
+}
+
+Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<Buffer> buffer, std::size_t offset_bytes)
+    : dtype_(dtype), shape_(std::move(shape)), n_elements_(bitwright::n_elements(shape_)), offset_bytes_(offset_bytes), buffer_(std::move(buffer)) {
+  size_bytes_ = addressable(packed_bytes(dtype, static_cast<std::uint64_t>(n_elements_)));
+  BITWRIGHT_ASSERT(is_inside(offset_bytes_, size_bytes_, buffer_->size_bytes()));
+}
+
+Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
+  Tensor tensor(DType::string, std::move(shape));
+  BITWRIGHT_ASSERT(values.size() == tensor.strings_->size());
+  *tensor.strings_ = std::move(values);
+  return tensor;
+}
+
+void Tensor::check_access(DType asked, std::size_t element_bytes) const {
+  BITWRIGHT_ASSERT(element_bytes != 0);
+  if (!is_bits_of(dtype_, asked))
+    throw Error(ErrorCode::shape_mismatch, "a tensor of " + std::string(dtype_name(asked)) + " is needed, one of " + std::string(dtype_name(dtype_)) + " was given");
+}
+
+std::span<std::uint8_t> Tensor::bytes() { return {buffer_ ? buffer_->data() + offset_bytes_ : nullptr, size_bytes_}; }
+std::span<const std::uint8_t> Tensor::bytes() const { return {buffer_ ? buffer_->data() + offset_bytes_ : nullptr, size_bytes_}; }
+
+std::vector<std::string>& Tensor::strings() {
+  BITWRIGHT_ASSERT(strings_ != nullptr);
+  return *strings_;
+}
+
+const std::vector<std::string>& Tensor::strings() const {
+  BITWRIGHT_ASSERT(strings_ != nullptr);
+  return *strings_;
+}
+
+Tensor Tensor::reshaped(Shape shape) const {
+  if (bitwright::n_elements(shape) != n_elements_)
+    throw Error(ErrorCode::shape_mismatch, "shape " + to_string(shape_) + " cannot be seen as " + to_string(shape));
+  Tensor view = *this;
+  view.shape_ = std::move(shape);
+  return view;
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy = *this;
+  if (strings_) copy.strings_ = std::make_shared<std::vector<std::string>>(*strings_);
+  if (buffer_) {
+    copy.buffer_ = allocate_buffer(size_bytes_);
+    copy.offset_bytes_ = 0;
+    if (size_bytes_ != 0) std::memcpy(copy.buffer_->data(), buffer_->data() + offset_bytes_, size_bytes_);
+  }
+  return copy;
+}
+
+std::vector<std::int64_t> to_i64_vector(const Tensor& tensor) {
+  std::vector<std::int64_t> values;
+  const auto append = [&](auto elements) { values.assign(elements.begin(), elements.end()); };
+  switch (tensor.dtype()) {
+    case DType::i64: append(tensor.data<std::int64_t>()); break;
+    case DType::i32: append(tensor.data<std::int32_t>()); break;
+    case DType::i16: append(tensor.data<std::int16_t>()); break;
+    case DType::i8: append(tensor.data<std::int8_t>()); break;
+    case DType::u8: append(tensor.data<std::uint8_t>()); break;
+    case DType::boolean: append(tensor.data<std::uint8_t>()); break;
+    case DType::u16: append(tensor.data<std::uint16_t>()); break;
+    case DType::u32: append(tensor.data<std::uint32_t>()); break;
+    case DType::u64:
+      for (const std::uint64_t value : tensor.data<std::uint64_t>()) values.push_back(static_cast<std::int64_t>(value));
+      break;
+    default:
+      throw Error(ErrorCode::shape_mismatch, "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
+  }
+  return values;
+}
+
+std::vector<float> to_f32_vector(const Tensor& tensor) {
+  std::vector<float> values;
+  switch (tensor.dtype()) {
+    case DType::f32: return widened<float>(tensor);
+    case DType::f64: for (const double v : tensor.data<double>()) values.push_back(static_cast<float>(v)); return values;
+    case DType::i64: for (const std::int64_t v : tensor.data<std::int64_t>()) values.push_back(static_cast<float>(v)); return values;
+    case DType::u64: for (const std::uint64_t v : tensor.data<std::uint64_t>()) values.push_back(static_cast<float>(v)); return values;
+    case DType::i32: for (const std::int32_t v : tensor.data<std::int32_t>()) values.push_back(static_cast<float>(v)); return values;
+    case DType::u32: for (const std::uint32_t v : tensor.data<std::uint32_t>()) values.push_back(static_cast<float>(v)); return values;
+    case DType::i16: return widened<std::int16_t>(tensor);
+    case DType::u16: return widened<std::uint16_t>(tensor);
+    case DType::i8: return widened<std::int8_t>(tensor);
+    case DType::u8: case DType::boolean: return widened<std::uint8_t>(tensor);
+    case DType::f16: for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(f16_to_f32(v)); return values;
+    case DType::bf16: for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(bf16_to_f32(v)); return values;
+    case DType::u4: case DType::i4: case DType::u2: case DType::i2: {
+      const int bits = dtype_bits(tensor.dtype());
+      const int per_byte = 8 / bits;
+      const auto bytes = tensor.bytes();
+      for (std::int64_t i = 0; i < tensor.n_elements(); ++i) {
+        int code = (bytes[static_cast<std::size_t>(i / per_byte)] >> (i % per_byte * bits)) & ((1 << bits) - 1);
+        if (is_signed(tensor.dtype()) && code >= 1 << (bits - 1)) code -= 1 << bits;
+        values.push_back(static_cast<float>(code));
+      }
+      return values;
+    }
+    default:
+      throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(tensor.dtype())) + " have no reading as float here");
+  }
+}
+
+}  // namespace bitwright
