@@ -1,0 +1,164 @@
+// Finds Emscripten on PATH, or unpacks Debian's packages of it into .toolchain/emscripten: no root, system untouched.
+import { existsSync, lstatSync, mkdirSync, openSync, readSync, closeSync } from 'node:fs';
+import { readFileSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { Failure, capture, say, toolchain, which } from '../steps.mjs';
+import { hasApt, mirrors, privateState, unpack } from './apt.mjs';
+
+const oldestMajor = 4; // relaxed SIMD int8 dot, ES modules that run in Node, --emit-tsd
+const place = join(toolchain, 'emscripten');
+
+const howToGet =
+  `Bitwright needs Emscripten ${oldestMajor} or later: put its emcc on PATH (emsdk, brew install emscripten, or your ` +
+  'distribution), then run this again. On Debian and Ubuntu set-up unpacks it by itself.';
+
+/** What is there: 'unpacked', the version on PATH, or undefined. */
+export function findEmscripten() {
+  if (existsSync(join(place, 'complete.json'))) {
+    const { path } = JSON.parse(readFileSync(join(place, 'complete.json'), 'utf8'));
+    if (path === resolveLink(place)) return 'unpacked';
+    if (lstatSync(place).isSymbolicLink()) unlinkSync(place);
+    else rmSync(place, { recursive: true }); // moved: its programs hold the old path of their libraries
+  }
+  if (which('emcc') === undefined) return undefined;
+  const version = /(\d+)\.\d+\.\d+/.exec(capture('emcc', ['--version'], { mayFail: true }).stdout);
+  return version !== null && Number(version[1]) >= oldestMajor ? version[0] : undefined;
+}
+
+/** Makes .toolchain/emscripten, in BITWRIGHT_TOOLCHAIN_CACHE where that names a folder which outlives the clone. */
+export function unpackEmscripten() {
+  if (!hasApt) throw new Failure(howToGet);
+  const cache = process.env.BITWRIGHT_TOOLCHAIN_CACHE;
+  const target = cache ? resolve(cache, 'emscripten') : place;
+  if (!existsSync(join(target, 'complete.json'))) {
+    const work = `${target}.${process.pid}`;
+    try {
+      fetch(work);
+      settle(work, target);
+      rmSync(target, { recursive: true, force: true });
+      renameSync(work, target);
+    } finally {
+      rmSync(work, { recursive: true, force: true });
+    }
+  }
+  if (target === place) return;
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(dirname(place), { recursive: true });
+  symlinkSync(target, place);
+}
+
+function fetch(work) {
+  const tried = [];
+  for (const [uri, suite, keyring] of sources()) {
+    say(`looking for Emscripten in suite ${suite}`);
+    const state = `${work}.apt`;
+    rmSync(state, { recursive: true, force: true });
+    const component = keyring.includes('ubuntu') ? 'universe main' : 'main';
+    const options = privateState(state, `deb [signed-by=${keyring}] ${uri} ${suite} ${component}`);
+    try {
+      capture('apt-get', [...options, 'update']);
+      const policy = capture('apt-cache', [...options, 'policy', 'emscripten']).stdout;
+      const version = /Candidate: (?:\d+:)?(\d+)\.([\d.]*\d)/.exec(policy);
+      if (version === null || Number(version[1]) < oldestMajor) {
+        tried.push(`${suite} has ${version === null ? 'none' : `${version[1]}.${version[2]}`}`);
+        continue;
+      }
+      say(`fetching Emscripten ${version[1]}.${version[2]} (about 160 MB)`);
+      const wanted = ['emscripten', 'patchelf'];
+      capture('apt-get', [...options, 'install', '-y', '--download-only', '--no-install-recommends', ...wanted]);
+      say('unpacking it (about 800 MB)');
+      unpack(state, work);
+      return;
+    } catch (error) {
+      tried.push(`${suite}: ${error.message.split('\n').at(-1)}`);
+    } finally {
+      rmSync(state, { recursive: true, force: true });
+    }
+  }
+  throw new Failure(`No package of Emscripten ${oldestMajor} or later was found (${tried.join('; ') || 'no mirror'}). ${howToGet}`);
+}
+
+function* sources() {
+  const keyrings = (name) => [`${name}.gpg`, `${name}.pgp`].map((file) => join('/usr/share/keyrings', file)).filter(existsSync);
+  for (const uri of mirrors()) {
+    const isDebian = /\/debian\/?$/.test(uri);
+    const [keyring] = keyrings(isDebian ? 'debian-archive-keyring' : 'ubuntu-archive-keyring');
+    if (keyring === undefined) continue;
+    for (const suite of isDebian ? ['forky', 'sid'] : ['devel']) yield [uri, suite, keyring];
+  }
+}
+
+// The programs want a newer C library than the system's, so they are pointed at the unpacked one, in its final place.
+function settle(work, target) {
+  const lib = (base) => join(base, 'usr/lib');
+  const triplet = readdirSync(lib(work)).find((name) => name.endsWith('-linux-gnu') && existsSync(join(lib(work), name, 'libc.so.6')));
+  const llvm = readdirSync(lib(work)).filter((name) => /^llvm-\d+$/.test(name)).sort().at(-1);
+  if (triplet === undefined || llvm === undefined) throw new Failure(`The unpacked Emscripten has no C library or no LLVM. ${howToGet}`);
+  const loader = readdirSync(join(lib(work), triplet)).find((name) => /^ld-linux.*\.so/.test(name));
+  const rpath = `${lib(target)}/${triplet}:${lib(target)}/${llvm}/lib`;
+  const patchelf = (args) =>
+    capture(join(lib(work), triplet, loader), ['--library-path', join(lib(work), triplet), join(work, 'usr/bin/patchelf'), ...args]);
+  say('pointing its programs at their own libraries');
+  for (const file of programs(work, llvm)) {
+    patchelf(['--set-interpreter', join(lib(target), triplet, loader), '--force-rpath', '--set-rpath', rpath, file]);
+  }
+  for (const folder of [join(lib(work), triplet), join(lib(work), llvm, 'lib')]) {
+    for (const name of readdirSync(folder)) {
+      const file = join(folder, name);
+      if (/^(libLLVM|libclang-cpp).*\.so/.test(name) && isElf(file)) patchelf(['--force-rpath', '--set-rpath', rpath, file]);
+    }
+  }
+  configure(work, target, llvm);
+}
+
+function programs(work, llvm) {
+  const wanted = [
+    [join(work, 'usr/lib', llvm, 'bin'), /^(clang(-\d+)?|lld|llvm-(ar|nm|objcopy|strip|ranlib|dwarfdump|dwp|cxxfilt|symbolizer|size|readobj))$/],
+    [join(work, 'usr/bin'), /^(wasm-.*|python3\.\d+)$/],
+  ];
+  return wanted.flatMap(([folder, pattern]) =>
+    readdirSync(folder)
+      .filter((name) => pattern.test(name))
+      .map((name) => join(folder, name))
+      .filter(isElf),
+  );
+}
+
+function isElf(file) {
+  if (!lstatSync(file).isFile()) return false;
+  const head = Buffer.alloc(4);
+  const descriptor = openSync(file, 'r');
+  readSync(descriptor, head, 0, 4, 0);
+  closeSync(descriptor);
+  return head.toString('latin1') === '\x7fELF';
+}
+
+function configure(work, target, llvm) {
+  const modules = join(work, 'usr/share/node_modules'); // where Emscripten's scripts look for acorn
+  if (!existsSync(modules)) symlinkSync('nodejs', modules);
+  const settings = {
+    LLVM_ROOT: join(target, 'usr/lib', llvm, 'bin'),
+    BINARYEN_ROOT: join(target, 'usr'),
+    NODE_JS: process.execPath,
+    CACHE: join(target, 'cache'),
+  };
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+  writeFileSync(join(work, 'usr/share/emscripten/.emscripten'), lines.join(''));
+  if (which('python3') === undefined) offerPython(work, target);
+  writeFileSync(join(work, 'package.json'), '{ "type": "commonjs" }\n'); // else this project's "module" holds for its scripts
+  writeFileSync(join(work, 'complete.json'), JSON.stringify({ path: target }));
+}
+
+function offerPython(work, target) {
+  const name = readdirSync(join(work, 'usr/bin')).find((file) => /^python3\.\d+$/.test(file));
+  if (name === undefined) throw new Failure("em++ needs python3, which is missing: install the package 'python3'.");
+  say('no python3 on PATH: em++ will use the unpacked one');
+  mkdirSync(join(toolchain, 'bin'), { recursive: true });
+  rmSync(join(toolchain, 'bin/python3'), { force: true });
+  symlinkSync(join(target, 'usr/bin', name), join(toolchain, 'bin/python3'));
+}
+
+function resolveLink(path) {
+  const cache = process.env.BITWRIGHT_TOOLCHAIN_CACHE;
+  return lstatSync(path).isSymbolicLink() && cache ? resolve(cache, 'emscripten') : path;
+}
