@@ -1,0 +1,218 @@
+import { QuantError } from './errors.js';
+
+export type QuantMode = 'static' | 'dynamic' | 'weight_only' | 'float16';
+export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
+export type CalibrationMethod = 'min_max' | 'moving_average' | 'percentile' | 'entropy' | 'mse';
+export type Grain = 'per_tensor' | 'per_channel' | 'per_block';
+
+/** How one kind of tensor is quantized. */
+export interface TensorScheme {
+  readonly dtype: 'u8' | 'i8' | 'u16' | 'i16' | 'u4' | 'i4' | 'u2' | 'i2';
+  readonly symmetric: boolean;
+  readonly narrowRange: boolean;
+  readonly granularity: Grain;
+  readonly blockSize: number;
+}
+
+export interface CalibrationOptions {
+  readonly method: CalibrationMethod;
+  /** Weight of the newest sample for `moving_average`. */
+  readonly movingAverageRate: number;
+  /** Per cent of |values| kept, for `percentile`. */
+  readonly percentile: number;
+  readonly bins: number;
+}
+
+export interface Float16Options {
+  /** Only weights are stored in half precision; the graph computes in float. */
+  readonly weightsOnly: boolean;
+  /** Graph inputs and outputs stay in float, with casts behind them. */
+  readonly keepIo: boolean;
+  /** Operator types that stay in float. */
+  readonly blockList: readonly string[];
+}
+
+/** What to do with which node: data, the same in CLI, API and page. */
+export interface Recipe {
+  readonly mode: QuantMode;
+  readonly target: Target;
+  readonly activation: TensorScheme;
+  readonly weight: TensorScheme;
+  readonly calibration: CalibrationOptions;
+  /** Node names, globs with `*` and `?`, or `op:Conv`; empty: every node that can be. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  readonly float16: Float16Options;
+  readonly foldBatchNorm: boolean;
+  readonly seed: number;
+}
+
+/** Defaults, with a reason for each. */
+export const defaultRecipe: Recipe = {
+  mode: 'static', // smallest and fastest on every int8 runtime; needs samples
+  target: 'onnxruntime-web', // where most of our users run
+  activation: {
+    dtype: 'u8', // onnxruntime-web does not fuse signed activations: 15 times slower
+    symmetric: false, // activations after ReLU are one-sided: all 256 codes are used
+    narrowRange: false,
+    granularity: 'per_tensor', // what QLinearConv takes
+    blockSize: 32,
+  },
+  weight: {
+    dtype: 'i8',
+    symmetric: true, // zero point 0: no cross terms in the integer sum
+    narrowRange: true, // [-127, 127]: balanced, and what every integer kernel takes
+    granularity: 'per_channel', // depthwise layers lose everything with one scale
+    blockSize: 32,
+  },
+  calibration: {
+    method: 'min_max', // the only one that never clips; others are chosen when measured to be better
+    movingAverageRate: 0.01,
+    percentile: 99.999,
+    bins: 2048,
+  },
+  include: [],
+  exclude: [],
+  float16: { weightsOnly: false, keepIo: true, blockList: [] },
+  foldBatchNorm: true, // exact up to rounding, and hidden ranges become visible
+  seed: 0,
+};
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+/** Every key may be left out; nested objects too. */
+export type RecipeInput = {
+  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] ? Recipe[K] : Recipe[K] extends object ? Partial<Recipe[K]> : Recipe[K];
+};
+
+/** Short names for common recipes. */
+export const recipePresets = {
+  w8a8: {},
+  static: {},
+  dynamic: { mode: 'dynamic' },
+  w8: { mode: 'weight_only' },
+  weight_only: { mode: 'weight_only' },
+  w4_b32: { mode: 'weight_only', weight: { dtype: 'u4', symmetric: false, narrowRange: false, granularity: 'per_block', blockSize: 32 } },
+  float16: { mode: 'float16' },
+  fp16: { mode: 'float16' },
+} as const satisfies Record<string, RecipeInput>;
+export type RecipePreset = keyof typeof recipePresets;
+
+const choices: Readonly<Record<string, readonly string[]>> = {
+  mode: ['static', 'dynamic', 'weight_only', 'float16'],
+  target: ['onnxruntime-web', 'onnxruntime', 'portable'],
+  dtype: ['u8', 'i8', 'u16', 'i16', 'u4', 'i4', 'u2', 'i2'],
+  granularity: ['per_tensor', 'per_channel', 'per_block'],
+  method: ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'],
+};
+
+/** Inclusive ranges of the numbers. */
+const ranges: Readonly<Record<string, { readonly min: number; readonly max: number; readonly isInteger: boolean }>> = {
+  blockSize: { min: 2, max: 65536, isInteger: true },
+  movingAverageRate: { min: 1e-6, max: 1, isInteger: false },
+  percentile: { min: 50, max: 100, isInteger: false },
+  bins: { min: 128, max: 16384, isInteger: true },
+  seed: { min: 0, max: Number.MAX_SAFE_INTEGER, isInteger: true },
+};
+
+/** The most patterns of one list, and the longest one: far above any real recipe. */
+const maxPatterns = 10_000;
+const maxPatternLength = 1_000;
+
+function fail(path: string, finding: string): never {
+  throw new QuantError('bad_recipe', `recipe: ${path} ${finding}`, path);
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function mergeValue(path: string, key: string, preset: unknown, given: unknown): unknown {
+  if (Array.isArray(preset)) {
+    if (!Array.isArray(given)) fail(path, 'must be a list of texts');
+    if (given.length > maxPatterns) fail(path, `has more than ${maxPatterns} entries`);
+    for (const item of given) {
+      if (typeof item !== 'string' || item === '' || item.length > maxPatternLength) {
+        fail(path, `holds an entry that is not a text of 1 to ${maxPatternLength} characters`);
+      }
+    }
+    return [...(given as string[])];
+  }
+  if (isPlainObject(preset)) return mergeObject(path, preset, given);
+  if (typeof preset === 'boolean') {
+    if (typeof given !== 'boolean') fail(path, 'must be true or false');
+    return given;
+  }
+  if (typeof preset === 'number') {
+    const range = ranges[key];
+    if (typeof given !== 'number' || !Number.isFinite(given)) fail(path, 'must be a number');
+    if (range !== undefined && (given < range.min || given > range.max || (range.isInteger && !Number.isInteger(given)))) {
+      fail(path, `is ${given}; ${range.isInteger ? 'an integer' : 'a number'} from ${range.min} to ${range.max} is needed`);
+    }
+    return given;
+  }
+  const allowed = choices[key];
+  if (typeof given !== 'string' || (allowed !== undefined && !allowed.includes(given))) {
+    fail(path, `is ${JSON.stringify(given) ?? 'undefined'}; one of ${(allowed ?? []).join(', ')} is needed`);
+  }
+  return given;
+}
+
+function mergeObject(path: string, preset: Record<string, unknown>, given: unknown): Record<string, unknown> {
+  if (!isPlainObject(given)) fail(path === '' ? 'it' : path, 'must be an object');
+  const merged: Record<string, unknown> = { ...preset };
+  for (const key of Object.keys(given)) {
+    const inner = path === '' ? key : `${path}.${key}`;
+    if (!Object.hasOwn(preset, key)) fail(inner, `is not a known key; known are ${Object.keys(preset).join(', ')}`);
+    if (given[key] === undefined) continue;
+    merged[key] = mergeValue(inner, key, preset[key], given[key]);
+  }
+  return merged;
+}
+
+function checkTogether(recipe: Recipe): Recipe {
+  const { activation, weight } = recipe;
+  if (activation.granularity !== 'per_tensor') fail('activation.granularity', 'must be per_tensor: runtimes have no other');
+  if (!['u8', 'i8', 'u16', 'i16'].includes(activation.dtype)) fail('activation.dtype', 'must have 8 or 16 bits');
+  if (weight.granularity === 'per_block' && recipe.mode !== 'weight_only') {
+    fail('weight.granularity', 'per_block is for mode weight_only');
+  }
+  if (weight.narrowRange && !weight.symmetric) fail('weight.narrowRange', 'needs a symmetric scheme');
+  return recipe;
+}
+
+/**
+ * Checks a recipe and fills in what was left out.
+ *
+ * @param input a preset's name, or an object with any of the recipe's keys
+ * @throws QuantError `bad_recipe` naming the key, what was found and what is needed
+ */
+export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
+  if (typeof input === 'string') {
+    if (!Object.hasOwn(recipePresets, input)) {
+      fail('it', `is '${String(input)}'; known presets are ${Object.keys(recipePresets).join(', ')}`);
+    }
+    return parseRecipe(recipePresets[input]);
+  }
+  return checkTogether(mergeObject('', defaultRecipe as Mutable<Recipe> as unknown as Record<string, unknown>, input) as unknown as Recipe);
+}
+
+/** The most bytes a recipe file may have; real ones have a few hundred. */
+export const maxRecipeBytes = 1 << 20;
+
+/** From the text of a recipe file. */
+export function parseRecipeJson(text: string): Recipe {
+  if (text.length > maxRecipeBytes) fail('the file', `is longer than ${maxRecipeBytes} bytes`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    fail('the file', `is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (typeof value === 'string') return parseRecipe(value as RecipePreset);
+  return parseRecipe(value as RecipeInput);
+}
+
+/** Canonical JSON: keys in the order of `defaultRecipe`, everything filled in. The same recipe gives the same text. */
+export function recipeJson(recipe: Recipe): string {
+  return JSON.stringify(parseRecipe(recipe));
+}

@@ -1,0 +1,134 @@
+import type { Recipe } from '../recipe.js';
+import type { DType, ValueInfo } from '../types.js';
+
+/** Raised when a field changes its meaning or goes away; new optional fields leave it alone. */
+export const reportSchemaVersion = 1;
+
+/** SQNR in decibels; exact equality has no finite value, so JSON carries null with `isExact: true`. */
+export interface Sqnr {
+  readonly sqnrDb: number | null;
+  readonly isExact: boolean;
+}
+
+/** A share with its count and its 95 % Wilson interval. */
+export interface Share {
+  readonly count: number;
+  readonly total: number;
+  readonly share: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** One node of the float model, subgraphs included: what became of it, and why. */
+export interface NodeRow {
+  readonly node: string;
+  readonly opType: string;
+  /** "" for the main graph, else the path of subgraphs: `if1/then_branch`. */
+  readonly graphPath: string;
+  readonly isQuantized: boolean;
+  /** "QDQ u8 x i8 per channel", "weights only", "float". */
+  readonly mode: string;
+  /** Why it stayed in float, or what is worth knowing. */
+  readonly reason: string;
+}
+
+/** One quantized tensor. */
+export interface TensorRow {
+  readonly tensor: string;
+  readonly role: 'activation' | 'weight' | 'bias';
+  readonly dtype: DType;
+  readonly granularity: string;
+  /** The clipping range; of all channels together for several scales. */
+  readonly rmin: number;
+  readonly rmax: number;
+  readonly scale: number;
+  readonly zeroPoint: number;
+  readonly scaleCount: number;
+  /** Share of values outside of the clipping range. */
+  readonly clippedShare: number;
+  readonly sqnr: Sqnr | null;
+  readonly bytesBefore: number;
+  readonly bytesAfter: number;
+  readonly histogram: Histogram | null;
+}
+
+export interface Histogram {
+  readonly min: number;
+  readonly max: number;
+  readonly counts: readonly number[];
+}
+
+export interface LintRow {
+  readonly severity: 'info' | 'warning' | 'error';
+  readonly node: string;
+  readonly message: string;
+}
+
+/** One value of the graph, float against quantized over all samples. */
+export interface ValueComparison {
+  readonly value: string;
+  readonly node: string;
+  readonly opType: string;
+  readonly sqnr: Sqnr;
+  readonly cosine: number;
+  readonly maxAbsError: number;
+  readonly rmin: number;
+  readonly rmax: number;
+}
+
+export interface OutputComparison extends ValueComparison {
+  /** Per sample, then the median: one outlier does not hide the rest. */
+  readonly medianSqnrDb: number | null;
+  readonly top1Agreement: Share | null;
+}
+
+/** What `compare` measures. */
+export interface Comparison {
+  readonly samples: number;
+  readonly outputs: readonly OutputComparison[];
+  readonly values: readonly ValueComparison[];
+  readonly accuracy: { readonly reference: Share; readonly quantized: Share; readonly lost: number } | null;
+}
+
+export interface ModelSummary {
+  readonly fileName: string;
+  readonly bytes: number;
+  readonly irVersion: number;
+  readonly opset: number;
+  readonly nodes: number;
+  readonly parameters: number;
+}
+
+/** The whole report: what `--json` prints and `--report` draws. */
+export interface Report {
+  readonly schemaVersion: typeof reportSchemaVersion;
+  readonly tool: { readonly name: 'bitwright'; readonly version: string };
+  readonly recipe: Recipe;
+  readonly inputSha256: string;
+  readonly before: ModelSummary;
+  readonly after: ModelSummary;
+  readonly nodes: readonly NodeRow[];
+  readonly tensors: readonly TensorRow[];
+  readonly lint: readonly LintRow[];
+  /** What was done beside quantizing: batch norm folded, opset raised ... */
+  readonly messages: readonly string[];
+  /** Things a user should know before trusting the figures: no mean and std given, few samples ... */
+  readonly warnings: readonly string[];
+  readonly calibration: { readonly samples: number; readonly source: string } | null;
+  readonly comparison: Comparison | null;
+  readonly preprocessing: string | null;
+}
+
+/** What `inspect` tells of a model. */
+export interface ModelInfo extends ModelSummary {
+  readonly producer: string;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  readonly operators: readonly { readonly opType: string; readonly domain: string; readonly count: number; readonly isRunnable: boolean }[];
+  readonly tensors: readonly { readonly name: string; readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: number }[];
+  readonly metadata: readonly (readonly [string, string])[];
+  /** Empty where our engine can run it; else the first reason why it cannot. */
+  readonly notRunnable: string;
+  readonly externalBytes: number;
+  readonly isQuantized: boolean;
+}

@@ -1,0 +1,85 @@
+/** Element types that cross the border, by the names used everywhere. */
+export type DType =
+  | 'f32' | 'f64' | 'f16' | 'bf16' | 'f8e4m3fn' | 'f8e4m3fnuz' | 'f8e5m2' | 'f8e5m2fnuz' | 'f4e2m1' | 'e8m0'
+  | 'i64' | 'u64' | 'i32' | 'u32' | 'i16' | 'u16' | 'i8' | 'u8' | 'i4' | 'u4' | 'i2' | 'u2' | 'bool' | 'string'
+  | 'c64' | 'c128' | 'undefined';
+
+export type TypedArray =
+  | Float32Array | Float64Array | BigInt64Array | BigUint64Array | Int32Array | Uint32Array | Int16Array | Uint16Array
+  | Int8Array | Uint8Array;
+
+/** A dense row-major array. Half and 8-bit floats are given as their bits; 4- and 2-bit elements packed in bytes. */
+export interface Tensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: TypedArray;
+}
+
+/** One run's inputs by name. */
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** Name and type of a graph input or output; -1 stands for an extent that is not fixed, `dimNames` names it where the model does. */
+export interface ValueInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[] | null;
+  readonly dimNames: readonly string[];
+}
+
+export interface Progress {
+  readonly stage: string;
+  /** Never falls within a stage. */
+  readonly done: number;
+  readonly total: number;
+  /** Estimated time left in this stage; absent before there is one. */
+  readonly etaMs?: number;
+}
+
+/** The last argument of everything that computes. */
+export interface RunOptions {
+  /** An abort rejects with `signal.reason` and leaves the model usable. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Random access to bytes that need not be in memory. `read` is synchronous and fills `target` whole from `offset`. */
+export interface ByteReader {
+  readonly sizeBytes: number;
+  read(offset: number, target: Uint8Array): void;
+}
+
+/** What a model or sample can be read from. A path is understood in Node only, a ByteReader only without a worker. */
+export type ByteInput = Uint8Array | ArrayBuffer | Blob | string | ByteReader;
+
+export type ImagePreset = 'imagenet' | 'minus1_1' | '0_1' | '0_255';
+
+/** From a decoded picture to the model's input: see `preprocess` in the docs. */
+export interface ImagePreprocessing {
+  /** Shorter side after resizing; 0 stretches straight to the crop size. */
+  readonly resize: number;
+  readonly cropWidth: number;
+  readonly cropHeight: number;
+  readonly resampling: 'bilinear' | 'bicubic';
+  readonly color: 'rgb' | 'bgr' | 'grey';
+  readonly layout: 'nchw' | 'nhwc';
+  /** (pixel / 255 * scale - mean) / std, per channel. */
+  readonly scale: number;
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** A picture file (JPEG, PNG; other types through the host) with how to turn it into the input named `input`. */
+export interface ImageSample {
+  readonly image: Uint8Array | Blob;
+  readonly name?: string;
+  readonly input: string;
+  readonly preprocessing: ImagePreprocessing;
+}
+
+/** One calibration or evaluation sample: tensors by input name, or a picture; `label` is the class index where it is known. */
+export type Sample = (
+  | { readonly feeds: Feeds; readonly name?: string }
+  | ImageSample
+) & { readonly label?: number };
+
+export type Samples = Iterable<Sample> | AsyncIterable<Sample>;

@@ -1,0 +1,72 @@
+/**
+ * What the compiled module offers: the other side of bindings/embind.cpp. Nothing outside of web/src/wasm and web/src/worker
+ * touches it. Every call answers `{ value }` or `{ error }`; no C++ exception crosses.
+ */
+import type { ErrorData } from '../errors.js';
+import type { Recipe } from '../recipe.js';
+import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
+import type { ImagePreprocessing, Tensor, ValueInfo } from '../types.js';
+
+export type Guarded<T> = { readonly value: T; readonly error?: undefined } | { readonly value?: undefined; readonly error: Omit<ErrorData, 'name'> };
+
+/** A source that C++ reads from: `read` returns '' or what went wrong. */
+export interface CoreSource {
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** Bytes that may be copied into the module at once; undefined where they should stay outside. */
+  readonly bytes?: Uint8Array | undefined;
+  read(offset: number, target: Uint8Array): string;
+}
+
+/** Takes output; the view is valid during the call only. Returns '' or what went wrong. */
+export interface CoreSink {
+  write(view: Uint8Array): string;
+}
+
+/** Called between steps; false cancels. */
+export type CoreProgress = (stage: string, done: number, total: number) => boolean;
+
+export interface CoreTensorMap {
+  [name: string]: Tensor;
+}
+
+export interface Core {
+  version(): string;
+  openModel(source: CoreSource, openExternal: (name: string) => CoreSource | null): Guarded<number>;
+  inspect(modelId: number): Guarded<ModelInfo>;
+  disposeModel(modelId: number): void;
+  createSession(modelId: number, threads: number, profile: boolean): Guarded<{ sessionId: number; inputs: ValueInfo[]; outputs: ValueInfo[] }>;
+  runSession(sessionId: number, feeds: CoreTensorMap, observe: readonly string[]): Guarded<{ outputs: CoreTensorMap; observed: CoreTensorMap }>;
+  profileSession(sessionId: number): Guarded<{ node: string; opType: string; timeMs: number; runs: number }[]>;
+  disposeSession(sessionId: number): void;
+  beginCalibration(modelId: number, recipe: Recipe, external: boolean): Guarded<{ calibrationId: number; values: string[] }>;
+  feedCalibration(calibrationId: number, feeds: CoreTensorMap): Guarded<CoreTensorMap>;
+  observeCalibration(calibrationId: number, values: CoreTensorMap): Guarded<null>;
+  disposeCalibration(calibrationId: number): void;
+  quantize(
+    modelId: number,
+    recipe: Recipe,
+    recipeJson: string,
+    calibrationId: number,
+    inputSha256: string,
+    onProgress: CoreProgress,
+  ): Guarded<{ modelId: number; nodes: NodeRow[]; tensors: TensorRow[]; lint: LintRow[]; messages: string[] }>;
+  modelSize(modelId: number): Guarded<{ sizeBytes: number; needsExternalData: boolean }>;
+  writeModel(modelId: number, sink: CoreSink, externalSink: CoreSink | null, externalName: string, onProgress: CoreProgress): Guarded<null>;
+  beginComparison(referenceId: number, quantizedId: number): Guarded<number>;
+  feedComparison(comparisonId: number, feeds: CoreTensorMap, label: number): Guarded<{ reference: CoreTensorMap; quantized: CoreTensorMap }>;
+  finishComparison(comparisonId: number): Guarded<Comparison>;
+  disposeComparison(comparisonId: number): void;
+  preprocessImage(rgb: Uint8Array, width: number, height: number, spec: ImagePreprocessing): Guarded<Tensor>;
+  readTensorProto(bytes: Uint8Array): Guarded<{ name: string; tensor: Tensor }>;
+  writeTensorProto(name: string, tensor: Tensor): Guarded<Uint8Array>;
+  liveHandles(): number;
+}
+
+export type CoreFactory = (options: {
+  readonly wasmBinary?: Uint8Array | ArrayBuffer;
+  readonly instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => object;
+  readonly locateFile?: (name: string) => string;
+  readonly print?: (text: string) => void;
+  readonly printErr?: (text: string) => void;
+}) => Promise<Core>;

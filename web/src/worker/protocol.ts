@@ -1,0 +1,112 @@
+import type { ErrorData } from '../errors.js';
+import type { Recipe } from '../recipe.js';
+import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
+import type { ImagePreprocessing, Progress, Tensor, ValueInfo } from '../types.js';
+
+/** Where a host reads bytes from. `path` works in Node only, `reader` only where host and caller share a thread. */
+export type SourceSpec =
+  | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly name: string }
+  | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
+  | { readonly kind: 'path'; readonly path: string; readonly name: string }
+  | { readonly kind: 'reader'; readonly reader: { readonly sizeBytes: number; read(offset: number, target: Uint8Array): void }; readonly name: string };
+
+/** Where a host writes an output file. `chunks` come back as messages (or calls) in order. */
+export type SinkSpec =
+  | { readonly kind: 'bytes' }
+  | { readonly kind: 'path'; readonly path: string };
+
+/** One sample as it crosses: tensors, or a picture's bytes that the host decodes. */
+export type SampleSpec =
+  | { readonly kind: 'feeds'; readonly feeds: Readonly<Record<string, Tensor>> }
+  | {
+      readonly kind: 'image';
+      readonly bytes: Uint8Array;
+      readonly name: string;
+      readonly input: string;
+      readonly preprocessing: ImagePreprocessing;
+    }
+  | { readonly kind: 'pixels'; readonly rgb: Uint8Array; readonly width: number; readonly height: number; readonly name: string;
+      readonly input: string; readonly preprocessing: ImagePreprocessing };
+
+export interface WasmInfo {
+  readonly variant: 'simd' | 'relaxed';
+  readonly threads: number;
+  /** Why not more threads, or why not relaxed SIMD. */
+  readonly reason: string;
+  readonly version: string;
+}
+
+export interface QuantizeAnswer {
+  readonly modelId: number;
+  readonly info: ModelInfo;
+  readonly nodes: readonly NodeRow[];
+  readonly tensors: readonly TensorRow[];
+  readonly lint: readonly LintRow[];
+  readonly messages: readonly string[];
+}
+
+export interface WriteAnswer {
+  /** Empty where the sink was a path. */
+  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly external: { readonly name: string; readonly bytes: Uint8Array; readonly sizeBytes: number; readonly sha256: string } | null;
+}
+
+/** Every request with the type of its answer. All payloads are named objects. */
+export interface Calls {
+  info: { request: object; answer: WasmInfo };
+  openModel: { request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> }; answer: { modelId: number; info: ModelInfo; sha256: string } };
+  inspect: { request: { modelId: number }; answer: ModelInfo };
+  disposeModel: { request: { modelId: number }; answer: null };
+  createSession: { request: { modelId: number; threads: number; profile: boolean }; answer: { sessionId: number; inputs: readonly ValueInfo[]; outputs: readonly ValueInfo[] } };
+  runSession: { request: { sessionId: number; sample: SampleSpec; observe: readonly string[] }; answer: { outputs: Readonly<Record<string, Tensor>>; observed: Readonly<Record<string, Tensor>> } };
+  profileSession: { request: { sessionId: number }; answer: readonly { node: string; opType: string; timeMs: number; runs: number }[] };
+  disposeSession: { request: { sessionId: number }; answer: null };
+  beginCalibration: { request: { modelId: number; recipe: Recipe; external: boolean }; answer: { calibrationId: number; values: readonly string[] } };
+  feedCalibration: { request: { calibrationId: number; sample: SampleSpec }; answer: { outputs: Readonly<Record<string, Tensor>> } };
+  /** Values computed by another runner, by name. */
+  observeCalibration: { request: { calibrationId: number; values: Readonly<Record<string, Tensor>> }; answer: null };
+  disposeCalibration: { request: { calibrationId: number }; answer: null };
+  quantize: { request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; inputSha256: string }; answer: QuantizeAnswer };
+  writeModel: { request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null }; answer: WriteAnswer };
+  modelSize: { request: { modelId: number }; answer: { sizeBytes: number; needsExternalData: boolean } };
+  beginComparison: { request: { referenceId: number; quantizedId: number }; answer: { comparisonId: number } };
+  feedComparison: { request: { comparisonId: number; sample: SampleSpec; label: number }; answer: { reference: Readonly<Record<string, Tensor>>; quantized: Readonly<Record<string, Tensor>> } };
+  finishComparison: { request: { comparisonId: number }; answer: Comparison };
+  disposeComparison: { request: { comparisonId: number }; answer: null };
+  preprocess: { request: { sample: SampleSpec }; answer: Tensor };
+  readTensorProto: { request: { bytes: Uint8Array }; answer: { name: string; tensor: Tensor } };
+  writeTensorProto: { request: { name: string; tensor: Tensor }; answer: { bytes: Uint8Array } };
+  liveHandles: { request: object; answer: { handles: number } };
+}
+
+export type Verb = keyof Calls;
+export type RequestOf<V extends Verb> = Calls[V]['request'];
+export type AnswerOf<V extends Verb> = Calls[V]['answer'];
+
+export type ToHost = { [V in Verb]: { readonly kind: 'call'; readonly id: number; readonly verb: V; readonly request: RequestOf<V> } }[Verb]
+  | { readonly kind: 'open'; readonly id: number; readonly options: OpenOptions };
+
+export type FromHost =
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
+  | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress };
+
+/** What the host needs to load its module. */
+export interface OpenOptions {
+  /** Folder URL (or file URL in Node) of the wasm files; empty: beside the package's own files. */
+  readonly wasmUrl: string;
+  readonly threads: number;
+  readonly variant: 'auto' | 'simd' | 'relaxed';
+}
+
+export type OnHostProgress = (progress: Progress) => void;
+
+/** One side of the border: answers calls in the order they came. */
+export interface Backend {
+  call<V extends Verb>(verb: V, request: RequestOf<V>, options?: { readonly onProgress?: OnHostProgress | undefined; readonly transfer?: readonly ArrayBuffer[] }): Promise<AnswerOf<V>>;
+  close(): Promise<void>;
+  /** True where calls run on the caller's own thread: readers may then be plain objects. */
+  readonly isDirect: boolean;
+}
