@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -25,8 +26,14 @@ struct SourceRange {
   std::uint64_t length = 0;
 };
 
+/// Values that are made whenever they are asked for (quantized from another tensor while the model is written), so that edited
+/// models stay out of memory. `make` gives a tensor of the record's element type and shape, the same bytes on every call.
+struct Generated {
+  std::function<Tensor()> make;
+};
+
 /// Values written as text, or in the typed fields of a TensorProto, are decoded to packed little-endian bytes when read.
-using Values = std::variant<std::monostate, SourceRange, Tensor>;
+using Values = std::variant<std::monostate, SourceRange, Tensor, Generated>;
 
 /// A named constant: an initializer, or the value of a Constant node. Its values stay in the file until `load` is called.
 struct TensorRecord {
@@ -35,7 +42,7 @@ struct TensorRecord {
   Shape shape;
   std::string doc;
   /// monostate: values that are not there (external data not given). SourceRange: exactly packed_bytes(dtype, n) bytes of raw
-  /// little-endian values. Tensor: values in memory.
+  /// little-endian values. Tensor: values in memory. Generated: values made by `load`.
   Values values;
   /// The name of the external file that held them; empty where they were in the model itself.
   std::string external_location;
