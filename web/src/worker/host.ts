@@ -1,0 +1,144 @@
+/** Answers calls: holds the compiled module and turns requests into its functions. Runs in a worker, or beside its caller. */
+import { fromErrorData, QuantError } from '../errors.js';
+import { decodeImage } from '../samples/decode-image.js';
+import type { Progress, Tensor } from '../types.js';
+import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
+import type { Platform } from './platform.js';
+import type { AnswerOf, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
+
+type Handlers = { [V in Verb]: (request: RequestOf<V>, onProgress: (progress: Progress) => void) => AnswerOf<V> | Promise<AnswerOf<V>> };
+
+function unwrap<T>(result: Guarded<T>): T {
+  if (result.error !== undefined) throw fromErrorData({ name: 'QuantError', ...result.error });
+  return result.value;
+}
+
+/** Adds a time estimate to progress, and keeps it to about 20 messages a second. */
+function paced(onProgress: (progress: Progress) => void): CoreProgress {
+  let stage = '';
+  let startedMs = 0;
+  let toldMs = 0;
+  return (name, done, total) => {
+    const nowMs = performance.now();
+    if (name !== stage) {
+      stage = name;
+      startedMs = nowMs;
+      toldMs = 0;
+    }
+    if (nowMs - toldMs < 50 && done < total) return true;
+    toldMs = nowMs;
+    const etaMs = done > 0 && total > done ? ((nowMs - startedMs) / done) * (total - done) : undefined;
+    onProgress(etaMs === undefined ? { stage: name, done, total } : { stage: name, done, total, etaMs });
+    return true;
+  };
+}
+
+/** One opened toolkit on the host's side. */
+export class Host {
+  private constructor(
+    private readonly core: Core,
+    private readonly platform: Platform,
+    private readonly wasmInfo: WasmInfo,
+  ) {}
+
+  static async open(platform: Platform, options: OpenOptions): Promise<Host> {
+    const { core, info } = await platform.loadCore(options);
+    return new Host(core, platform, info);
+  }
+
+  async call<V extends Verb>(verb: V, request: RequestOf<V>, onProgress: (progress: Progress) => void): Promise<AnswerOf<V>> {
+    const handler = this.handlers[verb] as Handlers[V] | undefined;
+    if (handler === undefined) throw new QuantError('internal', `the host has no verb '${String(verb)}'`);
+    return await handler(request, onProgress);
+  }
+
+  private async feedsOf(sample: SampleSpec): Promise<Record<string, Tensor>> {
+    if (sample.kind === 'feeds') return sample.feeds;
+    return { [sample.input]: await this.imageTensor(sample) };
+  }
+
+  private async imageTensor(sample: Exclude<SampleSpec, { kind: 'feeds' }>): Promise<Tensor> {
+    const picture =
+      sample.kind === 'pixels'
+        ? { rgb: sample.rgb, width: sample.width, height: sample.height }
+        : await decodeImage(sample.bytes, sample.name, this.platform.decodeOtherImage);
+    return unwrap(this.core.preprocessImage(picture.rgb, picture.width, picture.height, sample.preprocessing));
+  }
+
+  private write(spec: SinkSpec, name: string) {
+    return this.platform.openSink(spec, name);
+  }
+
+  private readonly handlers: Handlers = {
+    info: () => this.wasmInfo,
+    openModel: ({ source, external }) => {
+      const opened = this.platform.openSource(source);
+      const modelId = unwrap(
+        this.core.openModel(opened.core, (name) => {
+          const spec = Object.hasOwn(external, name) ? external[name] : undefined;
+          return spec === undefined ? this.platform.openSibling(source, name) : this.platform.openSource(spec).core;
+        }),
+      );
+      try {
+        return { modelId, info: unwrap(this.core.inspect(modelId)), sha256: opened.sha256() };
+      } catch (error) {
+        this.core.disposeModel(modelId);
+        throw error;
+      }
+    },
+    inspect: ({ modelId }) => unwrap(this.core.inspect(modelId)),
+    disposeModel: ({ modelId }) => {
+      this.core.disposeModel(modelId);
+      return null;
+    },
+    createSession: ({ modelId, threads, profile }) => unwrap(this.core.createSession(modelId, threads, profile)),
+    runSession: async ({ sessionId, sample, observe }) => unwrap(this.core.runSession(sessionId, await this.feedsOf(sample), observe)),
+    profileSession: ({ sessionId }) => unwrap(this.core.profileSession(sessionId)),
+    disposeSession: ({ sessionId }) => {
+      this.core.disposeSession(sessionId);
+      return null;
+    },
+    beginCalibration: ({ modelId, recipe, external }) => unwrap(this.core.beginCalibration(modelId, recipe, external)),
+    feedCalibration: async ({ calibrationId, sample }) => ({
+      outputs: unwrap(this.core.feedCalibration(calibrationId, await this.feedsOf(sample))),
+    }),
+    observeCalibration: ({ calibrationId, values }) => unwrap(this.core.observeCalibration(calibrationId, values)),
+    disposeCalibration: ({ calibrationId }) => {
+      this.core.disposeCalibration(calibrationId);
+      return null;
+    },
+    quantize: ({ modelId, recipe, recipeJson, calibrationId, inputSha256 }, onProgress) => {
+      const result = unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, inputSha256, paced(onProgress)));
+      return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
+    },
+    modelSize: ({ modelId }) => unwrap(this.core.modelSize(modelId)),
+    writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
+      const main = this.write(sink, 'the model');
+      const external = externalSink === null ? null : this.write(externalSink, externalName);
+      try {
+        unwrap(this.core.writeModel(modelId, main.core, external?.core ?? null, externalName, paced(onProgress)));
+        const written = main.finish();
+        return { ...written, external: external === null ? null : { name: externalName, ...external.finish() } };
+      } catch (error) {
+        main.discard();
+        external?.discard();
+        throw error;
+      }
+    },
+    beginComparison: ({ referenceId, quantizedId }) => ({ comparisonId: unwrap(this.core.beginComparison(referenceId, quantizedId)) }),
+    feedComparison: async ({ comparisonId, sample, label }) =>
+      unwrap(this.core.feedComparison(comparisonId, await this.feedsOf(sample), label)),
+    finishComparison: ({ comparisonId }) => unwrap(this.core.finishComparison(comparisonId)),
+    disposeComparison: ({ comparisonId }) => {
+      this.core.disposeComparison(comparisonId);
+      return null;
+    },
+    preprocess: async ({ sample }) => {
+      if (sample.kind === 'feeds') throw new QuantError('invalid_argument', 'a picture is needed');
+      return await this.imageTensor(sample);
+    },
+    readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),
+    writeTensorProto: ({ name, tensor }) => ({ bytes: unwrap(this.core.writeTensorProto(name, tensor)) }),
+    liveHandles: () => ({ handles: this.core.liveHandles() }),
+  };
+}

@@ -1,0 +1,39 @@
+import type { Core, CoreSink, CoreSource } from '../wasm/core.js';
+import type { OpenOptions, SinkSpec, SourceSpec, WasmInfo } from './protocol.js';
+
+/** Bytes being read, and their SHA-256 once all of the file is needed. */
+export interface OpenedSource {
+  readonly core: CoreSource;
+  /** Lower-case hexadecimal; reads the whole source in pieces. */
+  sha256(): string;
+}
+
+export interface WrittenBytes {
+  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+}
+
+/** An output being written: finished once, or discarded without a trace. */
+export interface OpenedSink {
+  readonly core: CoreSink;
+  finish(): WrittenBytes;
+  discard(): void;
+}
+
+export interface Picture {
+  readonly rgb: Uint8Array;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What differs between Node and browsers on the host's side. */
+export interface Platform {
+  loadCore(options: OpenOptions): Promise<{ core: Core; info: WasmInfo }>;
+  openSource(spec: SourceSpec): OpenedSource;
+  /** External data beside the model, by the name that stands in it; null where the user gave no such file. */
+  openSibling(model: SourceSpec, name: string): CoreSource | null;
+  openSink(spec: SinkSpec, name: string): OpenedSink;
+  /** Pictures that are neither JPEG nor PNG, where the host can read them (browsers: WebP, AVIF ...). */
+  decodeOtherImage: ((bytes: Uint8Array, name: string) => Promise<Picture>) | null;
+}
