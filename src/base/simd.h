@@ -1,0 +1,45 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+namespace bitwright {
+
+// Four lanes through the vector extensions of g++ and clang: the same source is SSE2 natively and SIMD128 in wasm, and each lane
+// computes what the scalar operation computes. A comparison yields all bits set (-1) or none.
+typedef float f32x4 __attribute__((vector_size(16)));
+typedef std::int32_t i32x4 __attribute__((vector_size(16)));
+typedef std::uint32_t u32x4 __attribute__((vector_size(16)));
+
+inline f32x4 load_f32x4(const float* p) {
+  f32x4 v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+inline void store_f32x4(float* p, f32x4 v) { std::memcpy(p, &v, sizeof(v)); }
+inline f32x4 splat(float x) { return f32x4{x, x, x, x}; }
+inline i32x4 splat(std::int32_t x) { return i32x4{x, x, x, x}; }
+
+inline i32x4 bits_of(f32x4 v) { return std::bit_cast<i32x4>(v); }
+inline f32x4 float_of_bits(i32x4 v) { return std::bit_cast<f32x4>(v); }
+
+/// Lane by lane: mask ? a : b.
+inline f32x4 select(i32x4 mask, f32x4 a, f32x4 b) { return float_of_bits((mask & bits_of(a)) | (~mask & bits_of(b))); }
+inline i32x4 select(i32x4 mask, i32x4 a, i32x4 b) { return (mask & a) | (~mask & b); }
+
+/// b < a ? b : a and a < b ? b : a: a NaN in `a` stays, one in `b` is dropped (wasm's pmin and pmax).
+inline f32x4 min(f32x4 a, f32x4 b) { return select(b < a, b, a); }
+inline f32x4 max(f32x4 a, f32x4 b) { return select(a < b, b, a); }
+inline f32x4 abs(f32x4 v) { return float_of_bits(bits_of(v) & 0x7fffffff); }
+
+/// Nearest integer, ties to even, for |v| < 2^22.
+inline f32x4 round_small(f32x4 v) {
+  const f32x4 magic = splat(12582912.0f);  // 1.5 * 2^23: the unit in the last place is 1
+  return (v + magic) - magic;
+}
+/// To integer, exact for values that are integers of |v| < 2^31.
+inline i32x4 to_i32x4(f32x4 v) { return __builtin_convertvector(v, i32x4); }
+inline f32x4 to_f32x4(i32x4 v) { return __builtin_convertvector(v, f32x4); }
+
+}  // namespace bitwright
