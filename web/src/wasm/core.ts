@@ -69,4 +69,6 @@ export type CoreFactory = (options: {
   readonly locateFile?: (name: string) => string;
   readonly print?: (text: string) => void;
   readonly printErr?: (text: string) => void;
+  /** Workers that the threaded module starts before it runs. */
+  readonly poolSize?: number;
 }) => Promise<Core>;

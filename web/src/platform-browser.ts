@@ -1,0 +1,112 @@
+/** The host's platform in a browser's worker. Relative URLs are seen from the root of the built package. */
+import { QuantError } from './errors.js';
+import type { Core, CoreFactory, CoreSource } from './wasm/core.js';
+import { chooseModule } from './wasm/choose.js';
+import { bytesSource, createPortableHash, maxCopiedBytes, memorySink, readerSource } from './worker/byte-io.js';
+import type { OpenedSource, Picture, Platform } from './worker/platform.js';
+import type { OpenOptions, SourceSpec } from './worker/protocol.js';
+
+interface ModuleUrls {
+  readonly glue: string;
+  readonly wasm: string;
+}
+
+/** Literal URLs, so that bundlers see the files. */
+function ownUrls(name: string): ModuleUrls {
+  switch (name) {
+    case 'relaxed':
+      return {
+        glue: new URL('./wasm/bitwright-relaxed.mjs', import.meta.url).href,
+        wasm: new URL('./wasm/bitwright-relaxed.wasm', import.meta.url).href,
+      };
+    case 'simd-mt':
+      return {
+        glue: new URL('./wasm/bitwright-simd-mt.mjs', import.meta.url).href,
+        wasm: new URL('./wasm/bitwright-simd-mt.wasm', import.meta.url).href,
+      };
+    case 'relaxed-mt':
+      return {
+        glue: new URL('./wasm/bitwright-relaxed-mt.mjs', import.meta.url).href,
+        wasm: new URL('./wasm/bitwright-relaxed-mt.wasm', import.meta.url).href,
+      };
+    default:
+      return {
+        glue: new URL('./wasm/bitwright-simd.mjs', import.meta.url).href,
+        wasm: new URL('./wasm/bitwright-simd.wasm', import.meta.url).href,
+      };
+  }
+}
+
+async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> {
+  const choice = chooseModule(options, {
+    canShareMemory: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined',
+    whyNotShared: 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)',
+    cores: navigator.hardwareConcurrency || 1,
+  });
+  const name = choice.threads > 1 ? `${choice.variant}-mt` : choice.variant;
+  const urls = options.wasmUrl === ''
+    ? ownUrls(name)
+    : { glue: new URL(`bitwright-${name}.mjs`, options.wasmUrl).href, wasm: new URL(`bitwright-${name}.wasm`, options.wasmUrl).href };
+  try {
+    const glue = (await import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue)) as { default: CoreFactory };
+    const core: Core = await glue.default({ locateFile: () => urls.wasm, poolSize: choice.threads - 1 });
+    return { core, info: { ...choice, version: core.version() } };
+  } catch (error) {
+    throw new QuantError('io_failed', `the module ${urls.wasm} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** FileReaderSync exists in workers only, which is where this runs. */
+function blobSource(blob: Blob, name: string): OpenedSource {
+  const readBlob = (offset: number, target: Uint8Array): void => {
+    const buffer = new FileReaderSync().readAsArrayBuffer(blob.slice(offset, offset + target.byteLength));
+    if (buffer.byteLength !== target.byteLength) throw new Error(`${name}: the file changed while it was read`);
+    target.set(new Uint8Array(buffer));
+  };
+  if (blob.size <= maxCopiedBytes) {
+    const bytes = new Uint8Array(blob.size);
+    readBlob(0, bytes);
+    return bytesSource(name, bytes, createPortableHash);
+  }
+  return readerSource(name, blob.size, readBlob, undefined, createPortableHash);
+}
+
+function openSource(spec: SourceSpec): OpenedSource {
+  if (spec.kind === 'bytes') return bytesSource(spec.name, spec.bytes, createPortableHash);
+  if (spec.kind === 'blob') return blobSource(spec.blob, spec.name);
+  throw new QuantError('invalid_argument', `${spec.name}: a ${spec.kind} cannot be read in a browser; give bytes or a Blob`);
+}
+
+/** WebP, AVIF, GIF ...: whatever this browser shows. */
+async function decodeOtherImage(bytes: Uint8Array, name: string): Promise<Picture> {
+  let bitmap: ImageBitmap;
+  try {
+    bitmap = await createImageBitmap(new Blob([bytes.slice()]), { colorSpaceConversion: 'none', premultiplyAlpha: 'none' });
+  } catch {
+    throw new QuantError('bad_data', `${name}: not a picture that this browser can decode`, name);
+  }
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  if (context === null) throw new QuantError('unsupported', `${name}: this browser gives no canvas to decode with`, name);
+  context.drawImage(bitmap, 0, 0);
+  const { data, width, height } = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  bitmap.close();
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0, o = 0; o < rgb.length; i += 4, o += 3) {
+    rgb[o] = data[i] as number;
+    rgb[o + 1] = data[i + 1] as number;
+    rgb[o + 2] = data[i + 2] as number;
+  }
+  return { rgb, width, height };
+}
+
+export const browserPlatform: Platform = {
+  loadCore,
+  openSource,
+  openSibling: (): CoreSource | null => null,
+  openSink: (spec) => {
+    if (spec.kind !== 'bytes') throw new QuantError('invalid_argument', 'a browser writes to memory only');
+    return memorySink(createPortableHash);
+  },
+  decodeOtherImage,
+};
