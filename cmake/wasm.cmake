@@ -20,8 +20,9 @@ if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
   target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry)
+  # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES
-    OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_SOURCE_DIR}/web/dist/wasm)
+    OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/module)
   if(NOT BITWRIGHT_RELAXED AND NOT BITWRIGHT_THREADS)  # one description of the border serves the four
     target_link_options(bitwright_module PRIVATE --emit-tsd bitwright-simd.d.mts)
   endif()

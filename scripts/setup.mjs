@@ -1,7 +1,8 @@
 // Fetches what the build and the tests need and the machine lacks. Says what it does; a second run has nothing to do.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { findChrome } from './chromium.mjs';
 import { Failure, capture, main, root, run, say, stage, toolchain, which } from './steps.mjs';
 import { hasApt, install, isRoot, unpackHeaders } from './setup/apt.mjs';
 import { findEmscripten, unpackEmscripten } from './setup/emscripten.mjs';
@@ -23,23 +24,19 @@ const headers = [
   { path: 'eigen3/Eigen/Core', packageName: 'libeigen3-dev' },
   { path: 'doctest/doctest.h', packageName: 'doctest-dev' },
 ];
-const headerRoots = [join(toolchain, 'headers/usr/include'), '/usr/include', '/usr/local/include', '/opt/homebrew/include'];
+const headerRoots = [
+  join(toolchain, 'headers/usr/include'),
+  '/usr/include',
+  '/usr/local/include',
+  '/opt/homebrew/include',
+];
 
-const isMissing = ({ program }) => which(program) === undefined && !(program === 'chromium' && findChrome() !== undefined);
+const isMissing = ({ program }) =>
+  which(program) === undefined && !(program === 'chromium' && findChrome() !== undefined);
 const headerIsMissing = ({ path }) =>
-  !headerRoots.some((folder) => existsSync(join(folder, path)) || existsSync(join(folder, path.replace('eigen3/', ''))));
-
-/** A Chromium or Chrome of this machine, or undefined. */
-export function findChrome() {
-  const named = process.env.BITWRIGHT_CHROME;
-  if (named) return named;
-  for (const program of ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome']) {
-    const path = which(program);
-    if (path !== undefined) return path;
-  }
-  const mac = '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome';
-  return existsSync(mac) ? mac : undefined;
-}
+  !headerRoots.some(
+    (folder) => existsSync(join(folder, path)) || existsSync(join(folder, path.replace('eigen3/', ''))),
+  );
 
 async function systemPackages() {
   const wanted = [...needed, ...welcome].filter(isMissing).map((entry) => entry.packageName);
@@ -52,14 +49,16 @@ async function systemPackages() {
   const lacking = headers.filter(headerIsMissing).map((entry) => entry.packageName);
   if (lacking.length > 0 && hasApt) unpackHeaders(lacking);
   const absent = headers.filter(headerIsMissing).map((entry) => entry.packageName);
-  if (absent.length > 0) throw new Failure(`Header libraries are missing: install ${absent.join(', ')} (the names of Debian's packages).`);
+  if (absent.length > 0)
+    throw new Failure(`Header libraries are missing: install ${absent.join(', ')} (the names of Debian's packages).`);
 }
 
 function nameWhatIsMissing() {
   const [major] = process.versions.node.split('.');
   if (Number(major) < 20) throw new Failure(`Node 20 or later is needed; this is ${process.versions.node}.`);
   for (const { program, packageName, why } of needed) {
-    if (which(program) === undefined) throw new Failure(`${program} is missing, and ${why} needs it: install the package ${packageName}.`);
+    if (which(program) === undefined)
+      throw new Failure(`${program} is missing, and ${why} needs it: install the package ${packageName}.`);
   }
   const version = /(\d+)\.(\d+)/.exec(capture('cmake', ['--version']).stdout);
   if (Number(version[1]) < 3 || (Number(version[1]) === 3 && Number(version[2]) < 25)) {
@@ -71,12 +70,15 @@ function nameWhatIsMissing() {
 }
 
 async function nodePackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules/.bitwright-stamp');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   say('npm ci');
   const env = { ONNXRUNTIME_NODE_INSTALL: 'skip' }; // its CPU library is in the package; the hook would fetch CUDA's
   await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet: true, env });
+  rmSync(join(root, 'node_modules/.bin/node'), { force: true }); // Node 24 is for one test run, not for npm's scripts
   writeFileSync(stamp, lock);
 }
 

@@ -7,6 +7,12 @@ import { fileURLToPath } from 'node:url';
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 export const toolchain = join(root, '.toolchain');
 
+/** Where presets build: build/<preset>, or below the folder that BITWRIGHT_BUILD_DIR names. */
+export const buildFolder = (preset) => join(process.env.BITWRIGHT_BUILD_DIR ?? join(root, 'build'), preset);
+
+/** The user's own Node: the package `node` (24, for the relaxed module) puts another first on npm's PATH. */
+export const hostNode = process.env.npm_node_execpath ?? process.execPath;
+
 /** A failure whose message is the whole story: printed without a stack. */
 export class Failure extends Error {}
 

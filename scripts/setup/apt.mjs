@@ -61,7 +61,9 @@ export function unpackHeaders(packages) {
 
 /** The package mirrors that the system's own apt sources name, those of Debian or Ubuntu proper. */
 export function mirrors() {
-  const listed = capture('apt-get', ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'], { mayFail: true });
+  const listed = capture('apt-get', ['indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages'], {
+    mayFail: true,
+  });
   const unique = [...new Set(listed.stdout.split('\n').map((line) => line.trim()))];
   return unique.filter((uri) => /\/(debian|ubuntu)\/?$/.test(uri));
 }

@@ -2,7 +2,7 @@
 import { existsSync, lstatSync, mkdirSync, openSync, readSync, closeSync } from 'node:fs';
 import { readFileSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { Failure, capture, say, toolchain, which } from '../steps.mjs';
+import { Failure, capture, hostNode, say, toolchain, which } from '../steps.mjs';
 import { hasApt, mirrors, privateState, unpack } from './apt.mjs';
 
 const oldestMajor = 4; // relaxed SIMD int8 dot, ES modules that run in Node, --emit-tsd
@@ -75,11 +75,14 @@ function fetch(work) {
       rmSync(state, { recursive: true, force: true });
     }
   }
-  throw new Failure(`No package of Emscripten ${oldestMajor} or later was found (${tried.join('; ') || 'no mirror'}). ${howToGet}`);
+  throw new Failure(
+    `No package of Emscripten ${oldestMajor} or later was found (${tried.join('; ') || 'no mirror'}). ${howToGet}`,
+  );
 }
 
 function* sources() {
-  const keyrings = (name) => [`${name}.gpg`, `${name}.pgp`].map((file) => join('/usr/share/keyrings', file)).filter(existsSync);
+  const keyrings = (name) =>
+    [`${name}.gpg`, `${name}.pgp`].map((file) => join('/usr/share/keyrings', file)).filter(existsSync);
   for (const uri of mirrors()) {
     const isDebian = /\/debian\/?$/.test(uri);
     const [keyring] = keyrings(isDebian ? 'debian-archive-keyring' : 'ubuntu-archive-keyring');
@@ -91,13 +94,24 @@ function* sources() {
 // The programs want a newer C library than the system's, so they are pointed at the unpacked one, in its final place.
 function settle(work, target) {
   const lib = (base) => join(base, 'usr/lib');
-  const triplet = readdirSync(lib(work)).find((name) => name.endsWith('-linux-gnu') && existsSync(join(lib(work), name, 'libc.so.6')));
-  const llvm = readdirSync(lib(work)).filter((name) => /^llvm-\d+$/.test(name)).sort().at(-1);
-  if (triplet === undefined || llvm === undefined) throw new Failure(`The unpacked Emscripten has no C library or no LLVM. ${howToGet}`);
+  const triplet = readdirSync(lib(work)).find(
+    (name) => name.endsWith('-linux-gnu') && existsSync(join(lib(work), name, 'libc.so.6')),
+  );
+  const llvm = readdirSync(lib(work))
+    .filter((name) => /^llvm-\d+$/.test(name))
+    .sort()
+    .at(-1);
+  if (triplet === undefined || llvm === undefined)
+    throw new Failure(`The unpacked Emscripten has no C library or no LLVM. ${howToGet}`);
   const loader = readdirSync(join(lib(work), triplet)).find((name) => /^ld-linux.*\.so/.test(name));
   const rpath = `${lib(target)}/${triplet}:${lib(target)}/${llvm}/lib`;
   const patchelf = (args) =>
-    capture(join(lib(work), triplet, loader), ['--library-path', join(lib(work), triplet), join(work, 'usr/bin/patchelf'), ...args]);
+    capture(join(lib(work), triplet, loader), [
+      '--library-path',
+      join(lib(work), triplet),
+      join(work, 'usr/bin/patchelf'),
+      ...args,
+    ]);
   say('pointing its programs at their own libraries');
   for (const file of programs(work, llvm)) {
     patchelf(['--set-interpreter', join(lib(target), triplet, loader), '--force-rpath', '--set-rpath', rpath, file]);
@@ -105,7 +119,8 @@ function settle(work, target) {
   for (const folder of [join(lib(work), triplet), join(lib(work), llvm, 'lib')]) {
     for (const name of readdirSync(folder)) {
       const file = join(folder, name);
-      if (/^(libLLVM|libclang-cpp).*\.so/.test(name) && isElf(file)) patchelf(['--force-rpath', '--set-rpath', rpath, file]);
+      if (/^(libLLVM|libclang-cpp).*\.so/.test(name) && isElf(file))
+        patchelf(['--force-rpath', '--set-rpath', rpath, file]);
     }
   }
   configure(work, target, llvm);
@@ -113,7 +128,10 @@ function settle(work, target) {
 
 function programs(work, llvm) {
   const wanted = [
-    [join(work, 'usr/lib', llvm, 'bin'), /^(clang(-\d+)?|lld|llvm-(ar|nm|objcopy|strip|ranlib|dwarfdump|dwp|cxxfilt|symbolizer|size|readobj))$/],
+    [
+      join(work, 'usr/lib', llvm, 'bin'),
+      /^(clang(-\d+)?|lld|llvm-(ar|nm|objcopy|strip|ranlib|dwarfdump|dwp|cxxfilt|symbolizer|size|readobj))$/,
+    ],
     [join(work, 'usr/bin'), /^(wasm-.*|python3\.\d+)$/],
   ];
   return wanted.flatMap(([folder, pattern]) =>
@@ -139,7 +157,7 @@ function configure(work, target, llvm) {
   const settings = {
     LLVM_ROOT: join(target, 'usr/lib', llvm, 'bin'),
     BINARYEN_ROOT: join(target, 'usr'),
-    NODE_JS: process.execPath,
+    NODE_JS: hostNode,
     CACHE: join(target, 'cache'),
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
