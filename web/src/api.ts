@@ -1,0 +1,27 @@
+/** What both faces of the package share. */
+export { calibrate, Calibration, type CalibrateOptions, type Runner } from './calibrate.js';
+export { compare, type CompareOptions } from './compare.js';
+export { errorMeanings, QuantError, type ErrorCode } from './errors.js';
+export { inspect } from './inspect.js';
+export { loadModel, Model, type LoadOptions } from './load-model.js';
+export { quantize, type QuantizeOptions, type QuantizeResult } from './quantize.js';
+export {
+  defaultRecipe,
+  parseRecipe,
+  parseRecipeJson,
+  recipeJson,
+  recipePresets,
+  type CalibrationMethod,
+  type QuantMode,
+  type Recipe,
+  type RecipeInput,
+  type RecipePreset,
+  type Target,
+  type TensorScheme,
+} from './recipe.js';
+export * from './report/schema.js';
+export { createSession, Session, type NodeTime, type SessionOptions } from './session.js';
+export { Toolkit, type ToolkitOptions } from './toolkit.js';
+export type {
+  ByteInput, ByteReader, DType, Feeds, ImagePreprocessing, ImagePreset, ImageSample, Progress, RunOptions, Sample, Samples, Tensor, TypedArray, ValueInfo,
+} from './types.js';

@@ -1,0 +1,94 @@
+import { QuantError } from './errors.js';
+import type { Model } from './load-model.js';
+import { parseRecipe, type Recipe, type RecipeInput, type RecipePreset } from './recipe.js';
+import { countOf, Owned, progressOf, sampleSpec } from './toolkit.js';
+import type { Feeds, RunOptions, Samples, Tensor } from './types.js';
+
+/** Runs a model and returns inner values by name: our engine is the default, `onnxruntimeRunner` another. */
+export interface Runner {
+  /** Called once with the names to return. */
+  prepare(model: Model, values: readonly string[]): Promise<void>;
+  run(feeds: Feeds): Promise<Readonly<Record<string, Tensor>>>;
+  dispose(): Promise<void>;
+}
+
+export interface CalibrateOptions {
+  readonly recipe?: RecipePreset | RecipeInput;
+  /** Where an operator is missing here: see `onnxruntimeRunner`. Samples must then be tensors, not pictures. */
+  readonly runner?: Runner;
+  /** State that a model carries from one run to the next: output name by input name (Silero VAD: `{ state: 'stateN' }`). */
+  readonly feedback?: Readonly<Record<string, string>>;
+}
+
+/** What was seen of every activation over all samples; of fixed size whatever their number. */
+export class Calibration extends Owned {
+  /** @internal */
+  constructor(
+    /** @internal */
+    readonly model: Model,
+    /** @internal */
+    readonly id: number,
+    readonly recipe: Recipe,
+    readonly sampleCount: number,
+  ) {
+    super(`a calibration of ${model.info.fileName}`, () => model.toolkit.call('disposeCalibration', { calibrationId: id }));
+  }
+}
+
+/** Adds the outputs of the last run to the feeds of the next, where the model carries state. */
+export function withFeedback(feeds: Feeds, state: Readonly<Record<string, Tensor>>): Feeds {
+  return { ...feeds, ...state };
+}
+
+export function nextState(feedback: Readonly<Record<string, string>>, outputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+  const state: Record<string, Tensor> = {};
+  for (const [input, output] of Object.entries(feedback)) {
+    const tensor = outputs[output];
+    if (tensor === undefined) throw new QuantError('invalid_argument', `feedback: the model has no output '${output}'`, output);
+    state[input] = tensor;
+  }
+  return state;
+}
+
+/**
+ * Runs the model over samples, one at a time, and keeps what the recipe's calibrator needs.
+ *
+ * @throws QuantError `unsupported` where an operator is missing here and no runner was given; `bad_data` for samples
+ * @example
+ * const calibration = await calibrate(model, samples, { recipe: 'w8a8' }, { onProgress });
+ */
+export async function calibrate(model: Model, samples: Samples, options: CalibrateOptions = {}, run: RunOptions = {}): Promise<Calibration> {
+  model.checkLive();
+  const recipe = parseRecipe(options.recipe);
+  const { toolkit } = model;
+  const { runner, feedback = {} } = options;
+  const { calibrationId, values } = await toolkit.call('beginCalibration', { modelId: model.id, recipe, external: runner !== undefined }, { ...(run.signal && { signal: run.signal }) });
+  const tell = progressOf('calibrate', countOf(samples), run.onProgress);
+  let done = 0;
+  try {
+    await runner?.prepare(model, values);
+    let state: Record<string, Tensor> = {};
+    tell(0);
+    for await (const sample of samples) {
+      run.signal?.throwIfAborted();
+      if (runner !== undefined) {
+        if (!('feeds' in sample)) throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
+        const seen = await runner.run(withFeedback(sample.feeds, state));
+        await toolkit.call('observeCalibration', { calibrationId, values: seen }, run.signal ? { signal: run.signal } : {});
+        state = nextState(feedback, seen);
+      } else {
+        const spec = await sampleSpec('feeds' in sample ? { ...sample, feeds: withFeedback(sample.feeds, state) } : sample);
+        const { outputs } = await toolkit.call('feedCalibration', { calibrationId, sample: spec }, run.signal ? { signal: run.signal } : {});
+        state = nextState(feedback, outputs);
+      }
+      tell(++done);
+    }
+    if (done === 0) throw new QuantError('bad_data', 'there is no calibration sample; give at least one (32 to 300 are usual)');
+  } catch (error) {
+    void toolkit.call('disposeCalibration', { calibrationId }).catch(() => undefined);
+    throw error;
+  } finally {
+    await runner?.dispose();
+  }
+  return new Calibration(model, calibrationId, recipe, done);
+}

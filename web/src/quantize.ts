@@ -1,0 +1,164 @@
+import { Calibration, calibrate, type Runner } from './calibrate.js';
+import { compare } from './compare.js';
+import { QuantError } from './errors.js';
+import { Model } from './load-model.js';
+import { parseRecipe, recipeJson, type RecipeInput, type RecipePreset } from './recipe.js';
+import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
+import type { RunOptions, Samples } from './types.js';
+
+export interface QuantizeOptions {
+  readonly recipe?: RecipePreset | RecipeInput;
+  /** Samples or a finished calibration: needed by mode `static`. */
+  readonly calibration?: Samples | Calibration;
+  /** Samples (with labels, if you have them) to measure the result on; the calibration samples where left out and an array. */
+  readonly evaluation?: Samples | false;
+  readonly runner?: Runner;
+  readonly feedback?: Readonly<Record<string, string>>;
+  /** Writes to this file (Node) instead of memory; `result.bytes` is then empty. */
+  readonly outputPath?: string;
+  /** Keeps the weights in one external file of this name; always done above 2 GiB. */
+  readonly externalName?: string;
+  readonly externalPath?: string;
+  /** Accept a result that is not smaller. */
+  readonly allowLarger?: boolean;
+  /** Shown in the report: what the samples are, how pictures were prepared, things to know. */
+  readonly sourceNote?: string;
+  readonly preprocessingNote?: string;
+  readonly warnings?: readonly string[];
+}
+
+export interface ExternalData {
+  readonly name: string;
+  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+}
+
+export interface QuantizeResult {
+  /** The model file; empty where it was written to a path. */
+  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly sha256: string;
+  readonly external: ExternalData | null;
+  readonly report: Report;
+  /** The quantized model, ready to run or compare: dispose it. */
+  readonly model: Model;
+  dispose(): void;
+  [Symbol.dispose](): void;
+}
+
+function summary(info: ModelInfo, bytes: number): ModelSummary {
+  const { fileName, irVersion, opset, nodes, parameters } = info;
+  return { fileName, bytes, irVersion, opset, nodes, parameters };
+}
+
+function only(run: RunOptions): RunOptions {
+  return run.signal ? { signal: run.signal } : {};
+}
+
+/**
+ * Quantizes a model, writes it, and measures what it cost.
+ *
+ * @returns the file, the report, and the quantized model: dispose it
+ * @throws QuantError `bad_recipe`, `pattern_unmatched`, `nothing_quantized`, `not_smaller`, `unsupported`, `bad_data`
+ * @example
+ * const result = await quantize(model, { recipe: 'w8a8', calibration: samples });
+ * await writeFile('model_quantized.onnx', result.bytes);
+ */
+export async function quantize(model: Model, options: QuantizeOptions = {}, run: RunOptions = {}): Promise<QuantizeResult> {
+  model.checkLive();
+  const recipe = parseRecipe(options.recipe);
+  const { toolkit } = model;
+  const { calibration: given } = options;
+  if (recipe.mode === 'static' && given === undefined) {
+    throw new QuantError('invalid_argument', "mode 'static' needs calibration samples; give some, or take mode 'dynamic' or 'weight_only'");
+  }
+  let calibration: Calibration | undefined;
+  let ownsCalibration = false;
+  if (recipe.mode === 'static' && given !== undefined) {
+    if (given instanceof Calibration) {
+      given.checkLive();
+      calibration = given;
+    } else {
+      calibration = await calibrate(
+        model,
+        given,
+        { recipe, ...(options.runner && { runner: options.runner }), ...(options.feedback && { feedback: options.feedback }) },
+        run,
+      );
+      ownsCalibration = true;
+    }
+  }
+  let quantized: Model | undefined;
+  try {
+    const answer = await toolkit.call(
+      'quantize',
+      { modelId: model.id, recipe, recipeJson: recipeJson(recipe), calibrationId: calibration?.id ?? null, inputSha256: model.sha256 },
+      run,
+    );
+    quantized = new Model(toolkit, answer.modelId, answer.info, '');
+    const size = await toolkit.call('modelSize', { modelId: quantized.id }, only(run));
+    const before = model.info.bytes + model.info.externalBytes;
+    const warnings = [...(options.warnings ?? [])];
+    if (size.sizeBytes >= before) {
+      const finding = `the result has ${size.sizeBytes} bytes, the input ${before}`;
+      if (options.allowLarger !== true) {
+        throw new QuantError('not_smaller', `${finding}; use mode weight_only or float16, or allow it (CLI: --allow-larger)`);
+      }
+      warnings.push(finding);
+    }
+    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || size.needsExternalData;
+    const externalName = isExternal ? (options.externalName ?? 'model.onnx_data') : '';
+    const written = await toolkit.call(
+      'writeModel',
+      {
+        modelId: quantized.id,
+        sink: options.outputPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: options.outputPath },
+        externalName,
+        externalSink: !isExternal ? null : options.externalPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: options.externalPath },
+      },
+      run,
+    );
+    let comparison: Comparison | null = null;
+    const samples = options.evaluation ?? (Array.isArray(given) ? (given as Samples) : undefined);
+    if (samples !== undefined && samples !== false && model.info.notRunnable === '') {
+      comparison = await compare(model, quantized, samples, options.feedback ? { feedback: options.feedback } : {}, run);
+    }
+    const afterBytes = written.sizeBytes + (written.external?.sizeBytes ?? 0);
+    const report: Report = {
+      schemaVersion: reportSchemaVersion,
+      tool: { name: 'bitwright', version: toolkit.info.version },
+      recipe,
+      inputSha256: model.sha256,
+      before: summary(model.info, before),
+      after: summary(answer.info, afterBytes),
+      nodes: answer.nodes,
+      tensors: answer.tensors,
+      lint: answer.lint,
+      messages: answer.messages,
+      warnings,
+      calibration: calibration === undefined ? null : { samples: calibration.sampleCount, source: options.sourceNote ?? 'samples given by the caller' },
+      comparison,
+      preprocessing: options.preprocessingNote ?? null,
+    };
+    const owned = quantized;
+    return {
+      bytes: written.bytes,
+      sizeBytes: written.sizeBytes,
+      sha256: written.sha256,
+      external: written.external,
+      report,
+      model: owned,
+      dispose: () => {
+        owned.dispose();
+      },
+      [Symbol.dispose]: () => {
+        owned.dispose();
+      },
+    };
+  } catch (error) {
+    quantized?.dispose();
+    throw error;
+  } finally {
+    if (ownsCalibration) calibration?.dispose();
+  }
+}
