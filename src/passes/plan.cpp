@@ -1,0 +1,76 @@
+#include "passes/plan.h"
+
+#include <charconv>
+
+namespace bitwright {
+
+namespace {
+
+/// The shortest text that reads back as the same float.
+std::string number(float value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof(text), value);
+  return std::string(text, end.ptr);
+}
+
+}  // namespace
+
+std::string_view tensor_role_name(TensorRole role) {
+  switch (role) {
+    case TensorRole::activation: return "activation";
+    case TensorRole::weight: return "weight";
+    case TensorRole::bias: return "bias";
+  }
+  return "activation";
+}
+
+std::string_view severity_name(Severity severity) {
+  switch (severity) {
+    case Severity::info: return "info";
+    case Severity::warning: return "warning";
+    case Severity::error: return "error";
+  }
+  return "info";
+}
+
+PassResult& PassResult::operator+=(const PassResult& other) {
+  n_changes += other.n_changes;
+  messages.insert(messages.end(), other.messages.begin(), other.messages.end());
+  return *this;
+}
+
+std::string to_string(const NodeDecision& decision) {
+  std::string line = decision.graph.empty() ? "" : decision.graph + ": ";
+  line += decision.node + " (" + (decision.domain.empty() ? "" : decision.domain + ".") + decision.op_type + "): " + decision.mode;
+  if (!decision.reason.empty()) line += ", " + decision.reason;
+  return line;
+}
+
+std::string to_string(const TensorPlan& tensor) {
+  std::string line = tensor.value + ": " + std::string(tensor_role_name(tensor.role)) + " " + std::string(dtype_name(tensor.params.dtype)) +
+                     " " + to_string(tensor.params.granularity);
+  if (!tensor.params.scales.empty()) {
+    line += " scale " + number(tensor.params.scales.front());
+    if (tensor.params.scales.size() > 1) line += "..";
+  }
+  if (!tensor.params.zero_points.empty()) line += " zero_point " + std::to_string(tensor.params.zero_points.front());
+  line += " ->";
+  for (const NodeInput& consumer : tensor.consumers) line += " " + consumer.node + "[" + std::to_string(consumer.input) + "]";
+  return line;
+}
+
+std::string to_string(const QuantPlan& plan) {
+  std::string text;
+  for (const NodeDecision& decision : plan.nodes) text += to_string(decision) + "\n";
+  for (const TensorPlan& tensor : plan.tensors) text += to_string(tensor) + "\n";
+  return text;
+}
+
+std::string to_string(const LintRow& row) {
+  std::string line(severity_name(row.severity));
+  line += ": ";
+  if (!row.node.empty()) line += "node '" + row.node + "': ";
+  return line + row.message;
+}
+
+}  // namespace bitwright
