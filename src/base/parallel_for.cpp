@@ -1,0 +1,161 @@
+#include "base/parallel_for.h"
+
+#include <algorithm>
+#include <exception>
+
+#ifdef BITWRIGHT_THREADS
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+#endif
+
+namespace bitwright {
+
+namespace {
+
+using Body = std::function<void(std::int64_t, std::int64_t)>;
+
+#ifdef BITWRIGHT_THREADS
+thread_local ThreadPool* current_pool = nullptr;
+#else
+ThreadPool* current_pool = nullptr;
+#endif
+
+}  // namespace
+
+ThreadPoolScope::ThreadPoolScope(ThreadPool* pool) : previous_(current_pool) { current_pool = pool; }
+ThreadPoolScope::~ThreadPoolScope() { current_pool = previous_; }
+
+#ifdef BITWRIGHT_THREADS
+
+namespace {
+
+/// One loop: pieces are claimed by a counter, so it ends even if no worker ever wakes.
+struct Loop {
+  const Body* body = nullptr;
+  std::int64_t n = 0;
+  std::int64_t piece = 0;
+  std::atomic<std::int64_t> next{0};
+  std::mutex error_mutex;
+  std::exception_ptr error;
+
+  void work() {
+    for (;;) {
+      const std::int64_t begin = next.fetch_add(piece, std::memory_order_relaxed);
+      if (begin >= n) return;
+      try {
+        (*body)(begin, std::min(begin + piece, n));
+      } catch (...) {
+        const std::lock_guard lock(error_mutex);
+        if (!error) error = std::current_exception();
+      }
+    }
+  }
+};
+
+}  // namespace
+
+class ThreadPool::Impl {
+ public:
+  explicit Impl(int n_threads) {
+    for (int i = 1; i < n_threads; ++i) {
+      try {
+        workers_.emplace_back([this] { serve(); });
+      } catch (const std::system_error&) {
+        break;
+      }
+    }
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_ending_ = true;
+    }
+    wake_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
+  }
+
+  int n_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  void run(std::int64_t n, std::int64_t piece, const Body& body) {
+    Loop loop;
+    loop.body = &body;
+    loop.n = n;
+    loop.piece = piece;
+    {
+      const std::lock_guard lock(mutex_);
+      loop_ = &loop;
+      ++generation_;
+    }
+    wake_.notify_all();
+    loop.work();
+    std::unique_lock lock(mutex_);
+    loop_ = nullptr;  // nobody joins from here on
+    idle_.wait(lock, [this] { return n_busy_ == 0; });
+    lock.unlock();
+    if (loop.error) std::rethrow_exception(loop.error);
+  }
+
+ private:
+  void serve() {
+    std::uint64_t seen = 0;
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      wake_.wait(lock, [&] { return is_ending_ || (loop_ != nullptr && generation_ != seen); });
+      if (is_ending_) return;
+      seen = generation_;
+      Loop* const loop = loop_;
+      ++n_busy_;
+      lock.unlock();
+      loop->work();
+      lock.lock();
+      if (--n_busy_ == 0) idle_.notify_one();
+    }
+  }
+
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable idle_;
+  Loop* loop_ = nullptr;
+  std::uint64_t generation_ = 0;
+  int n_busy_ = 0;
+  bool is_ending_ = false;
+  std::vector<std::thread> workers_;
+};
+
+ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>(std::clamp(n_threads, 1, kMaxThreads))) {}
+ThreadPool::~ThreadPool() = default;
+int ThreadPool::n_threads() const { return impl_->n_threads(); }
+
+void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+  constexpr std::int64_t kPiecesPerThread = 4;  // so that a slow thread does not hold up the rest
+  if (n <= 0) return;
+  grain = std::max<std::int64_t>(grain, 1);
+  ThreadPool* const pool = current_pool;
+  if (pool == nullptr || n <= grain || pool->n_threads() == 1) return body(0, n);
+  const std::int64_t n_grains = (n - 1) / grain + 1;
+  const std::int64_t n_pieces = std::min(n_grains, kPiecesPerThread * pool->n_threads());
+  const std::int64_t piece = ((n_grains - 1) / n_pieces + 1) * grain;
+  const ThreadPoolScope plain(nullptr);
+  pool->impl_->run(n, piece, body);
+}
+
+#else
+
+class ThreadPool::Impl {};
+
+ThreadPool::ThreadPool(int) {}
+ThreadPool::~ThreadPool() = default;
+int ThreadPool::n_threads() const { return 1; }
+
+void parallel_for(std::int64_t n, std::int64_t, const Body& body) {
+  if (n > 0) body(0, n);
+}
+
+#endif
+
+}  // namespace bitwright
