@@ -28,7 +28,7 @@ if(binding_sources)
   endif()
 endif()
 
-# A host calls main itself (scripts/wasm-tests.mjs, and a page in Chromium), with arguments and `print`.
+# A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
 foreach(program IN ITEMS bitwright_tests bitwright_bench)
   if(TARGET ${program})
     target_link_options(${program} PRIVATE ${wasm_link} -O1

@@ -26,6 +26,7 @@ export async function buildPreset(preset, targets = []) {
 
 /** Builds wasm modules and copies them into the package, leaving files that are already the same. */
 export async function buildModules(presets) {
+  if (!existsSync(join(root, 'bindings/embind.cpp'))) return;
   const target = join(root, 'web/dist/wasm');
   mkdirSync(target, { recursive: true });
   for (const preset of presets) {
