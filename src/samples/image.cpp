@@ -50,7 +50,7 @@ Filter make_filter(std::int64_t n_in, std::int64_t n_out, Resampling resampling)
     const auto end = std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), n_in);
     double sum = 0.0;
     for (std::int64_t i = begin; i < end; ++i) {
-      const double x = (static_cast<double>(i) - center + 0.5) / filter_scale;
+      const double x = (static_cast<double>(i) - center + 0.5) * (1.0 / filter_scale);
       const double weight = resampling == Resampling::bicubic ? cubic(x) : triangle(x);
       weights[static_cast<std::size_t>(i - begin)] = weight;
       sum += weight;

@@ -6,6 +6,9 @@ import { bytesSource, createPortableHash, maxCopiedBytes, memorySink, readerSour
 import type { OpenedSource, Picture, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
 
+/** In the type library of workers, which does not go together with that of pages. */
+declare const FileReaderSync: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer };
+
 interface ModuleUrls {
   readonly glue: string;
   readonly wasm: string;

@@ -4,6 +4,7 @@ import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
 import { parseRecipe, recipeJson, type RecipeInput, type RecipePreset } from './recipe.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
+import { disposeSymbol } from './toolkit.js';
 import type { RunOptions, Samples } from './types.js';
 
 export interface QuantizeOptions {
@@ -151,7 +152,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       dispose: () => {
         owned.dispose();
       },
-      [Symbol.dispose]: () => {
+      [disposeSymbol]: () => {
         owned.dispose();
       },
     };
