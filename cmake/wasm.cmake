@@ -10,8 +10,9 @@ set(wasm_link
   -sDYNAMIC_EXECUTION=0      # pages with a strict Content-Security-Policy
   -sFILESYSTEM=0)            # bytes cross as ByteSource and ByteSink
 if(BITWRIGHT_THREADS)
-  # The host says how many workers to start before the module runs: a thread cannot start while its creator blocks.
-  list(APPEND wasm_link "-sPTHREAD_POOL_SIZE=Module['poolSize']||0" -Wno-pthreads-mem-growth)
+  # The host says how many workers to start before the module runs: a thread cannot start while its creator blocks, so one
+  # beyond the pool is refused rather than waited for.
+  list(APPEND wasm_link "-sPTHREAD_POOL_SIZE=Module['poolSize']||0" -sPTHREAD_POOL_SIZE_STRICT=2 -Wno-pthreads-mem-growth)
 endif()
 set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-O3>)
 
@@ -19,7 +20,8 @@ file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
 if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
-  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry)
+  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry
+    -sEXPORTED_RUNTIME_METHODS=HEAPU8$<$<BOOL:${BITWRIGHT_THREADS}>:,PThread>)
   # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES
     OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/module)

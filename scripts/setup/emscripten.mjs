@@ -1,7 +1,7 @@
 // Finds Emscripten on PATH, or unpacks Debian's packages of it into .toolchain/emscripten: no root, system untouched.
 import { existsSync, lstatSync, mkdirSync, openSync, readSync, closeSync } from 'node:fs';
-import { readFileSync, readdirSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { readFileSync, readdirSync, realpathSync, renameSync, rmSync, symlinkSync, unlinkSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { Failure, capture, hostNode, say, toolchain, which } from '../steps.mjs';
 import { hasApt, mirrors, privateState, unpack } from './apt.mjs';
 
@@ -16,7 +16,7 @@ const howToGet =
 export function findEmscripten() {
   if (existsSync(join(place, 'complete.json'))) {
     const { path } = JSON.parse(readFileSync(join(place, 'complete.json'), 'utf8'));
-    if (path === resolveLink(place)) return 'unpacked';
+    if (path === realpathSync(place)) return 'unpacked';
     if (lstatSync(place).isSymbolicLink()) unlinkSync(place);
     else rmSync(place, { recursive: true }); // moved: its programs hold the old path of their libraries
   }
@@ -29,7 +29,9 @@ export function findEmscripten() {
 export function unpackEmscripten() {
   if (!hasApt) throw new Failure(howToGet);
   const cache = process.env.BITWRIGHT_TOOLCHAIN_CACHE;
-  const target = cache ? resolve(cache, 'emscripten') : place;
+  const parent = cache ? resolve(cache) : toolchain;
+  mkdirSync(parent, { recursive: true });
+  const target = join(realpathSync(parent), 'emscripten');
   if (!existsSync(join(target, 'complete.json'))) {
     const work = `${target}.${process.pid}`;
     try {
@@ -41,9 +43,9 @@ export function unpackEmscripten() {
       rmSync(work, { recursive: true, force: true });
     }
   }
-  if (target === place) return;
+  if (!cache) return;
   rmSync(place, { recursive: true, force: true });
-  mkdirSync(dirname(place), { recursive: true });
+  mkdirSync(toolchain, { recursive: true });
   symlinkSync(target, place);
 }
 
@@ -174,9 +176,4 @@ function offerPython(work, target) {
   mkdirSync(join(toolchain, 'bin'), { recursive: true });
   rmSync(join(toolchain, 'bin/python3'), { force: true });
   symlinkSync(join(target, 'usr/bin', name), join(toolchain, 'bin/python3'));
-}
-
-function resolveLink(path) {
-  const cache = process.env.BITWRIGHT_TOOLCHAIN_CACHE;
-  return lstatSync(path).isSymbolicLink() && cache ? resolve(cache, 'emscripten') : path;
 }
