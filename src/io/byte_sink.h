@@ -12,6 +12,8 @@ class ByteSink {
   virtual ~ByteSink() = default;
   /// Throws Error{io_failed} where the host cannot take them.
   virtual void write(std::span<const std::uint8_t> bytes) = 0;
+  /// Hands over what the sink still holds back; called once after the last write.
+  virtual void flush() {}
 };
 
 class MemorySink final : public ByteSink {

@@ -1,0 +1,281 @@
+#include "convert.h"
+
+#include <cstring>
+
+#include "base/error.h"
+
+namespace bitwright::bindings {
+
+using emscripten::typed_memory_view;
+
+val to_js(const std::string& text) { return val(text); }
+
+val to_js(const std::vector<std::string>& texts) {
+  return to_js_list(texts, [](const std::string& text) { return to_js(text); });
+}
+
+val to_js(const Shape& shape) {
+  return to_js_list(shape, [](std::int64_t extent) { return val(static_cast<double>(extent)); });
+}
+
+namespace {
+
+template <typename T>
+val copied(std::span<const T> values) {
+  // slice copies out of the heap: a view would die with the next growth.
+  return val(typed_memory_view(values.size(), values.data())).template call<val>("slice");
+}
+
+val data_of(const Tensor& tensor) {
+  switch (tensor.dtype()) {
+    case DType::f32: return copied(tensor.data<float>());
+    case DType::f64: return copied(tensor.data<double>());
+    case DType::i64: return copied(tensor.data<std::int64_t>());
+    case DType::u64: return copied(tensor.data<std::uint64_t>());
+    case DType::i32: return copied(tensor.data<std::int32_t>());
+    case DType::u32: return copied(tensor.data<std::uint32_t>());
+    case DType::i16: return copied(tensor.data<std::int16_t>());
+    case DType::u16: case DType::f16: case DType::bf16: return copied(tensor.data<std::uint16_t>());
+    case DType::i8: return copied(tensor.data<std::int8_t>());
+    case DType::string: throw Error(ErrorCode::unsupported, "tensors of strings do not cross to JavaScript");
+    default: return copied(tensor.bytes());
+  }
+}
+
+}  // namespace
+
+val to_js(const Tensor& tensor) {
+  val object = val::object();
+  object.set("dtype", to_js(std::string(dtype_name(tensor.dtype()))));
+  object.set("shape", to_js(tensor.shape()));
+  object.set("data", data_of(tensor));
+  return object;
+}
+
+val to_js(const std::map<std::string, Tensor>& tensors) {
+  val object = val::object();
+  for (const auto& [name, tensor] : tensors) object.set(to_js(name), to_js(tensor));
+  return object;
+}
+
+val to_js(const ValueInfo& info) {
+  val object = val::object();
+  object.set("name", to_js(info.name));
+  object.set("dtype", to_js(std::string(dtype_name(info.dtype))));
+  object.set("shape", info.has_shape ? to_js(info.shape) : val::null());
+  object.set("dimNames", to_js(info.dim_params));
+  return object;
+}
+
+std::string string_from(const val& text) { return text.as<std::string>(); }
+
+std::vector<std::string> strings_from(const val& list) {
+  std::vector<std::string> texts;
+  const auto n = list["length"].as<unsigned>();
+  for (unsigned i = 0; i < n; ++i) texts.push_back(string_from(list[i]));
+  return texts;
+}
+
+std::vector<std::uint8_t> bytes_from(const val& typed_array) {
+  std::vector<std::uint8_t> bytes(typed_array["byteLength"].as<unsigned>());
+  const val source = val::global("Uint8Array").new_(typed_array["buffer"], typed_array["byteOffset"], typed_array["byteLength"]);
+  val(typed_memory_view(bytes.size(), bytes.data())).call<void>("set", source);
+  return bytes;
+}
+
+Tensor tensor_from(const val& object, const std::string& name) {
+  const std::string word = string_from(object["dtype"]);
+  const auto dtype = dtype_from_name(word);
+  if (!dtype || *dtype == DType::string)
+    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the element type " + quoted(word) + " is not known");
+  Shape shape;
+  const val extents = object["shape"];
+  const auto rank = extents["length"].as<unsigned>();
+  for (unsigned i = 0; i < rank; ++i) {
+    const auto extent = extents[i].as<double>();
+    if (!(extent >= 0.0) || extent > static_cast<double>(kMaxElements) || extent != static_cast<double>(static_cast<std::int64_t>(extent)))
+      throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the shape has an extent that is not a count");
+    shape.push_back(static_cast<std::int64_t>(extent));
+  }
+  const val data = object["data"];
+  const auto n_bytes = data["byteLength"].as<double>();
+  const std::uint64_t expected = packed_bytes(*dtype, static_cast<std::uint64_t>(n_elements(shape)));
+  if (n_bytes != static_cast<double>(expected))
+    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": " + word + to_string(shape) + " needs " + std::to_string(expected) +
+                                                 " bytes, " + std::to_string(static_cast<std::uint64_t>(n_bytes)) + " were given");
+  Tensor tensor(*dtype, shape);
+  const val source = val::global("Uint8Array").new_(data["buffer"], data["byteOffset"], data["byteLength"]);
+  val(typed_memory_view(tensor.bytes().size(), tensor.bytes().data())).call<void>("set", source);
+  return tensor;
+}
+
+std::map<std::string, Tensor> tensors_from(const val& object) {
+  std::map<std::string, Tensor> tensors;
+  const val names = val::global("Object").call<val>("keys", object);
+  for (const std::string& name : strings_from(names)) tensors.emplace(name, tensor_from(object[name], name));
+  return tensors;
+}
+
+namespace {
+
+[[noreturn]] void bad_word(const char* key, const std::string& word) {
+  throw Error(ErrorCode::bad_recipe, std::string("recipe: ") + key + " is " + quoted(word) + ", which the core does not know");
+}
+
+TensorScheme scheme_from(const val& object) {
+  TensorScheme scheme;
+  const std::string word = string_from(object["dtype"]);
+  const auto dtype = dtype_from_name(word);
+  if (!dtype) bad_word("dtype", word);
+  scheme.dtype = *dtype;
+  scheme.is_symmetric = object["symmetric"].as<bool>();
+  scheme.narrow_range = object["narrowRange"].as<bool>();
+  const std::string grain = string_from(object["granularity"]);
+  if (grain == "per_tensor") scheme.grain = TensorScheme::Grain::per_tensor;
+  else if (grain == "per_channel") scheme.grain = TensorScheme::Grain::per_channel;
+  else if (grain == "per_block") scheme.grain = TensorScheme::Grain::per_block;
+  else bad_word("granularity", grain);
+  scheme.block_size = object["blockSize"].as<int>();
+  return scheme;
+}
+
+}  // namespace
+
+Recipe recipe_from(const val& object, const std::string& canonical_json) {
+  Recipe recipe;
+  const std::string mode = string_from(object["mode"]);
+  if (mode == "static") recipe.mode = QuantMode::static_;
+  else if (mode == "dynamic") recipe.mode = QuantMode::dynamic;
+  else if (mode == "weight_only") recipe.mode = QuantMode::weight_only;
+  else if (mode == "float16") recipe.mode = QuantMode::float16;
+  else bad_word("mode", mode);
+  const std::string target = string_from(object["target"]);
+  if (target == "onnxruntime-web") recipe.target = Target::onnxruntime_web;
+  else if (target == "onnxruntime") recipe.target = Target::onnxruntime;
+  else if (target == "portable") recipe.target = Target::portable;
+  else bad_word("target", target);
+  recipe.activation = scheme_from(object["activation"]);
+  recipe.weight = scheme_from(object["weight"]);
+  const val calibration = object["calibration"];
+  const std::string method = string_from(calibration["method"]);
+  if (method == "min_max") recipe.calibration.method = CalibrationMethod::min_max;
+  else if (method == "moving_average") recipe.calibration.method = CalibrationMethod::moving_average;
+  else if (method == "percentile") recipe.calibration.method = CalibrationMethod::percentile;
+  else if (method == "entropy") recipe.calibration.method = CalibrationMethod::entropy;
+  else if (method == "mse") recipe.calibration.method = CalibrationMethod::mse;
+  else bad_word("calibration.method", method);
+  recipe.calibration.moving_average_rate = calibration["movingAverageRate"].as<double>();
+  recipe.calibration.percentile = calibration["percentile"].as<double>();
+  recipe.calibration.n_bins = calibration["bins"].as<int>();
+  recipe.include = strings_from(object["include"]);
+  recipe.exclude = strings_from(object["exclude"]);
+  const val float16 = object["float16"];
+  recipe.float16_weights_only = float16["weightsOnly"].as<bool>();
+  recipe.float16_keep_io = float16["keepIo"].as<bool>();
+  recipe.float16_block_list = strings_from(float16["blockList"]);
+  recipe.fold_batch_norm = object["foldBatchNorm"].as<bool>();
+  recipe.seed = static_cast<std::uint64_t>(object["seed"].as<double>());
+  recipe.canonical_json = canonical_json;
+  return recipe;
+}
+
+ImageSpec image_spec_from(const val& object) {
+  ImageSpec spec;
+  spec.resize_shorter = static_cast<std::int64_t>(object["resize"].as<double>());
+  spec.crop_width = static_cast<std::int64_t>(object["cropWidth"].as<double>());
+  spec.crop_height = static_cast<std::int64_t>(object["cropHeight"].as<double>());
+  spec.resampling = string_from(object["resampling"]) == "bilinear" ? Resampling::bilinear : Resampling::bicubic;
+  const std::string color = string_from(object["color"]);
+  spec.color = color == "bgr" ? ColorOrder::bgr : color == "grey" ? ColorOrder::grey : ColorOrder::rgb;
+  spec.layout = string_from(object["layout"]) == "nhwc" ? ImageLayout::nhwc : ImageLayout::nchw;
+  spec.scale = object["scale"].as<double>();
+  for (unsigned c = 0; c < 3; ++c) {
+    spec.mean[c] = object["mean"][c].as<double>();
+    spec.std[c] = object["std"][c].as<double>();
+  }
+  return spec;
+}
+
+namespace {
+
+class JsSource final : public ByteSource {
+ public:
+  JsSource(val object, std::string name, std::uint64_t size_bytes) : object_(std::move(object)), name_(std::move(name)), size_bytes_(size_bytes) {}
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  std::string name() const override { return name_; }
+
+ protected:
+  void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
+    const val problem = object_.call<val>("read", static_cast<double>(offset), val(typed_memory_view(out.size(), out.data())));
+    if (const std::string text = string_from(problem); !text.empty()) throw Error(ErrorCode::io_failed, name_ + ": " + text).about(name_);
+  }
+
+ private:
+  val object_;
+  std::string name_;
+  std::uint64_t size_bytes_;
+};
+
+class JsSink final : public ByteSink {
+ public:
+  explicit JsSink(val object) : object_(std::move(object)) { gathered_.reserve(kPieceBytes); }
+  /// Small writes are gathered: every call across the border costs.
+  void write(std::span<const std::uint8_t> bytes) override {
+    if (gathered_.size() + bytes.size() > kPieceBytes) flush();
+    if (bytes.size() >= kPieceBytes) hand_over(bytes);
+    else gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
+  }
+  void flush() override {
+    if (!gathered_.empty()) hand_over(gathered_);
+    gathered_.clear();
+  }
+
+ private:
+  static constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  void hand_over(std::span<const std::uint8_t> bytes) {
+    const val problem = object_.call<val>("write", val(typed_memory_view(bytes.size(), bytes.data())));
+    if (const std::string text = string_from(problem); !text.empty()) throw Error(ErrorCode::io_failed, text);
+  }
+
+  val object_;
+  std::vector<std::uint8_t> gathered_;
+};
+
+class JsExternalData final : public ExternalData {
+ public:
+  explicit JsExternalData(val open) : open_(std::move(open)) {}
+  std::shared_ptr<ByteSource> open(const std::string& name) override {
+    if (const auto known = sources_.find(name); known != sources_.end()) return known->second;
+    const val object = open_(to_js(name));
+    std::shared_ptr<ByteSource> source = object.isNull() || object.isUndefined() ? nullptr : source_from(object);
+    sources_.emplace(name, source);
+    return source;
+  }
+
+ private:
+  val open_;
+  std::map<std::string, std::shared_ptr<ByteSource>> sources_;
+};
+
+}  // namespace
+
+std::shared_ptr<ByteSource> source_from(const val& object) {
+  const std::string name = string_from(object["name"]);
+  const auto size_bytes = static_cast<std::uint64_t>(object["sizeBytes"].as<double>());
+  const val bytes = object["bytes"];
+  if (!bytes.isUndefined() && !bytes.isNull()) return std::make_shared<MemorySource>(bytes_from(bytes), name);
+  return std::make_shared<JsSource>(object, name, size_bytes);
+}
+
+std::unique_ptr<ExternalData> external_data_from(const val& open) { return std::make_unique<JsExternalData>(open); }
+
+std::unique_ptr<ByteSink> sink_from(const val& object) { return std::make_unique<JsSink>(object); }
+
+OnProgress progress_from(const val& function) {
+  return [function](const Progress& progress) {
+    const val goes_on = function(to_js(progress.stage), static_cast<double>(progress.done), static_cast<double>(progress.total));
+    if (!goes_on.as<bool>()) throw Error(ErrorCode::aborted, "cancelled by the caller");
+  };
+}
+
+}  // namespace bitwright::bindings
