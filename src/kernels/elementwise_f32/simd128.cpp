@@ -61,7 +61,7 @@ f32x4 ceil(f32x4 x, MapParams) {
 }
 f32x4 round(f32x4 x, MapParams) {
   const f32x4 magnitude = bitwright::abs(x);
-  // Above 2^22 a float has at most one bit after the point: adding 2^23 rounds it off.
+  // Adding 2^23 leaves no bit after the point; ties go to even.
   const f32x4 rounded = (magnitude + 8388608.0f) - 8388608.0f;
   return select(magnitude < splat(8388608.0f), with_sign_of(rounded, x), x);
 }
