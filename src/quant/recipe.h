@@ -52,7 +52,7 @@ struct Recipe {
   std::string canonical_json;
 };
 
-/// True if `name` matches the glob (`*` any run, `?` one character); linear time, no recursion.
+/// True if `name` matches the glob (`*` any run, `?` one byte). No recursion; at most |pattern| * |name| steps.
 bool matches_glob(std::string_view pattern, std::string_view name);
 
 }  // namespace bitwright

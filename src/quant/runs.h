@@ -1,0 +1,54 @@
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "quant/quant_params.h"
+
+namespace bitwright {
+
+/// How the elements of a tensor, in memory order, map to its scales: [outer, extent, inner], where `block` neighbours
+/// of the middle axis share a scale.
+struct ScaleLayout {
+  std::int64_t outer = 1;
+  std::int64_t extent = 1;
+  std::int64_t inner = 1;
+  std::int64_t block = 1;
+  /// per_block has scales for every outer and inner index; per_channel has one row of scales that all outer indices
+  /// share.
+  bool is_per_position = false;
+
+  std::int64_t n_blocks() const { return extent / block + (extent % block != 0 ? 1 : 0); }
+};
+
+/// Throws Error{shape_mismatch} or Error{bad_graph} where the granularity does not fit the shape.
+ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape);
+
+/// Calls one of
+///   same(element, count, scale)          `count` elements from `element` on share one scale
+///   varying(element, count, scale)       element + i has scale + i
+/// for runs that cover the tensor in memory order.
+template <typename Same, typename Varying>
+void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
+  std::int64_t element = 0;
+  for (std::int64_t o = 0; o < l.outer; ++o) {
+    if (l.is_per_position && l.inner > 1) {
+      for (std::int64_t e = 0; e < l.extent; ++e, element += l.inner)
+        varying(element, l.inner, (o * l.n_blocks() + e / l.block) * l.inner);
+    } else if (l.is_per_position) {
+      for (std::int64_t b = 0; b < l.n_blocks(); ++b) {
+        const std::int64_t count = std::min(l.block, l.extent - b * l.block);
+        same(element, count, o * l.n_blocks() + b);
+        element += count;
+      }
+    } else if (l.inner == 1) {
+      varying(element, l.extent, 0);
+      element += l.extent;
+    } else {
+      for (std::int64_t e = 0; e < l.extent; ++e, element += l.inner) same(element, l.inner, e);
+    }
+  }
+}
+
+}  // namespace bitwright

@@ -1,0 +1,153 @@
+#include <limits>
+
+#include "base/error.h"
+#include "base/simd.h"
+#include "quant/quantize.h"
+#include "quant/runs.h"
+
+namespace bitwright {
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+/// Values scanned before it is asked whether all were finite: small enough to stay in the cache for a second look.
+constexpr std::size_t kPieceLength = 2048;
+
+struct Ends {
+  float rmin;
+  float rmax;
+  bool is_finite;
+};
+
+bool is_finite(float value) { return value - value == 0.0f; }
+
+void widen(MinMax& ends, float value) {
+  if (!is_finite(value)) {
+    ++ends.n_not_finite;
+    return;
+  }
+  if (value < ends.rmin) ends.rmin = value;
+  if (value > ends.rmax) ends.rmax = value;
+}
+
+/// min and max drop a NaN that comes second; infinities show in the ends, NaN in a mask of its own.
+Ends scan_piece(const float* x, std::size_t n) {
+  f32x4 low[2] = {splat(kInfinity), splat(kInfinity)};
+  f32x4 high[2] = {splat(-kInfinity), splat(-kInfinity)};
+  i32x4 is_nan = splat(std::int32_t{0});
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const f32x4 a = load_f32x4(x + i);
+    const f32x4 b = load_f32x4(x + i + 4);
+    low[0] = min(low[0], a);
+    high[0] = max(high[0], a);
+    low[1] = min(low[1], b);
+    high[1] = max(high[1], b);
+    is_nan |= (a != a) | (b != b);
+  }
+  low[0] = min(low[0], low[1]);
+  high[0] = max(high[0], high[1]);
+  Ends ends{low[0][0], high[0][0], (is_nan[0] | is_nan[1] | is_nan[2] | is_nan[3]) == 0};
+  for (int lane = 1; lane < 4; ++lane) {
+    if (low[0][lane] < ends.rmin) ends.rmin = low[0][lane];
+    if (high[0][lane] > ends.rmax) ends.rmax = high[0][lane];
+  }
+  for (; i < n; ++i) {
+    ends.is_finite &= is_finite(x[i]);
+    if (x[i] < ends.rmin) ends.rmin = x[i];
+    if (x[i] > ends.rmax) ends.rmax = x[i];
+  }
+  ends.is_finite &= ends.rmin >= std::numeric_limits<float>::lowest() && ends.rmax <= std::numeric_limits<float>::max();
+  return ends;
+}
+
+void scan(const float* x, std::size_t n, MinMax& ends) {
+  for (std::size_t at = 0; at < n; at += kPieceLength) {
+    const std::size_t count = std::min(kPieceLength, n - at);
+    const Ends piece = scan_piece(x + at, count);
+    if (piece.is_finite) {
+      if (piece.rmin < ends.rmin) ends.rmin = piece.rmin;
+      if (piece.rmax > ends.rmax) ends.rmax = piece.rmax;
+    } else {
+      for (std::size_t i = 0; i < count; ++i) widen(ends, x[at + i]);
+    }
+  }
+}
+
+/// x[i] into ends[i]: neighbours belong to different scales.
+void scan_varying(const float* x, std::size_t n, float* low, float* high, MinMax* ends) {
+  i32x4 is_not_finite = splat(std::int32_t{0});
+  std::size_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    const f32x4 a = load_f32x4(x + i);
+    is_not_finite |= (a - a) != splat(0.0f);
+    store_f32x4(low + i, min(load_f32x4(low + i), a));
+    store_f32x4(high + i, max(load_f32x4(high + i), a));
+  }
+  const std::size_t n_vector = i;
+  for (; i < n; ++i) widen(ends[i], x[i]);
+  if ((is_not_finite[0] | is_not_finite[1] | is_not_finite[2] | is_not_finite[3]) == 0) return;
+  for (i = 0; i < n_vector; ++i) ends[i].n_not_finite += is_finite(x[i]) ? 0 : 1;
+}
+
+}  // namespace
+
+RealRange MinMax::range() const {
+  if (!has_finite()) return {};
+  return {std::min(rmin, 0.0f), std::max(rmax, 0.0f)};
+}
+
+MinMax scan_min_max(std::span<const float> values) {
+  MinMax ends{kInfinity, -kInfinity, 0};
+  scan(values.data(), values.size(), ends);
+  ends.rmin += 0.0f;
+  ends.rmax += 0.0f;
+  return ends;
+}
+
+std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
+  if (static_cast<std::int64_t>(values.size()) != n_elements(shape))
+    throw Error(ErrorCode::shape_mismatch,
+                std::to_string(values.size()) + " values were given for shape " + to_string(shape));
+  const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(granularity, shape)));
+  std::vector<MinMax> found(n_scales, {kInfinity, -kInfinity, 0});
+  std::vector<float> low;  // only filled for neighbours of different scales
+  std::vector<float> high;
+  for_each_run(
+      scale_layout(granularity, shape),
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+        scan(values.data() + element, static_cast<std::size_t>(count), found[static_cast<std::size_t>(scale)]);
+      },
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+        if (low.empty()) {
+          low.assign(n_scales, kInfinity);
+          high.assign(n_scales, -kInfinity);
+        }
+        scan_varying(values.data() + element, static_cast<std::size_t>(count), low.data() + scale, high.data() + scale,
+                     found.data() + scale);
+      });
+  // An infinity spoils the lanes' ends, and a value hidden behind it is lost: those scales are looked at again, one by
+  // one.
+  bool has_infinity = false;
+  for (std::size_t i = 0; i < low.size(); ++i) {
+    if (low[i] < found[i].rmin) found[i].rmin = low[i];
+    if (high[i] > found[i].rmax) found[i].rmax = high[i];
+    has_infinity |= found[i].rmin == -kInfinity || found[i].rmax == kInfinity;
+  }
+  if (has_infinity) {
+    for (MinMax& ends : found) ends = {kInfinity, -kInfinity, 0};
+    for_each_run(
+        scale_layout(granularity, shape), [](std::int64_t, std::int64_t, std::int64_t) {},
+        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+          for (std::int64_t i = 0; i < count; ++i)
+            widen(found[static_cast<std::size_t>(scale + i)], values[static_cast<std::size_t>(element + i)]);
+        });
+  }
+  for (MinMax& ends : found) {
+    ends.rmin += 0.0f;
+    ends.rmax += 0.0f;
+  }
+  return found;
+}
+
+}  // namespace bitwright

@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "quant/quantize.h"
+#include "quant/rounding.h"
+
+namespace bitwright {
+
+Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::size_t rank) {
+  using Grain = TensorScheme::Grain;
+  if (scheme.grain == Grain::per_tensor || rank == 0) return PerTensor{};
+  const std::int64_t at = normalized_axis(axis, rank);
+  if (scheme.grain == Grain::per_channel) return PerChannel{at};
+  return PerBlock{at, scheme.block_size};
+}
+
+QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis,
+                          std::uint64_t* n_not_finite) {
+  const std::span<const float> reals = values.data<float>();
+  QuantParams params;
+  params.dtype = scheme.dtype;
+  params.range = code_range(scheme.dtype, scheme.narrow_range);
+  params.granularity = granularity_of(scheme, axis, values.rank());
+  const std::vector<MinMax> ends = scan_min_max(reals, values.shape(), params.granularity);
+
+  RealRange whole;
+  std::uint64_t n_bad = 0;
+  for (const MinMax& e : ends) {
+    const RealRange range = e.range();
+    whole = {std::min(whole.rmin, range.rmin), std::max(whole.rmax, range.rmax)};
+    n_bad += e.n_not_finite;
+  }
+  if (n_not_finite != nullptr) *n_not_finite = n_bad;
+  params.scales.reserve(ends.size());
+  params.zero_points.reserve(ends.size());
+  for (const MinMax& e : ends) {
+    const RealRange range = e.range();
+    const bool is_zero = range.rmin == 0.0f && range.rmax == 0.0f;
+    const ScaleZeroPoint chosen = choose_scale_zero_point(is_zero ? whole : range, params.range, scheme.is_symmetric);
+    params.scales.push_back(chosen.scale);
+    params.zero_points.push_back(chosen.zero_point);
+  }
+  return params;
+}
+
+Tensor quantize(const Tensor& values, const QuantParams& params) {
+  Tensor codes(params.dtype, values.shape());
+  quantize(values.data<float>(), values.shape(), params, codes.bytes());
+  return codes;
+}
+
+Tensor dequantize(const Tensor& codes, const QuantParams& params) {
+  Tensor values(DType::f32, codes.shape());
+  dequantize(codes.bytes(), codes.shape(), params, values.data<float>());
+  return values;
+}
+
+QuantizedTensor quantize_weight_tensor(const Tensor& values, const TensorScheme& scheme, std::int64_t axis) {
+  QuantizedTensor result;
+  result.params = choose_params(values, scheme, axis, &result.n_not_finite);
+  result.codes = quantize(values, result.params);
+  return result;
+}
+
+QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std::span<const float> weight_scales) {
+  constexpr double kMaxCode = std::numeric_limits<std::int32_t>::max();
+  // A product that falls below the normal floats loses digits; this leaves room for the runtime's own rounding.
+  constexpr float kMinProduct = 0x1p-120f;
+  const auto is_scale = [](float scale) { return std::isfinite(scale) && scale > 0.0f; };
+  if (weight_scales.size() != 1 && weight_scales.size() != bias.size())
+    throw Error(ErrorCode::invalid_argument, std::to_string(weight_scales.size()) +
+                                                 " weight scales do not fit a bias of " + std::to_string(bias.size()));
+  if (!is_scale(input_scale) || !std::all_of(weight_scales.begin(), weight_scales.end(), is_scale))
+    throw Error(ErrorCode::invalid_argument, "scales of a bias must be finite and positive");
+  if (!std::all_of(bias.begin(), bias.end(), [](float b) { return std::isfinite(b); }))
+    throw Error(ErrorCode::invalid_argument, "a bias with NaN or infinity cannot be quantized");
+
+  QuantizedBias result;
+  result.weight_scales.assign(weight_scales.begin(), weight_scales.end());
+  const std::size_t per_scale = weight_scales.size() == bias.size() ? 1 : bias.size();
+  for (std::size_t c = 0; c < result.weight_scales.size(); ++c) {
+    float& scale = result.weight_scales[c];
+    double largest = 0.0;
+    for (std::size_t i = c * per_scale; i < std::min(bias.size(), (c + 1) * per_scale); ++i)
+      largest = std::max(largest, std::abs(static_cast<double>(bias[i])));
+    const float given = scale;
+    const auto fits = [&] {
+      const float product = input_scale * scale;
+      return std::isfinite(product) && product >= kMinProduct && largest / static_cast<double>(product) <= kMaxCode;
+    };
+    if (!fits()) {
+      const double needed =
+          std::max(largest / kMaxCode, static_cast<double>(kMinProduct)) / static_cast<double>(input_scale);
+      scale =
+          std::max(given, static_cast<float>(std::min(needed, static_cast<double>(std::numeric_limits<float>::max()))));
+      // The rounding of the product may still fall short by an ulp or two.
+      for (int ulp = 0; ulp < 4 && !fits(); ++ulp)
+        scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
+      if (!fits() || !std::isfinite(scale))
+        throw Error(ErrorCode::invalid_argument, "the input scale is too small for this bias; leave the node in float");
+      ++result.n_raised;
+    }
+    result.scales.push_back(input_scale * scale);
+  }
+  result.codes.reserve(bias.size());
+  for (std::size_t i = 0; i < bias.size(); ++i) {
+    const double scale = result.scales[result.scales.size() == 1 ? 0 : i];
+    result.codes.push_back(static_cast<std::int32_t>(
+        std::clamp(round_half_even(static_cast<double>(bias[i]) / scale), -kMaxCode, kMaxCode)));
+  }
+  return result;
+}
+
+}  // namespace bitwright

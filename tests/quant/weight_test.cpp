@@ -1,0 +1,87 @@
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.h"
+#include "quant/quantize.h"
+
+using namespace bitwright;
+
+TEST_CASE("quantize_weight_tensor: symmetric int8 per channel, worked by hand") {
+  const Tensor w = Tensor::of<float>({2, 3}, {1.27f, -0.5f, 0.0f, -12.7f, 6.33f, 0.1f});
+  const QuantizedTensor q = quantize_weight_tensor(w, {DType::i8, true, true, TensorScheme::Grain::per_channel, 32}, 0);
+  CHECK(q.params.granularity == Granularity{PerChannel{0}});
+  CHECK(q.params.scales[0] == doctest::Approx(0.01));
+  CHECK(q.params.scales[1] == doctest::Approx(0.1));
+  const auto codes = q.codes.data<std::int8_t>();
+  CHECK(std::vector<int>(codes.begin(), codes.end()) == std::vector<int>{127, -50, 0, -127, 63, 1});
+  CHECK(q.params.is_symmetric());
+}
+
+TEST_CASE("quantize_weight_tensor: a channel of zeros takes the scale of the whole tensor") {
+  const Tensor w = Tensor::of<float>({2, 2}, {0.0f, 0.0f, 1.27f, -1.0f});
+  const QuantizedTensor q = quantize_weight_tensor(w, {DType::i8, true, true, TensorScheme::Grain::per_channel, 32}, 0);
+  CHECK(q.params.scales[0] == q.params.scales[1]);
+  const Tensor zeros = Tensor::of<float>({2, 2}, {0.0f, 0.0f, 0.0f, 0.0f});
+  CHECK(quantize_weight_tensor(zeros, {}, 0).params.scales[0] == 1.0f);
+}
+
+TEST_CASE("quantize_weight_tensor: blocks along the reduction axis, with a tail") {
+  Tensor w(DType::f32, {5, 2});
+  for (int i = 0; i < 10; ++i) w.data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i + 1);
+  const QuantizedTensor q = quantize_weight_tensor(w, {DType::i4, true, false, TensorScheme::Grain::per_block, 4}, 0);
+  CHECK(q.params.scales.size() == 4);
+  CHECK(q.params.scales[0] == doctest::Approx(2.0 * 7.0 / 15.0));
+  CHECK(q.params.scales[3] == doctest::Approx(2.0 * 10.0 / 15.0));
+  CHECK(q.codes.size_bytes() == 5);
+}
+
+TEST_CASE("quantize_weight_tensor: counts what is not finite and keeps the scale finite") {
+  const Tensor w = Tensor::of<float>({3}, {1.0f, std::nanf(""), std::numeric_limits<float>::infinity()});
+  const QuantizedTensor q = quantize_weight_tensor(w, {DType::i8, true, true, TensorScheme::Grain::per_tensor, 32}, 0);
+  CHECK(q.n_not_finite == 2);
+  CHECK(q.params.scales[0] == 1.0f / 127.0f);
+  CHECK(q.codes.data<std::int8_t>()[1] == 0);
+  CHECK(q.codes.data<std::int8_t>()[2] == 127);
+}
+
+TEST_CASE("quantize_bias: int32 codes of input scale times weight scale") {
+  const std::vector<float> bias = {1.0f, -0.5f};
+  const std::vector<float> scales = {0.5f, 0.25f};
+  const QuantizedBias q = quantize_bias(bias, 0.5f, scales);
+  CHECK(q.codes == std::vector<std::int32_t>{4, -4});
+  CHECK(q.scales == std::vector<float>{0.25f, 0.125f});
+  CHECK(q.weight_scales == scales);
+  CHECK(q.n_raised == 0);
+}
+
+TEST_CASE("quantize_bias: the weight scale of a channel whose bias would overflow is raised, the others stay") {
+  const std::vector<float> bias = {1000.0f, 1.0f};
+  const std::vector<float> scales = {1e-9f, 0.01f};
+  const QuantizedBias q = quantize_bias(bias, 0.001f, scales);
+  CHECK(q.n_raised == 1);
+  CHECK(q.weight_scales[0] > scales[0]);
+  CHECK(q.weight_scales[1] == scales[1]);
+  CHECK(std::abs(static_cast<double>(q.codes[0])) <= 2147483647.0);
+  CHECK(static_cast<double>(q.codes[0]) * static_cast<double>(q.scales[0]) == doctest::Approx(1000.0));
+}
+
+TEST_CASE("quantize_bias: products below the normal floats raise the weight scale, one scale serves all channels") {
+  const std::vector<float> bias = {0.0f, 0.0f, 0.0f};
+  const std::vector<float> one = {0x1p-100f};
+  const QuantizedBias q = quantize_bias(bias, 0x1p-100f, one);
+  CHECK(q.weight_scales.size() == 1);
+  CHECK(q.scales[0] >= 0x1p-120f);
+}
+
+TEST_CASE("quantize_bias: wrong counts, scales and values are refused") {
+  const std::vector<float> bias = {1.0f, 2.0f};
+  const std::vector<float> three = {1.0f, 1.0f, 1.0f};
+  const std::vector<float> zero = {0.0f};
+  const std::vector<float> one = {1.0f};
+  const std::vector<float> bad = {std::nanf("")};
+  CHECK_THROWS_AS(quantize_bias(bias, 1.0f, three), Error);
+  CHECK_THROWS_AS(quantize_bias(bias, 1.0f, zero), Error);
+  CHECK_THROWS_AS(quantize_bias(bad, 1.0f, one), Error);
+}
