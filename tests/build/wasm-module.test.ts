@@ -24,7 +24,7 @@ void test('the single-threaded module is at most 350 kB after brotli', (context)
 
 const noChrome = findChrome() === undefined ? 'no Chromium on this machine' : false;
 
-void test("each module starts in Chromium under script-src 'self' 'wasm-unsafe-eval'", { skip: noChrome }, async () => {
+void test("each module starts in Chromium under script-src 'self' 'wasm-unsafe-eval'", { skip: noChrome, timeout: 120_000 }, async () => {
   const folder = mkdtempSync(join(tmpdir(), 'bitwright-csp-'));
   const names = ['simd', 'simd-mt', 'relaxed', 'relaxed-mt'].map((family) => `bitwright-${family}`);
   cpSync(modules, folder, { recursive: true });
@@ -36,7 +36,7 @@ void test("each module starts in Chromium under script-src 'self' 'wasm-unsafe-e
        try { await (await import('./' + name + '.mjs')).default({}); started[name] = 'started'; }
        catch (error) { started[name] = String(error); }
      }
-     globalThis.started = started;`,
+     globalThis.ended(started);`,
   );
   const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'";
   const server = await serve(folder, { policy });
@@ -47,10 +47,10 @@ void test("each module starts in Chromium under script-src 'self' 'wasm-unsafe-e
     page.on('console', (message) => {
       if (/Content Security Policy/i.test(message.text())) violations.push(message.text());
     });
-    await page.goto(server.address);
-    await page.waitForFunction('globalThis.started !== undefined', undefined, { timeout: 60_000 });
-    const started = await page.evaluate('globalThis.started');
-    assert.deepEqual(started, Object.fromEntries(names.map((name) => [name, 'started'])));
+    const ended = new Promise<unknown>((done) => {
+      void page.exposeFunction('ended', done).then(() => page.goto(server.address));
+    });
+    assert.deepEqual(await ended, Object.fromEntries(names.map((name) => [name, 'started'])));
     assert.deepEqual(violations, []);
   } finally {
     await browser.close();
