@@ -75,12 +75,16 @@ class RunContext {
   /// True if the input is a constant of the model: its packed form may be kept in the state.
   virtual bool is_constant(std::size_t i) const = 0;
   virtual bool wants_output(std::size_t i) const = 0;
+  /// What infer said of the output: its type without allocating it.
+  virtual const TypeInfo& inferred(std::size_t i) const = 0;
   /// Allocated as inferred. Contents are unspecified: write every element.
   virtual Tensor& output(std::size_t i) = 0;
   /// For outputs that share bytes with an input (Reshape), or whose shape depends on data (NonZero).
   virtual void set_output(std::size_t i, Tensor tensor) = 0;
   virtual Allocator& allocator() = 0;  // scratch memory from the session's arena
   virtual SubgraphRunner& subgraphs() = 0;
+  /// False allows kernels whose bits depend on the machine (relaxed multiply-add).
+  virtual bool is_deterministic() const = 0;
   virtual std::unique_ptr<OpState>& state() = 0;
 };
 
