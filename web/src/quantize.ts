@@ -19,7 +19,9 @@ export interface QuantizeOptions {
   readonly outputPath?: string;
   /** Keeps the weights in one external file of this name; always done above 2 GiB. */
   readonly externalName?: string;
-  readonly externalPath?: string;
+  readonly externalPath?: string | undefined;
+  /** Where the external file goes if it turns out to be needed (Node); in memory where left out. */
+  readonly overflowPath?: string;
   /** Accept a result that is not smaller. */
   readonly allowLarger?: boolean;
   /** Shown in the report: what the samples are, how pictures were prepared, things to know. */
@@ -108,14 +110,15 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       warnings.push(finding);
     }
     const isExternal = options.externalName !== undefined || options.externalPath !== undefined || size.needsExternalData;
-    const externalName = isExternal ? (options.externalName ?? 'model.onnx_data') : '';
+    const externalPath = options.externalPath ?? options.overflowPath;
+    const externalName = isExternal ? (options.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
     const written = await toolkit.call(
       'writeModel',
       {
         modelId: quantized.id,
         sink: options.outputPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: options.outputPath },
         externalName,
-        externalSink: !isExternal ? null : options.externalPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: options.externalPath },
+        externalSink: !isExternal ? null : externalPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: externalPath },
       },
       run,
     );

@@ -1,0 +1,151 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+
+import { QuantError } from '../errors.js';
+import { quantize } from '../quantize.js';
+import { parseRecipe, parseRecipeJson, type Recipe, type RecipeInput, recipePresets, type RecipePreset } from '../recipe.js';
+import { reportHtml } from '../report/html.js';
+import { reportText } from '../report/terminal.js';
+import { checkOutput, onlyPositional, withContext } from './context.js';
+import { exitCodes, UsageError } from './exit-codes.js';
+import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
+import { collectSamples, feedbackOf } from './samples.js';
+
+export const quantizeSpec: CommandSpec = {
+  name: 'quantize',
+  summary: 'quantize a model on your own data, and measure what it cost',
+  usage: 'quantize MODEL [-o OUT] [options]',
+  options: {
+    output: { type: 'string', short: 'o', value: 'OUT', help: 'the file to write (default: MODEL_quantized.onnx or MODEL_fp16.onnx)' },
+    mode: { type: 'string', value: 'MODE', help: 'static (default), dynamic, weight_only or float16' },
+    recipe: { type: 'string', value: 'FILE', help: `a recipe as JSON, or one of ${Object.keys(recipePresets).join(', ')}` },
+    target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
+    method: { type: 'string', value: 'NAME', help: 'calibrator: min_max (default), moving_average, percentile, entropy or mse' },
+    include: { type: 'string', multiple: true, value: 'PATTERN', help: 'only these nodes: a name, a glob, or op:Conv' },
+    exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'these nodes stay in float' },
+    evaluate: { type: 'string', value: 'PATH', help: 'measure on these samples instead of the calibration samples' },
+    ...sampleOptions,
+    report: { type: 'string', value: 'FILE.html', help: 'write the report as one HTML file with pictures' },
+    'external-data': { type: 'boolean', help: 'keep the weights in one external file OUT_data' },
+    'allow-larger': { type: 'boolean', help: 'accept a result that is not smaller' },
+    'max-drop': { type: 'string', value: 'PERCENT', help: 'fail (exit 4) if accuracy, or top-1 agreement without labels, falls by more' },
+    force: { type: 'boolean', short: 'f', help: 'overwrite OUT (never the input)' },
+    ...commonOptions,
+  },
+  examples: [
+    'bitwright quantize model.onnx --calibrate photos/ --preprocess imagenet',
+    'bitwright quantize model.onnx -o small.onnx --mode weight_only',
+    'bitwright quantize model.onnx --calibrate calib/ --evaluate eval/ --labels eval/labels.csv --report report.html',
+    "bitwright quantize model.onnx --calibrate data.npz --exclude 'op:Softmax' --exclude '/head/*'",
+  ],
+};
+
+function recipeOf(values: Values): Recipe {
+  const given = text(values, 'recipe');
+  let base: Recipe;
+  if (given === undefined) base = parseRecipe();
+  else if (Object.hasOwn(recipePresets, given)) base = parseRecipe(given as RecipePreset);
+  else {
+    let json: string;
+    try {
+      json = readFileSync(given, 'utf8');
+    } catch {
+      throw new UsageError(`--recipe is '${given}': no such file, and not one of ${Object.keys(recipePresets).join(', ')}`);
+    }
+    base = parseRecipeJson(json);
+  }
+  const mode = oneOf(values, 'mode', ['static', 'dynamic', 'weight_only', 'float16'] as const);
+  const target = oneOf(values, 'target', ['onnxruntime-web', 'onnxruntime', 'portable'] as const);
+  const method = oneOf(values, 'method', ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'] as const);
+  const changes: RecipeInput = {
+    ...base,
+    ...(mode && { mode }),
+    ...(target && { target }),
+    calibration: { ...base.calibration, ...(method && { method }) },
+    include: [...base.include, ...texts(values, 'include')],
+    exclude: [...base.exclude, ...texts(values, 'exclude')],
+  };
+  return parseRecipe(changes);
+}
+
+/** The names that transformers.js looks for. */
+function defaultOutput(path: string, recipe: Recipe): string {
+  const stem = basename(path).replace(/\.onnx$/i, '');
+  return join(dirname(path), `${stem}_${recipe.mode === 'float16' ? 'fp16' : 'quantized'}.onnx`);
+}
+
+function maxDrop(values: Values): number | undefined {
+  const given = text(values, 'max-drop');
+  if (given === undefined) return undefined;
+  const percent = Number(given.replace(/%$/, ''));
+  if (!Number.isFinite(percent) || percent < 0 || percent > 100) throw new UsageError(`--max-drop is '${given}'; a number of per cent from 0 to 100 is needed`);
+  return percent / 100;
+}
+
+export async function quantizeCommand(values: Values, positionals: readonly string[]): Promise<number> {
+  const path = onlyPositional(positionals, 'MODEL', 'quantize');
+  const recipe = recipeOf(values);
+  const output = text(values, 'output') ?? defaultOutput(path, recipe);
+  const reportPath = text(values, 'report');
+  const isForced = flag(values, 'force');
+  const isExternal = flag(values, 'external-data');
+  const drop = maxDrop(values);
+  const externalName = `${basename(output)}_data`;
+  const externalPath = join(dirname(output), externalName);
+  if (recipe.mode === 'static' && texts(values, 'calibrate').length === 0) {
+    throw new UsageError('--calibrate PATH is needed for mode static: a folder of samples; or take --mode weight_only or dynamic');
+  }
+  checkOutput(output, [path], isForced);
+  if (isExternal) checkOutput(externalPath, [path], isForced);
+  if (reportPath !== undefined) checkOutput(reportPath, [path, output], isForced);
+
+  return await withContext(values, async (context) => {
+    const model = await context.open(path);
+    const hasSamples = texts(values, 'calibrate').length > 0;
+    const evaluationPath = text(values, 'evaluate');
+    const calibration = hasSamples ? collectSamples(context.toolkit, model.info.inputs, evaluationPath === undefined ? values : { ...values, labels: undefined }) : null;
+    const evaluation = evaluationPath === undefined ? calibration : collectSamples(context.toolkit, model.info.inputs, { ...values, calibrate: [evaluationPath], limit: undefined });
+    const warnings = [...new Set([...(calibration?.warnings ?? []), ...(evaluation?.warnings ?? [])])];
+    if (recipe.mode === 'static' && evaluation === calibration) warnings.push('measured on the calibration samples themselves; give --evaluate PATH for samples of their own');
+    for (const warning of warnings) context.note(`warning: ${warning}`);
+    const result = await quantize(
+      model,
+      {
+        recipe,
+        ...(calibration !== null && { calibration: calibration.samples, sourceNote: calibration.source }),
+        evaluation: evaluation?.samples ?? false,
+        feedback: feedbackOf(values),
+        outputPath: output,
+        ...(isExternal && { externalName }),
+        externalPath: isExternal ? externalPath : undefined,
+        overflowPath: externalPath,
+        allowLarger: flag(values, 'allow-larger'),
+        ...(calibration?.preprocessing && { preprocessingNote: calibration.preprocessing.note }),
+        warnings,
+      },
+      context.run,
+    );
+    try {
+      if (reportPath !== undefined) writeFileSync(reportPath, reportHtml(result.report));
+      context.print(flag(values, 'json') ? JSON.stringify(result.report) : reportText(result.report, { columns: process.stdout.columns ?? 120, isColor: isColorWanted() }));
+      context.note(`wrote ${output}${result.external === null ? '' : ` and ${externalPath}`}${reportPath === undefined ? '' : `, report ${reportPath}`}`);
+      if (drop !== undefined) {
+        const { comparison } = result.report;
+        const agreement = comparison?.outputs.find((row) => row.top1Agreement !== null)?.top1Agreement;
+        const lost = comparison?.accuracy != null ? comparison.accuracy.reference.share - comparison.accuracy.quantized.share : agreement == null ? undefined : 1 - agreement.share;
+        if (lost === undefined) throw new QuantError('accuracy_missed', '--max-drop: nothing was measured; give samples with --calibrate or --evaluate');
+        if (lost > drop) throw new QuantError('accuracy_missed', `lost ${(lost * 100).toFixed(2)} %, more than the ${(drop * 100).toFixed(2)} % of --max-drop; the file was written all the same`);
+      }
+    } finally {
+      result.dispose();
+      model.dispose();
+    }
+    return exitCodes.done;
+  });
+}
+
+function isColorWanted(): boolean {
+  if (process.env['NO_COLOR']) return false;
+  if (process.env['FORCE_COLOR']) return true;
+  return process.stdout.isTTY === true;
+}
