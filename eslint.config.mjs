@@ -14,18 +14,7 @@ const hostGlobals = Object.fromEntries(
       'TextDecoder',
       'TextEncoder',
     ],
-    ...[
-      'WebAssembly',
-      'clearTimeout',
-      'console',
-      'document',
-      'fetch',
-      'performance',
-      'process',
-      'self',
-      'setTimeout',
-      'window',
-    ],
+    ...['WebAssembly', 'clearTimeout', 'console', 'document', 'fetch', 'performance', 'process', 'self', 'setTimeout', 'window'],
   ].map((name) => [name, 'readonly']),
 );
 

@@ -12,11 +12,7 @@ const cppFiles = () =>
 
 main(async () => {
   const patterns = '*.{json,mjs} {scripts,web/src,demo,tests}/**/*.{ts,mjs,json,html,css}'.split(' ');
-  const prettier = [
-    join(root, 'node_modules/prettier/bin/prettier.cjs'),
-    '--log-level=warn',
-    '--no-error-on-unmatched-pattern',
-  ];
+  const prettier = [join(root, 'node_modules/prettier/bin/prettier.cjs'), '--log-level=warn', '--no-error-on-unmatched-pattern'];
   await run(hostNode, [...prettier, isWriting ? '--write' : '--check', ...patterns]);
   const clangFormat = which('clang-format');
   if (clangFormat === undefined) return say('clang-format is missing: C++ formatting was not checked');

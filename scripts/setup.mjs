@@ -24,19 +24,11 @@ const headers = [
   { path: 'eigen3/Eigen/Core', packageName: 'libeigen3-dev' },
   { path: 'doctest/doctest.h', packageName: 'doctest-dev' },
 ];
-const headerRoots = [
-  join(toolchain, 'headers/usr/include'),
-  '/usr/include',
-  '/usr/local/include',
-  '/opt/homebrew/include',
-];
+const headerRoots = [join(toolchain, 'headers/usr/include'), '/usr/include', '/usr/local/include', '/opt/homebrew/include'];
 
-const isMissing = ({ program }) =>
-  which(program) === undefined && !(program === 'chromium' && findChrome() !== undefined);
+const isMissing = ({ program }) => which(program) === undefined && !(program === 'chromium' && findChrome() !== undefined);
 const headerIsMissing = ({ path }) =>
-  !headerRoots.some(
-    (folder) => existsSync(join(folder, path)) || existsSync(join(folder, path.replace('eigen3/', ''))),
-  );
+  !headerRoots.some((folder) => existsSync(join(folder, path)) || existsSync(join(folder, path.replace('eigen3/', ''))));
 
 async function systemPackages() {
   const wanted = [...needed, ...welcome].filter(isMissing).map((entry) => entry.packageName);
@@ -69,16 +61,21 @@ function nameWhatIsMissing() {
   }
 }
 
+// The package `node` (24) is for one test run; its link would take the place of the user's Node in npm's scripts.
+function dropNodeLink() {
+  rmSync(join(root, 'node_modules/.bin/node'), { force: true });
+}
+
 async function nodePackages() {
   const lock = createHash('sha256')
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
   const stamp = join(root, 'node_modules/.bitwright-stamp');
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return dropNodeLink();
   say('npm ci');
   const env = { ONNXRUNTIME_NODE_INSTALL: 'skip' }; // its CPU library is in the package; the hook would fetch CUDA's
   await run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { quiet: true, env });
-  rmSync(join(root, 'node_modules/.bin/node'), { force: true }); // Node 24 is for one test run, not for npm's scripts
+  dropNodeLink();
   writeFileSync(stamp, lock);
 }
 

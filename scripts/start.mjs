@@ -31,9 +31,7 @@ async function quantize(args) {
   const { path, options } = choose(args);
   const folder = join(root, 'build/start');
   mkdirSync(folder, { recursive: true });
-  const output = options.includes('-o')
-    ? []
-    : ['-o', join(folder, basename(path, '.onnx') + '_quantized.onnx'), '--force'];
+  const output = options.includes('-o') ? [] : ['-o', join(folder, basename(path, '.onnx') + '_quantized.onnx'), '--force'];
   const report = options.includes('--report') ? [] : ['--report', join(folder, 'report.html')];
   const command = [join(root, 'web/dist/cli/main.js'), 'quantize', path, ...output, ...report, ...options];
   const result = spawnSync(hostNode, command, {

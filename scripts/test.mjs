@@ -18,8 +18,7 @@ const nodeSuiteLimitMs = 20 * 60_000;
 function readDoctest(suite, { status, output }) {
   const counted = /^doctest: (\d+) passed, (\d+) failed, (\d+) skipped$/m.exec(output);
   const skipped = [...output.matchAll(/^SKIPPED (.*)$/gm)].map((match) => match[1]);
-  if (counted === null)
-    return { passed: 0, failed: 1, skipped, failures: [`${suite}: the program did not reach its end`] };
+  if (counted === null) return { passed: 0, failed: 1, skipped, failures: [`${suite}: the program did not reach its end`] };
   const [passed, failed] = [Number(counted[1]), Number(counted[2])];
   if (failed === 0 && status !== 0) return { passed, failed: 1, skipped, failures: [`${suite}: exit code ${status}`] };
   return { passed, failed, skipped, failures: [] };
@@ -45,8 +44,7 @@ async function runRelaxed() {
 }
 
 async function runChromium() {
-  if (findChrome() === undefined)
-    return skippedSuite('the relaxed test program in Chromium: no Chromium on this machine');
+  if (findChrome() === undefined) return skippedSuite('the relaxed test program in Chromium: no Chromium on this machine');
   await buildPreset('wasm-relaxed', ['bitwright_tests']);
   return readDoctest('chromium', await runDoctestInChromium(buildFolder('wasm-relaxed')));
 }
@@ -86,8 +84,7 @@ const suites = { native: runNative, wasm: runWasm, relaxed: runRelaxed, chromium
 main(async () => {
   const named = process.argv.slice(2);
   const unknown = named.filter((name) => !(name in suites));
-  if (unknown.length > 0)
-    throw new Failure(`No suite ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}.`);
+  if (unknown.length > 0) throw new Failure(`No suite ${unknown.join(', ')}; there are ${Object.keys(suites).join(', ')}.`);
   await setup();
   const totals = { passed: 0, failed: 0, skipped: [], failures: [] };
   for (const [name, work] of Object.entries(suites)) {

@@ -4,7 +4,7 @@
 import { chmodSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, relative } from 'node:path';
-import { hostNode, root, run } from '../steps.mjs';
+import { Failure, hostNode, root, run } from '../steps.mjs';
 
 const dist = join(root, 'web/dist');
 const source = join(root, 'web/src');
@@ -53,10 +53,12 @@ async function bundleVendors() {
     });
     if (rewritten !== text) writeFileSync(file, rewritten);
   }
+  const carried = new Set();
   for (const [name, names] of taken) {
     const lines = [...names].map((one) => `export ${one === '*' ? '*' : `{ ${one} }`} from '${name}';`);
-    await build({
+    const { metafile } = await build({
       stdin: { contents: lines.join('\n'), resolveDir: root },
+      absWorkingDir: root,
       outfile: join(dist, 'vendor', `${vendorName(name)}.js`),
       bundle: true,
       format: 'esm',
@@ -65,9 +67,23 @@ async function bundleVendors() {
       target: 'es2022',
       minify: true,
       legalComments: 'inline',
+      metafile: true,
       logLevel: 'error',
     });
+    for (const path of Object.keys(metafile.inputs)) {
+      const packageName = /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1];
+      if (packageName !== undefined) carried.add(packageName);
+    }
   }
+  if (carried.size > 0) writeFileSync(join(dist, 'vendor/LICENSES.txt'), [...carried].sort().map(licenceOf).join('\n'));
+}
+
+function licenceOf(packageName) {
+  const folder = join(root, 'node_modules', packageName);
+  const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((name) => /^licen[cs]e/i.test(name));
+  if (file === undefined) throw new Failure(`${packageName} is bundled, but carries no licence file.`);
+  return `${packageName} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
 }
 
 const vendorName = (name) => name.replace(/[@/]/g, '_').replace(/^_/, '');

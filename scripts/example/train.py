@@ -20,9 +20,9 @@ from PIL import Image
 import draw
 import network
 
-BATCH = 64
+BATCH = 32
 BN_MOMENTUM = 0.02
-LEARNING_RATE = 4e-3
+LEARNING_RATE = 3e-3
 WEIGHT_DECAY = 2e-4
 LABEL_SMOOTHING = 0.05
 SHIFT = 3
@@ -109,8 +109,8 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--out", type=Path, default=Path(__file__).resolve().parents[2] / "demo" / "example")
     arguments.add_argument("--seed", type=int, default=2026)
-    arguments.add_argument("--images", type=int, default=16000, help="training pictures")
-    arguments.add_argument("--epochs", type=int, default=8)
+    arguments.add_argument("--images", type=int, default=12000, help="training pictures")
+    arguments.add_argument("--epochs", type=int, default=6)
     options = arguments.parse_args()
 
     parameters, statistics = train(options.seed, options.images, options.epochs)

@@ -83,8 +83,7 @@ function fetch(work) {
 }
 
 function* sources() {
-  const keyrings = (name) =>
-    [`${name}.gpg`, `${name}.pgp`].map((file) => join('/usr/share/keyrings', file)).filter(existsSync);
+  const keyrings = (name) => [`${name}.gpg`, `${name}.pgp`].map((file) => join('/usr/share/keyrings', file)).filter(existsSync);
   for (const uri of mirrors()) {
     const isDebian = /\/debian\/?$/.test(uri);
     const [keyring] = keyrings(isDebian ? 'debian-archive-keyring' : 'ubuntu-archive-keyring');
@@ -121,8 +120,7 @@ function settle(work, target) {
   for (const folder of [join(lib(work), triplet), join(lib(work), llvm, 'lib')]) {
     for (const name of readdirSync(folder)) {
       const file = join(folder, name);
-      if (/^(libLLVM|libclang-cpp).*\.so/.test(name) && isElf(file))
-        patchelf(['--force-rpath', '--set-rpath', rpath, file]);
+      if (/^(libLLVM|libclang-cpp).*\.so/.test(name) && isElf(file)) patchelf(['--force-rpath', '--set-rpath', rpath, file]);
     }
   }
   configure(work, target, llvm);

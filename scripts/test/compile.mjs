@@ -35,12 +35,7 @@ export async function compileTests() {
     .sort();
   rmSync(target, { recursive: true, force: true });
   if (entries.length === 0) return [];
-  await run(hostNode, [
-    join(root, 'node_modules/typescript/bin/tsc'),
-    '--noEmit',
-    '-p',
-    join(root, 'tsconfig.tests.json'),
-  ]);
+  await run(hostNode, [join(root, 'node_modules/typescript/bin/tsc'), '--noEmit', '-p', join(root, 'tsconfig.tests.json')]);
   const { build } = await import('esbuild');
   await build({
     entryPoints: entries,

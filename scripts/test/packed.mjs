@@ -23,9 +23,7 @@ main(async () => {
 
     const samples = ['--calibrate', join(example, 'images'), '--preprocess', '0_1'];
     capture(program, ['quantize', join(example, 'model.onnx'), '-o', 'small.onnx', ...samples], { cwd: folder });
-    const [before, after] = [join(example, 'model.onnx'), join(folder, 'small.onnx')].map(
-      (path) => statSync(path).size,
-    );
+    const [before, after] = [join(example, 'model.onnx'), join(folder, 'small.onnx')].map((path) => statSync(path).size);
     expect(after > 0 && after < before, `small.onnx has ${after} bytes, the example ${before}`);
     say(`example: ${before} bytes, quantized ${after}`);
 
@@ -37,8 +35,7 @@ main(async () => {
     expect(bad.status === 3, `a text file ended with exit code ${bad.status}, not 3`);
     expect(!readdirSync(folder).includes('out.onnx'), 'a refused model left an output file');
 
-    const consumer =
-      "import { openToolkit } from 'bitwright';\nconst toolkit = await openToolkit();\ntoolkit.dispose();\n";
+    const consumer = "import { openToolkit } from 'bitwright';\nconst toolkit = await openToolkit();\ntoolkit.dispose();\n";
     writeFileSync(join(folder, 'consumer.mts'), consumer);
     const types = [
       '--noEmit',
