@@ -19,6 +19,7 @@ set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-O3>)
 file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
 if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
+  bitwright_shrink_cold_sources(${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
   target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry
     -sEXPORTED_RUNTIME_METHODS=HEAPU8$<$<BOOL:${BITWRIGHT_THREADS}>:,PThread>)
