@@ -36,6 +36,7 @@ std::string_view severity_name(Severity severity) {
 PassResult& PassResult::operator+=(const PassResult& other) {
   n_changes += other.n_changes;
   messages.insert(messages.end(), other.messages.begin(), other.messages.end());
+  removed.insert(removed.end(), other.removed.begin(), other.removed.end());
   return *this;
 }
 

@@ -30,7 +30,7 @@ std::string_view tensor_role_name(TensorRole role);
 
 /// One input of one node of the main graph.
 struct NodeInput {
-  std::string node;      // as in NodeDecision
+  std::string node;      // as in NodeDecision; "" stands for the graph output of that name
   std::int64_t input = 0;
   bool operator==(const NodeInput&) const = default;
 };
@@ -64,6 +64,7 @@ struct LintRow {
 struct PassResult {
   std::int64_t n_changes = 0;
   std::vector<std::string> messages;  // one sentence each, for the report
+  std::vector<NodeDecision> removed;  // nodes that are gone, each with the reason
   PassResult& operator+=(const PassResult& other);
 };
 

@@ -1,0 +1,113 @@
+#include "passes/graph_edit.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace bitwright {
+
+namespace {
+
+/// Files nest a few levels at most (the deepest known loop body has 3); readers refuse far less than this.
+constexpr int kMaxDepth = 64;
+
+template <typename Visit>
+void for_each_subgraph(Node& node, const Visit& visit) {
+  for (Attribute& attribute : node.attributes) {
+    if (attribute.g) visit(attribute.g);
+    for (std::shared_ptr<Graph>& graph : attribute.graphs)
+      if (graph) visit(graph);
+  }
+}
+
+void own_nodes(std::vector<Node>& nodes, int depth) {
+  if (depth > kMaxDepth) throw Error(ErrorCode::limit_exceeded, "subgraphs nest deeper than " + std::to_string(kMaxDepth) + " levels");
+  for (Node& node : nodes)
+    for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
+      graph = std::make_shared<Graph>(*graph);
+      own_nodes(graph->nodes, depth + 1);
+    });
+}
+
+void visit_list(const std::vector<Node>& nodes, const std::string& path, const std::function<void(const Node&, const std::string&)>& visit) {
+  for (const Node& node : nodes) {
+    visit(node, path);
+    const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";
+    for (const Attribute& attribute : node.attributes) {
+      if (attribute.g) visit_list(attribute.g->nodes, prefix + attribute.name, visit);
+      for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
+        if (attribute.graphs[i]) visit_list(attribute.graphs[i]->nodes, prefix + attribute.name + std::to_string(i), visit);
+    }
+  }
+}
+
+/// True if the graph makes or takes a value of this name itself, which hides the outer one.
+bool hides(const Graph& graph, const std::string& name) {
+  for (const ValueInfo& input : graph.inputs)
+    if (input.name == name) return true;
+  for (const TensorRecord& record : graph.initializers)
+    if (record.name == name) return true;
+  for (const Node& node : graph.nodes)
+    if (std::find(node.outputs.begin(), node.outputs.end(), name) != node.outputs.end()) return true;
+  return false;
+}
+
+void replace_in_nodes(std::vector<Node>& nodes, const std::string& from, const std::string& to) {
+  for (Node& node : nodes) {
+    for (std::string& input : node.inputs)
+      if (input == from) input = to;
+    for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
+      if (hides(*graph, from)) return;
+      replace_in_nodes(graph->nodes, from, to);
+      for (ValueInfo& output : graph->outputs)
+        if (output.name == from) output.name = to;
+    });
+  }
+}
+
+}  // namespace
+
+std::string node_key(const Node& node) {
+  if (!node.name.empty()) return node.name;
+  for (const std::string& output : node.outputs)
+    if (!output.empty()) return output;
+  return node.op_type;
+}
+
+void own_subgraphs(Model& model) {
+  own_nodes(model.graph.nodes, 0);
+  for (Function& function : model.functions) own_nodes(function.nodes, 0);
+}
+
+void visit_nodes(const Model& model, const std::function<void(const Node&, const std::string&)>& visit) {
+  visit_list(model.graph.nodes, "", visit);
+  for (const Function& function : model.functions)
+    visit_list(function.nodes, "function " + (function.domain.empty() ? "" : function.domain + ".") + function.name, visit);
+}
+
+void replace_uses(Graph& graph, const std::string& from, const std::string& to) { replace_in_nodes(graph.nodes, from, to); }
+
+void erase_nodes(Graph& graph, const std::vector<bool>& is_dead) {
+  std::vector<Node> kept;
+  kept.reserve(graph.nodes.size());
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i)
+    if (!is_dead[i]) kept.push_back(std::move(graph.nodes[i]));
+  graph.nodes = std::move(kept);
+}
+
+void erase_initializer(Graph& graph, const std::string& name) {
+  std::erase_if(graph.initializers, [&](const TensorRecord& record) { return record.name == name; });
+  std::erase_if(graph.inputs, [&](const ValueInfo& input) { return input.name == name; });
+}
+
+std::optional<std::vector<float>> small_constant(const GraphIndex& index, std::string_view name, std::int64_t max_elements) {
+  const TensorRecord* record = name.empty() ? nullptr : index.initializer(name);
+  if (record == nullptr || record->dtype == DType::string || n_elements(record->shape) > max_elements) return std::nullopt;
+  return to_f32_vector(record->load());
+}
+
+NodeDecision removed_node(const Node& node, std::string reason) {
+  return {node_key(node), node.op_type, node.domain, "", false, "folded", std::move(reason)};
+}
+
+}  // namespace bitwright

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "model/model.h"
+#include "passes/plan.h"
+
+namespace bitwright {
+
+/// How plans and patterns call a node: its name, or its first output where it has none.
+std::string node_key(const Node& node);
+
+/// Gives subgraphs of their own to every node: a copied Model shares them with the original.
+void own_subgraphs(Model& model);
+
+/// Calls `visit` for every node of the model: main graph, then the subgraphs of each node behind it, then local functions.
+/// `graph` is the path as in NodeDecision.
+void visit_nodes(const Model& model, const std::function<void(const Node& node, const std::string& graph)>& visit);
+
+/// Every node input that reads `from`, subgraphs included, reads `to`. Graph outputs keep their names.
+void replace_uses(Graph& graph, const std::string& from, const std::string& to);
+
+/// Drops the nodes whose flag is set.
+void erase_nodes(Graph& graph, const std::vector<bool>& is_dead);
+
+/// Drops an initializer, also from the graph inputs where old models list it again.
+void erase_initializer(Graph& graph, const std::string& name);
+
+/// The constant's values as float where `name` is an initializer of at most `max_elements` elements; nothing otherwise.
+std::optional<std::vector<float>> small_constant(const GraphIndex& index, std::string_view name, std::int64_t max_elements);
+
+/// A row of PassResult::removed.
+NodeDecision removed_node(const Node& node, std::string reason);
+
+}  // namespace bitwright
