@@ -44,6 +44,9 @@ std::span<const GemmF32Variant> gemm_f32_variants();
 /// The best variant; a relaxed one only where `is_deterministic` is false and this build has one.
 GemmF32Kernel choose_gemm_f32(bool is_deterministic = true);
 
+/// The product in blocks of rows and columns that keep panels in cache, shared out over the threads of the scope.
+void gemm_f32_blocked(const GemmF32& product, GemmF32Kernel kernel);
+
 /// Floats that packed B takes: whole panels.
 constexpr std::ptrdiff_t packed_b_floats(std::ptrdiff_t k, std::ptrdiff_t n) { return (n + 7) / 8 * 8 * k; }
 /// Packs panels [first_panel, last_panel) of B[p][j] = b[p * k_stride + j * column_stride] as [panel][k][8], zeros beyond column n.
