@@ -14,9 +14,9 @@ namespace bitwright {
 struct TensorStatistics {
   std::uint64_t n_samples = 0;
   std::uint64_t n_values = 0;
-  float rmin = 0.0f;            // smallest and largest finite value seen
+  float rmin = 0.0f;  // smallest and largest finite value seen
   float rmax = 0.0f;
-  float average_rmin = 0.0f;    // exponential moving averages of each sample's ends
+  float average_rmin = 0.0f;  // exponential moving averages of each sample's ends
   float average_rmax = 0.0f;
   std::uint64_t n_not_finite = 0;
   std::int64_t first_not_finite_sample = -1;

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "calibrate/statistics.h"
+
+namespace bitwright {
+
+/// The occupied bins of a histogram, and those up to 0: bin i is [lower + i * width, lower + (i + 1) * width), and bin `zero`
+/// starts at 0 (zero may be the number of bins).
+struct Bins {
+  std::span<const std::uint64_t> counts;
+  double width = 0.0;
+  std::size_t zero = 0;
+  std::uint64_t total = 0;
+
+  double edge(std::size_t i) const { return (static_cast<double>(i) - static_cast<double>(zero)) * width; }
+};
+Bins occupied_bins(const TensorStatistics& statistics);
+
+/// Keeps at least `percentile` per cent of the values: takes away the bins of largest magnitude while the rest is enough.
+RealRange percentile_range(const Bins& bins, double percentile);
+
+/// The range whose quantized distribution diverges least from what was seen (Kullback-Leibler).
+///
+/// Candidates are thresholds T of t bins, each t from where the range has at least n_levels bins: the bins within [-T, T] that
+/// are occupied (all of them if symmetric). P: their counts, with everything outside added to the bin at that end. Q: the
+/// counts without what is outside, divided evenly into n_levels groups of neighbours, each group's sum spread over those of
+/// its bins where P is not 0; a group of nothing but outliers holds half a value. The candidate with the smallest sum of
+/// P log(P / Q) wins, the narrower of equal ones. A histogram of fewer bins than levels keeps its whole range.
+/// Source: Migacz 2017, 8-bit inference with TensorRT; asymmetric ranges are ours.
+RealRange entropy_range(const Bins& bins, std::int64_t n_levels, bool is_symmetric);
+
+/// The mean of (x - x')^2 if the values of each bin are spread evenly over it and x' are the reals of the codes: exact integrals.
+double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric);
+/// The range of least expected_mse among those tried: the whole one, and narrower ones, one end after the other.
+RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric);
+
+}  // namespace bitwright

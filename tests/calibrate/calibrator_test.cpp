@@ -1,0 +1,127 @@
+#include "calibrate/calibrator.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "base/error.h"
+#include "calibrate/histogram.h"
+
+using namespace bitwright;
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+Tensor tensor_of(const std::vector<float>& values) {
+  return Tensor::of<float>({static_cast<std::int64_t>(values.size())}, std::span<const float>(values));
+}
+
+std::vector<float> random_values(std::size_t n, std::uint32_t seed, float magnitude) {
+  std::mt19937 bits(seed);
+  std::vector<float> values(n);
+  for (float& value : values) value = (static_cast<float>(bits() >> 8) * 0x1p-24f - 0.3f) * magnitude;
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("Calibrator: min and max over all samples, averages exponential from the first sample on") {
+  CalibrationOptions options;
+  options.moving_average_rate = 0.25;
+  Calibrator calibrator(options, {"a", "never"});
+  calibrator.observe("a", tensor_of({-1.0f, 2.0f}));
+  calibrator.end_sample();
+  calibrator.observe("a", tensor_of({-3.0f, 0.5f}));
+  calibrator.observe("a", tensor_of({6.0f}));  // the same sample: a loop
+  calibrator.observe("other", tensor_of({100.0f}));
+  calibrator.end_sample();
+  const Statistics table = calibrator.finish();
+  const TensorStatistics& row = table.at("a");
+  CHECK(row.n_samples == 2);
+  CHECK(row.n_values == 5);
+  CHECK(row.rmin == -3.0f);
+  CHECK(row.rmax == 6.0f);
+  CHECK(row.average_rmin == -1.5f);  // -1 + 0.25 * (-3 - -1)
+  CHECK(row.average_rmax == 3.0f);   // 2 + 0.25 * (6 - 2)
+  CHECK(row.histogram.empty());
+  CHECK(table.at("never").n_values == 0);
+  CHECK(table.size() == 2);
+}
+
+TEST_CASE("Calibrator: NaN and infinities are counted, left out, and the first sample with one is named") {
+  CalibrationOptions options;
+  options.method = CalibrationMethod::percentile;
+  Calibrator calibrator(options, {"a", "b"});
+  calibrator.observe("a", tensor_of({1.0f}));
+  calibrator.observe("b", tensor_of({std::nanf("")}));
+  calibrator.end_sample();
+  calibrator.observe("a", tensor_of({kInfinity, -2.0f, std::nanf("")}));
+  calibrator.end_sample();
+  const Statistics table = calibrator.finish();
+  CHECK(table.at("a").n_not_finite == 2);
+  CHECK(table.at("a").first_not_finite_sample == 1);
+  CHECK(table.at("a").rmin == -2.0f);
+  CHECK(table.at("a").rmax == 1.0f);
+  std::uint64_t n_counted = 0;
+  for (const std::uint64_t count : table.at("a").histogram) n_counted += count;
+  CHECK(n_counted == 2);
+  CHECK_THROWS_WITH_AS(choose_range(table.at("b"), options, {0, 255}, false), doctest::Contains("sample 0"), Error);
+}
+
+TEST_CASE("Calibrator: options out of range are refused") {
+  CalibrationOptions options;
+  options.moving_average_rate = 0.0;
+  CHECK_THROWS_AS(Calibrator(options, {}), Error);
+  options = {};
+  options.percentile = 101.0;
+  CHECK_THROWS_AS(Calibrator(options, {}), Error);
+  options = {};
+  options.method = CalibrationMethod::mse;
+  options.n_bins = 3;
+  CHECK_THROWS_AS(Calibrator(options, {"a"}), Error);
+}
+
+TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order and the cuts into samples") {
+  for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+    const float magnitude = std::ldexp(1.0f, static_cast<int>(seed % 60) - 30);
+    std::vector<float> values = random_values(5000, seed, magnitude);
+    for (std::size_t i = 0; i < 50; ++i) values[i * 7] *= 1000.0f;
+    for (std::size_t i = 0; i < 50; ++i) values[i * 7 + 1] = 0.0f;
+    WideningHistogram pieces(256);
+    std::mt19937 bits(seed);
+    for (std::size_t at = 0; at < values.size();) {
+      const std::size_t n = std::min<std::size_t>(1 + bits() % 900, values.size() - at);
+      const std::span<const float> piece(values.data() + at, n);
+      pieces.add(piece, *std::min_element(piece.begin(), piece.end()), *std::max_element(piece.begin(), piece.end()), true);
+      at += n;
+    }
+    WideningHistogram whole(256);
+    whole.add(values, *std::min_element(values.begin(), values.end()), *std::max_element(values.begin(), values.end()), true);
+    REQUIRE(pieces.counts() == whole.counts());
+    REQUIRE(pieces.min() == whole.min());
+    REQUIRE(pieces.max() == whole.max());
+    std::vector<std::uint64_t> expected(256, 0);
+    for (const float value : values)
+      ++expected[static_cast<std::size_t>(std::floor(static_cast<double>(value) / whole.bin_width()) -
+                                          static_cast<double>(whole.min()) / whole.bin_width())];
+    REQUIRE(whole.counts() == expected);
+  }
+}
+
+TEST_CASE("WideningHistogram: zeros first, then the widest floats there are") {
+  WideningHistogram histogram(64);
+  const std::vector<float> zeros(10, 0.0f);
+  histogram.add(zeros, 0.0f, 0.0f, true);
+  const float most = std::numeric_limits<float>::max();
+  const std::vector<float> ends = {-most, most, -1e-45f};
+  histogram.add(ends, -most, most, true);
+  std::uint64_t n_counted = 0;
+  for (const std::uint64_t count : histogram.counts()) n_counted += count;
+  CHECK(n_counted == 13);
+  CHECK(std::isfinite(histogram.min()));
+  CHECK(std::isfinite(histogram.max()));
+}
