@@ -47,7 +47,7 @@ TEST_CASE("gemm_f32: every deterministic variant gives the bits of the reference
         for (std::ptrdiff_t k : {0, 1, 2, 17}) {
           const auto a = random_floats(static_cast<std::size_t>(m * k) + 1, 1);
           const auto b = random_floats(static_cast<std::size_t>(n * k) + 1, 2);
-          const auto bias = random_floats(static_cast<std::size_t>(n) + 8, 3);
+          const auto bias = random_floats(static_cast<std::size_t>(m + n) + 8, 3);
           std::vector<float> packed(static_cast<std::size_t>(packed_b_floats(k, n)) + 1);
           pack_b_f32(b.data(), n, 1, k, n, 0, (n + 7) / 8, packed.data());
           const GemmF32 plain{.m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = k, .b = packed.data(), .b_panel_stride = 8 * k, .b_k_stride = 8,

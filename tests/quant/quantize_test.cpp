@@ -97,7 +97,9 @@ TEST_CASE("quantize: codes of 4 and 2 bits are packed with the first element in 
 
 TEST_CASE("quantize, dequantize: equal to the reference in every bit, for each type and granularity") {
   std::uint32_t seed = 1;
-  for (const auto& [shape, granularity] : layouts()) {
+  for (const auto& layout : layouts()) {
+    const Shape& shape = layout.shape;  // clang 14 cannot capture structured bindings
+    const Granularity& granularity = layout.granularity;
     for (const DType dtype : kCodeTypes) {
       CAPTURE(to_string(shape));
       CAPTURE(to_string(granularity));
@@ -163,7 +165,9 @@ TEST_CASE("dequantize: int32 codes of a bias") {
 
 TEST_CASE("scan_min_max: equal to the reference for each granularity, with and without values that are not finite") {
   std::uint32_t seed = 1000;
-  for (const auto& [shape, granularity] : layouts()) {
+  for (const auto& layout : layouts()) {
+    const Shape& shape = layout.shape;  // clang 14 cannot capture structured bindings
+    const Granularity& granularity = layout.granularity;
     for (const bool with_specials : {false, true}) {
       CAPTURE(to_string(shape));
       CAPTURE(to_string(granularity));
