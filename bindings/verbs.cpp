@@ -1,0 +1,218 @@
+#include "verbs.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "api/calibration_run.h"
+#include "api/handles.h"
+#include "api/quantize.h"
+#include "api/version.h"
+#include "convert.h"
+#include "convert_report.h"
+#include "engine/session.h"
+#include "files/onnx/onnx.h"
+#include "guard.h"
+#include "report/comparison.h"
+#include "report/model_info.h"
+
+namespace bitwright::bindings {
+
+namespace {
+
+/// Everything that lives on this side of the border.
+struct Objects {
+  Handles<const Model> models{"model"};
+  Handles<Session> sessions{"session"};
+  Handles<CalibrationRun> calibrations{"calibration"};
+  Handles<Comparison> comparisons{"comparison"};
+};
+
+Objects& objects() {
+  static Objects all;
+  return all;
+}
+
+}  // namespace
+
+std::string version() { return std::string(kVersion); }
+
+val open_model(val source, val open_external) {
+  return guard([&] {
+    const std::unique_ptr<ExternalData> external = external_data_from(open_external);
+    Model model = read_onnx(source_from(source), *external);
+    validate(model);
+    return val(objects().models.add(std::make_shared<const Model>(std::move(model))));
+  });
+}
+
+val inspect_model(std::int32_t model) {
+  return guard([&] {
+    const std::shared_ptr<const Model> held = objects().models.get(model);
+    return to_js(*held, inspect(*held));
+  });
+}
+
+void dispose_model(std::int32_t model) { objects().models.remove(model); }
+
+val create_session(std::int32_t model, int n_threads, bool has_profile) {
+  return guard([&] {
+    auto session = std::make_shared<Session>(objects().models.get(model), SessionOptions{.n_threads = n_threads});
+    session->set_profiling(has_profile);
+    val result = val::object();
+    const auto value = [](const ValueInfo& info) { return to_js(info); };
+    result.set("inputs", to_js_list(session->inputs(), value));
+    result.set("outputs", to_js_list(session->outputs(), value));
+    result.set("sessionId", objects().sessions.add(std::move(session)));
+    return result;
+  });
+}
+
+val run_session(std::int32_t session, val feeds, val observe) {
+  return guard([&] {
+    const std::shared_ptr<Session> held = objects().sessions.get(session);
+    const std::vector<std::string> names = strings_from(observe);
+    std::map<std::string, Tensor> observed;
+    OnValue on_value;
+    if (!names.empty()) {
+      held->observe(names);
+      on_value = [&](const std::string& value, const Tensor& tensor) { observed.insert_or_assign(value, tensor.clone()); };
+    }
+    const std::map<std::string, Tensor> outputs = held->run(tensors_from(feeds), on_value);
+    val result = val::object();
+    result.set("outputs", to_js(outputs));
+    result.set("observed", to_js(observed));
+    return result;
+  });
+}
+
+val profile_session(std::int32_t session) {
+  return guard([&] {
+    return to_js_list(objects().sessions.get(session)->profile(), [](const NodeProfile& row) {
+      val object = val::object();
+      object.set("node", row.node);
+      object.set("opType", row.op_type);
+      object.set("timeMs", row.time_ms);
+      object.set("runs", static_cast<double>(row.n_runs));
+      return object;
+    });
+  });
+}
+
+void dispose_session(std::int32_t session) { objects().sessions.remove(session); }
+
+val begin_calibration(std::int32_t model, val recipe, bool has_own_runner) {
+  return guard([&] {
+    auto run = std::make_shared<CalibrationRun>(objects().models.get(model), recipe_from(recipe, ""), has_own_runner);
+    val result = val::object();
+    result.set("values", to_js(run->values()));
+    result.set("calibrationId", objects().calibrations.add(std::move(run)));
+    return result;
+  });
+}
+
+val feed_calibration(std::int32_t calibration, val feeds) {
+  return guard([&] { return to_js(objects().calibrations.get(calibration)->feed(tensors_from(feeds))); });
+}
+
+val observe_calibration(std::int32_t calibration, val values) {
+  return guard([&] {
+    objects().calibrations.get(calibration)->observe(tensors_from(values));
+    return val::null();
+  });
+}
+
+void dispose_calibration(std::int32_t calibration) { objects().calibrations.remove(calibration); }
+
+val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, std::string input_sha256,
+                   val on_progress) {
+  return guard([&] {
+    const std::shared_ptr<const Model> held = objects().models.get(model);
+    Statistics statistics;
+    if (calibration != 0) statistics = objects().calibrations.get(calibration)->statistics();
+    Recipe parsed = recipe_from(recipe, recipe_json);
+    QuantizeResult quantized =
+        quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_sha256, progress_from(on_progress));
+    val result = to_js(quantized, statistics);
+    result.set("modelId", objects().models.add(quantized.model));
+    return result;
+  });
+}
+
+val model_size(std::int32_t model) {
+  return guard([&] {
+    const std::shared_ptr<const Model> held = objects().models.get(model);
+    val result = val::object();
+    result.set("sizeBytes", static_cast<double>(onnx_size_bytes(*held)));
+    result.set("needsExternalData", needs_external_data(*held));
+    return result;
+  });
+}
+
+val write_model(std::int32_t model, val sink, val external_sink, std::string external_name, val on_progress) {
+  return guard([&] {
+    const std::unique_ptr<ByteSink> out = sink_from(sink);
+    const std::unique_ptr<ByteSink> external = external_sink.isNull() ? nullptr : sink_from(external_sink);
+    write_onnx(*objects().models.get(model), *out, external.get(), {.external_name = external_name}, progress_from(on_progress));
+    out->flush();
+    if (external) external->flush();
+    return val::null();
+  });
+}
+
+val begin_comparison(std::int32_t reference, std::int32_t quantized) {
+  return guard([&] {
+    return val(objects().comparisons.add(
+        std::make_shared<Comparison>(objects().models.get(reference), objects().models.get(quantized))));
+  });
+}
+
+val feed_comparison(std::int32_t comparison, val feeds, double label) {
+  return guard([&] {
+    const Comparison::Outputs outputs =
+        objects().comparisons.get(comparison)->feed(tensors_from(feeds), static_cast<std::int64_t>(label));
+    val result = val::object();
+    result.set("reference", to_js(outputs.reference));
+    result.set("quantized", to_js(outputs.quantized));
+    return result;
+  });
+}
+
+val finish_comparison(std::int32_t comparison) {
+  return guard([&] { return to_js(objects().comparisons.get(comparison)->finish()); });
+}
+
+void dispose_comparison(std::int32_t comparison) { objects().comparisons.remove(comparison); }
+
+val preprocess_picture(val rgb, double width, double height, val spec) {
+  return guard([&] {
+    const std::vector<std::uint8_t> pixels = bytes_from(rgb);
+    return to_js(preprocess_image(pixels, static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), image_spec_from(spec)));
+  });
+}
+
+val read_tensor(val bytes) {
+  return guard([&] {
+    const std::vector<std::uint8_t> held = bytes_from(bytes);
+    std::string name;
+    const Tensor tensor = read_tensor_proto(held, &name);
+    val result = val::object();
+    result.set("name", name);
+    result.set("tensor", to_js(tensor));
+    return result;
+  });
+}
+
+val write_tensor(std::string name, val tensor) {
+  return guard([&] {
+    const std::vector<std::uint8_t> bytes = write_tensor_proto(tensor_from(tensor, name), name);
+    return val(emscripten::typed_memory_view(bytes.size(), bytes.data())).call<val>("slice");
+  });
+}
+
+int live_handles() {
+  const Objects& all = objects();
+  return static_cast<int>(all.models.size() + all.sessions.size() + all.calibrations.size() + all.comparisons.size());
+}
+
+}  // namespace bitwright::bindings

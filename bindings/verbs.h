@@ -1,0 +1,39 @@
+#pragma once
+
+#include <emscripten/val.h>
+
+#include <cstdint>
+#include <string>
+
+namespace bitwright::bindings {
+
+using emscripten::val;
+
+/// The verbs of the border, as web/src/wasm/core.ts declares them. Each answers {value} or {error}, but for dispose_*,
+/// version and live_handles, which cannot fail. Objects are named by handles; disposing one twice is harmless.
+std::string version();
+val open_model(val source, val open_external);
+val inspect_model(std::int32_t model);
+void dispose_model(std::int32_t model);
+val create_session(std::int32_t model, int n_threads, bool has_profile);
+val run_session(std::int32_t session, val feeds, val observe);
+val profile_session(std::int32_t session);
+void dispose_session(std::int32_t session);
+val begin_calibration(std::int32_t model, val recipe, bool has_own_runner);
+val feed_calibration(std::int32_t calibration, val feeds);
+val observe_calibration(std::int32_t calibration, val values);
+void dispose_calibration(std::int32_t calibration);
+val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, std::string input_sha256,
+                   val on_progress);
+val model_size(std::int32_t model);
+val write_model(std::int32_t model, val sink, val external_sink, std::string external_name, val on_progress);
+val begin_comparison(std::int32_t reference, std::int32_t quantized);
+val feed_comparison(std::int32_t comparison, val feeds, double label);
+val finish_comparison(std::int32_t comparison);
+void dispose_comparison(std::int32_t comparison);
+val preprocess_picture(val rgb, double width, double height, val spec);
+val read_tensor(val bytes);
+val write_tensor(std::string name, val tensor);
+int live_handles();
+
+}  // namespace bitwright::bindings
