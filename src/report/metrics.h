@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <span>
 
+#include "quant/quant_params.h"
+
 namespace bitwright {
 
 /// Sums over pairs of a reference x and an approximation y, in double and in the order given: the same on every host.
@@ -45,5 +47,12 @@ struct Interval {
 /// The 95 % Wilson score interval of a share: (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n), z = 1.959964.
 /// Source: Wilson 1927, Journal of the American Statistical Association 22. [0, 1] for a total of 0.
 Interval wilson_interval(std::uint64_t count, std::uint64_t total);
+
+/// The share of values, 0 to 1, that lie outside of what the codes can say: beyond the real of qmin or qmax by more than half
+/// a step. NaN does not count. One scale only.
+double clipped_share(std::span<const float> values, ScaleZeroPoint params, CodeRange codes);
+/// The same from a histogram: bins count by their centre.
+double clipped_share(std::span<const std::uint64_t> counts, double histogram_min, double histogram_max, ScaleZeroPoint params,
+                     CodeRange codes);
 
 }  // namespace bitwright
