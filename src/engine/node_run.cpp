@@ -1,0 +1,73 @@
+#include "engine/node_run.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace bitwright {
+
+namespace {
+
+[[noreturn]] void missing_input(const Node& node, std::size_t i) {
+  throw Error(ErrorCode::bad_graph, node.label() + ": input " + std::to_string(i) + " is missing");
+}
+
+[[noreturn]] void missing_output(const Node& node, std::size_t i) {
+  throw Error(ErrorCode::bad_graph, node.label() + ": output " + std::to_string(i) + " is not listed");
+}
+
+}  // namespace
+
+const TypeInfo& NodeInference::input(std::size_t i) const {
+  if (!has_input(i)) missing_input(node_, i);
+  return *types_[i];
+}
+
+void NodeInference::set_output(std::size_t i, DType dtype, std::optional<Shape> shape) {
+  if (i >= outputs_.size()) return;  // an optional output that the node does not list
+  outputs_[i].dtype = dtype;
+  outputs_[i].shape = std::move(shape);
+}
+
+const Tensor& NodeRun::input(std::size_t i) const {
+  if (!has_input(i)) missing_input(node(), i);
+  return *inputs_[i];
+}
+
+Tensor& NodeRun::output(std::size_t i) {
+  if (i >= outputs_.size()) missing_output(node(), i);
+  if (!outputs_[i].is_defined()) {
+    if (!inferred_[i].is_known())
+      throw Error(ErrorCode::internal, node().label() + ": the shape of output " + std::to_string(i) + " was not inferred");
+    outputs_[i] = Tensor(inferred_[i].dtype, *inferred_[i].shape, setting_.allocator);
+  }
+  return outputs_[i];
+}
+
+void NodeRun::set_output(std::size_t i, Tensor tensor) {
+  if (i < outputs_.size()) outputs_[i] = std::move(tensor);
+}
+
+void NodeRun::check_outputs() {
+  for (std::size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i].is_defined() || !wants_output(i)) continue;
+    if (inferred_[i].is_known() && n_elements(*inferred_[i].shape) == 0) {
+      output(i);
+      continue;
+    }
+    throw Error(ErrorCode::internal, node().label() + ": output " + std::to_string(i) + " was not computed");
+  }
+}
+
+std::vector<Tensor> NoSubgraphs::run(std::string_view attribute, std::span<const Tensor>) {
+  throw Error(ErrorCode::bad_graph, "attribute " + quoted(attribute) + " holds no subgraph that can be run here");
+}
+
+bool is_repeatable(const Node& node) {
+  static constexpr std::string_view kDrawing[] = {"Bernoulli",         "Multinomial",   "RandomNormal",
+                                                  "RandomNormalLike",  "RandomUniform", "RandomUniformLike",
+                                                  "Dropout"};
+  return std::find(std::begin(kDrawing), std::end(kDrawing), node.op_type) == std::end(kDrawing);
+}
+
+}  // namespace bitwright

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model/model.h"
+#include "ops/op.h"
+
+namespace bitwright {
+
+struct GraphPlan;
+
+/// One node, ready to run. Values are indices into the plan's frame; kAbsent where left out.
+struct Step {
+  static constexpr int kAbsent = -1;
+
+  const Node* node = nullptr;
+  const Op* op = nullptr;
+  std::int64_t opset = 0;
+  std::string where;  // "in function 'f': " for nodes of local functions
+  std::vector<int> inputs;
+  std::vector<int> outputs;
+  std::vector<int> releases;  // values whose last use this is
+  std::vector<std::pair<std::string_view, std::unique_ptr<GraphPlan>>> subgraphs;  // by attribute
+  std::unique_ptr<OpState> state;
+  bool is_folded = false;   // computed at plan time: its outputs are constants
+  bool is_observable = false;
+
+  double time_ms = 0.0;
+  std::uint64_t n_runs = 0;
+
+  // Kept between runs so that running allocates nothing here.
+  std::vector<std::uint8_t> is_input_constant;
+  std::vector<std::uint8_t> is_output_wanted;
+  std::vector<TypeInfo> input_types;
+  std::vector<const TypeInfo*> input_type_pointers;
+  std::vector<TypeInfo> output_types;
+  std::vector<const Tensor*> input_tensors;
+  std::vector<Tensor> output_tensors;
+};
+
+/// A graph (the main one or a subgraph; local functions inlined) as steps over a frame of numbered values.
+struct GraphPlan {
+  /// A value of the enclosing graph that this one uses.
+  struct Capture {
+    int outer;
+    int inner;
+  };
+
+  std::vector<Step> steps;
+  std::vector<Tensor> values;  // the frame; constants stay in it between runs
+  std::vector<std::uint8_t> is_constant;
+  std::vector<const std::string*> names;  // of values of this graph; null inside local functions
+  std::vector<int> inputs;                // to feed, in the graph's order
+  std::vector<int> outputs;
+  std::vector<Capture> captures;
+  std::vector<std::unique_ptr<Node>> resolved_nodes;  // of local functions, attribute references replaced
+
+  int add_value(const std::string* name);
+};
+
+/// Plans a model. `overridden`: initializers that the caller feeds, planned as inputs. Throws what check_runnable throws, and
+/// Error{bad_graph} for values that nothing makes, recursion of local functions, and more than kMaxSteps steps.
+std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden);
+
+/// Most steps after inlining. Largest known real graph: 30 000 nodes.
+inline constexpr std::size_t kMaxSteps = std::size_t{1} << 20;
+/// Most subgraphs and local functions inside each other. Largest known: 6.
+inline constexpr int kMaxNesting = 64;
+
+}  // namespace bitwright
