@@ -82,8 +82,9 @@ std::vector<std::int64_t> window_output(const Node& node, Window& window, std::s
       refuse_node(node, ErrorCode::shape_mismatch, "a window over " + std::to_string(reach) + " elements does not fit the padded input of " +
                                                        std::to_string(room + reach) + " on spatial axis " + std::to_string(axis));
     output[axis] = room / stride + 1;
-    // A last, partial window counts unless it would begin in the padding after the input.
-    if (window.is_ceil && room % stride != 0 && output[axis] * stride < input[axis] + window.pads_begin[axis]) ++output[axis];
+    // The last window must begin before the padding after the input.
+    if (window.is_ceil && room % stride != 0) ++output[axis];
+    if (window.is_ceil && (output[axis] - 1) * stride >= input[axis] + window.pads_begin[axis]) --output[axis];
   }
   return output;
 }

@@ -1,0 +1,270 @@
+// MaxPool, AveragePool, LpPool and their global forms; MaxUnpool.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/math.h"
+#include "base/parallel_for.h"
+#include "kernels/pool_f32/pool_f32.h"
+#include "kernels/reduce_f32/reduce_f32.h"
+#include "ops/conv_plan.h"
+#include "ops/float_operands.h"
+#include "ops/node_error.h"
+
+namespace bitwright {
+
+namespace {
+
+struct PoolPlan {
+  Window window;
+  Shape output;
+};
+
+PoolPlan plan_pool(const Node& node, const Shape& x) {
+  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
+  PoolPlan plan{read_window(node, x.size() - 2, {}), {x[0], x[1]}};
+  const std::vector<std::int64_t> extents = window_output(node, plan.window, std::span(x).subspan(2));
+  plan.output.insert(plan.output.end(), extents.begin(), extents.end());
+  return plan;
+}
+
+void require_dtype(const RunContext& context, bool are_integers_allowed) {
+  const DType dtype = context.input(0).dtype();
+  const bool is_small_float = dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
+  if (!is_small_float && !(are_integers_allowed && (dtype == DType::i8 || dtype == DType::u8)))
+    refuse_node(context.node(), ErrorCode::unsupported, "element type " + std::string(dtype_name(dtype)));
+}
+
+void infer_pool(InferContext& context) {
+  const PoolPlan plan = plan_pool(context.node(), context.shape(0));
+  context.set_output(0, context.dtype(0), plan.output);
+  if (context.n_outputs() > 1) context.set_output(1, DType::i64, plan.output);
+}
+
+void pool_planes(const ConvGeometry& g, PoolF32::Kind kind, std::int64_t n_planes, const float* x, float* y) {
+  const PoolF32Kernel kernel = pool_f32_variants()[0].run;
+  parallel_for(n_planes, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane)
+      kernel({.kind = kind, .geometry = g, .x = x + plane * g.n_inputs(), .y = y + plane * g.n_outputs()});
+  });
+}
+
+/// The place of each maximum in the whole input, the first in row-major order where several are equal.
+void write_indices(const ConvGeometry& g, bool is_column_major, std::int64_t n_planes, const float* x, const float* y, std::int64_t* indices) {
+  const std::int64_t n_outputs = g.n_outputs();
+  for (std::int64_t i = 0; i < n_planes * n_outputs; ++i) {
+    const auto pixel = static_cast<std::ptrdiff_t>(i % n_outputs);
+    const float* plane = x + i / n_outputs * g.n_inputs();
+    const Extents3f at{pixel / (g.output[2] * g.output[1]), pixel / g.output[2] % g.output[1], pixel % g.output[2]};
+    std::int64_t found = -1;
+    for (std::ptrdiff_t tap = 0; tap < g.n_taps() && found < 0; ++tap) {
+      const Extents3f k{tap / (g.kernel[2] * g.kernel[1]), tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
+      Extents3f in;
+      bool is_inside = true;
+      for (std::size_t axis = 0; axis < 3; ++axis) {
+        in[axis] = at[axis] * g.stride[axis] - g.pad_begin[axis] + k[axis] * g.dilation[axis];
+        is_inside = is_inside && in[axis] >= 0 && in[axis] < g.input[axis];
+      }
+      if (!is_inside || plane[(in[0] * g.input[1] + in[1]) * g.input[2] + in[2]] != y[i]) continue;
+      found = is_column_major ? (in[2] * g.input[1] + in[1]) * g.input[0] + in[0] : (in[0] * g.input[1] + in[1]) * g.input[2] + in[2];
+    }
+    indices[i] = std::max<std::int64_t>(found, 0) + i / n_outputs * g.n_inputs();
+  }
+}
+
+void run_max_pool(RunContext& context) {
+  require_dtype(context, true);
+  const Node& node = context.node();
+  const Tensor x = as_f32(context.input(0), context.allocator());
+  const PoolPlan plan = plan_pool(node, x.shape());
+  const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
+  F32Output y(context, 0);
+  const std::int64_t n_planes = plan.output[0] * plan.output[1];
+  pool_planes(g, PoolF32::Kind::maximum, n_planes, x.data<float>().data(), y.data());
+  if (context.wants_output(1))
+    write_indices(g, node.attr_i("storage_order", 0) != 0, n_planes, x.data<float>().data(), y.data(), context.output(1).data<std::int64_t>().data());
+  y.finish();
+}
+
+/// How many taps of output index `at` count along one axis: those inside the input, or with pads inside the padded input.
+std::int64_t n_counted(const ConvGeometry& g, const Extents3& pad_end, std::size_t axis, std::ptrdiff_t at, bool are_pads_counted) {
+  std::int64_t count = 0;
+  for (std::ptrdiff_t k = 0; k < g.kernel[axis]; ++k) {
+    const std::int64_t i = at * g.stride[axis] - g.pad_begin[axis] + k * g.dilation[axis];
+    const bool is_inside = are_pads_counted ? i < g.input[axis] + pad_end[axis] : i >= 0 && i < g.input[axis];
+    count += is_inside ? 1 : 0;
+  }
+  return count;
+}
+
+void run_average_pool(RunContext& context) {
+  require_dtype(context, false);
+  const Node& node = context.node();
+  const Tensor x = as_f32(context.input(0), context.allocator());
+  const PoolPlan plan = plan_pool(node, x.shape());
+  const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
+  const Extents3 pad_end = three(node, plan.window.pads_end, 0);
+  const bool are_pads_counted = node.attr_i("count_include_pad", 0) != 0;
+  F32Output y(context, 0);
+  const std::int64_t n_planes = plan.output[0] * plan.output[1];
+  pool_planes(g, PoolF32::Kind::sum, n_planes, x.data<float>().data(), y.data());
+
+  std::vector<std::int64_t> counts[3];
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    for (std::ptrdiff_t at = 0; at < g.output[axis]; ++at) counts[axis].push_back(n_counted(g, pad_end, axis, at, are_pads_counted));
+  float* value = y.data();
+  for (std::int64_t plane = 0; plane < n_planes; ++plane)
+    for (const std::int64_t depth : counts[0])
+      for (const std::int64_t height : counts[1])
+        for (const std::int64_t width : counts[2]) {
+          *value = *value / static_cast<float>(std::max<std::int64_t>(1, depth * height * width));
+          ++value;
+        }
+  y.finish();
+}
+
+/// sum |x|^p, rooted.
+class LpNorm {
+ public:
+  explicit LpNorm(const Node& node) : p_(node.attr_i("p", 2)) { require(p_ >= 1, node, "p must be at least 1"); }
+  float power(float x) const {
+    const float magnitude = std::fabs(x);
+    return p_ == 1 ? magnitude : p_ == 2 ? magnitude * magnitude : pow(magnitude, static_cast<float>(p_));
+  }
+  float root(float sum) const { return p_ == 1 ? sum : p_ == 2 ? std::sqrt(sum) : pow(sum, 1.0f / static_cast<float>(p_)); }
+
+ private:
+  std::int64_t p_;
+};
+
+Tensor powers_of(const Tensor& x, const LpNorm& norm, Allocator& allocator) {
+  Tensor powers(DType::f32, x.shape(), allocator);
+  const std::span<const float> from = x.data<float>();
+  const std::span<float> to = powers.data<float>();
+  for (std::size_t i = 0; i < to.size(); ++i) to[i] = norm.power(from[i]);
+  return powers;
+}
+
+void run_lp_pool(RunContext& context) {
+  require_dtype(context, false);
+  const Node& node = context.node();
+  const LpNorm norm(node);
+  const Tensor powers = powers_of(as_f32(context.input(0), context.allocator()), norm, context.allocator());
+  const PoolPlan plan = plan_pool(node, powers.shape());
+  F32Output y(context, 0);
+  pool_planes(geometry_of(node, plan.window, powers.shape(), plan.output), PoolF32::Kind::sum, plan.output[0] * plan.output[1],
+              powers.data<float>().data(), y.data());
+  for (float& value : y.span()) value = norm.root(value);
+  y.finish();
+}
+
+void infer_global(InferContext& context) {
+  Shape output = context.shape(0);
+  if (output.size() < 2) refuse_node(context.node(), ErrorCode::shape_mismatch, "the input " + to_string(output) + " has no channels");
+  std::fill(output.begin() + 2, output.end(), 1);
+  context.set_output(0, context.dtype(0), output);
+}
+
+/// reduce(plane, n) for each plane.
+template <typename Reduce>
+void run_global(RunContext& context, const Tensor& x, Reduce reduce) {
+  F32Output y(context, 0);
+  const std::int64_t n_planes = x.extent(0) * x.extent(1), n = n_planes == 0 ? 0 : x.n_elements() / n_planes;
+  const float* from = x.data<float>().data();
+  float* to = y.data();
+  parallel_for(n_planes, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(n, 1)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t plane = begin; plane < end; ++plane) to[plane] = reduce(from + plane * n, static_cast<std::ptrdiff_t>(n));
+  });
+  y.finish();
+}
+
+void run_global_average(RunContext& context) {
+  require_dtype(context, false);
+  run_global(context, as_f32(context.input(0), context.allocator()),
+             [](const float* x, std::ptrdiff_t n) { return sum_f32(x, n) / static_cast<float>(n); });
+}
+
+void run_global_max(RunContext& context) {
+  require_dtype(context, true);
+  run_global(context, as_f32(context.input(0), context.allocator()), max_f32);
+}
+
+void run_global_lp(RunContext& context) {
+  require_dtype(context, false);
+  const LpNorm norm(context.node());
+  run_global(context, powers_of(as_f32(context.input(0), context.allocator()), norm, context.allocator()),
+             [&](const float* x, std::ptrdiff_t n) { return norm.root(sum_f32(x, n)); });
+}
+
+/// The shape that was pooled, which indices count over.
+Shape unpooled_shape(const Node& node, const Shape& x) {
+  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
+  const Window window = read_window(node, x.size() - 2, {});
+  Shape shape{x[0], x[1]};
+  for (std::size_t axis = 0; axis < window.rank(); ++axis) {
+    const std::int64_t full = x[axis + 2] < 0 ? kUnknownDim : (x[axis + 2] - 1) * window.strides[axis] + window.kernel[axis];
+    const std::int64_t extent = full < 0 ? full : full - window.pads_begin[axis] - window.pads_end[axis];
+    require_shape(full < 0 || extent >= 0, node, "the pads leave no output");
+    shape.push_back(extent);
+  }
+  return shape;
+}
+
+void infer_unpool(InferContext& context) {
+  Shape output = unpooled_shape(context.node(), context.shape(0));
+  if (context.has_input(2)) {
+    const std::optional<std::vector<std::int64_t>> said = context.ints_of(2);
+    if (!said) throw NotKnownYet{};
+    require_shape(said->size() == output.size(), context.node(), "output_shape has another rank than the input");
+    output = *said;
+  }
+  context.set_output(0, context.dtype(0), output);
+}
+
+void run_unpool(RunContext& context) {
+  require_dtype(context, false);
+  const Node& node = context.node();
+  const Tensor x = as_f32(context.input(0), context.allocator());
+  F32Output y(context, 0);
+  std::fill(y.span().begin(), y.span().end(), 0.0f);
+  const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
+  require_shape(indices.size() == x.data<float>().size(), node, "there must be one index for each value");
+  const Shape pooled = unpooled_shape(node, x.shape());
+  const std::int64_t n_pooled = n_elements(pooled);
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    bool is_inside = indices[i] >= 0 && indices[i] < n_pooled;
+    std::int64_t place = 0, rest = indices[i], stride = 1;
+    for (std::size_t axis = pooled.size(); is_inside && axis-- > 0;) {
+      place += rest % pooled[axis] * stride;
+      is_inside = rest % pooled[axis] < y.shape()[axis];
+      rest /= pooled[axis];
+      stride *= y.shape()[axis];
+    }
+    if (!is_inside) refuse_node(node, ErrorCode::shape_mismatch, "index " + std::to_string(indices[i]) + " lies outside the output");
+    y.span()[static_cast<std::size_t>(place)] = x.data<float>()[i];
+  }
+  y.finish();
+}
+
+constexpr std::int64_t kMaxSince[] = {1, 8, 10, 11, 12, 22};
+constexpr std::int64_t kAverageSince[] = {1, 7, 10, 11, 19, 22};
+constexpr std::int64_t kLpSince[] = {1, 2, 11, 18, 22};
+constexpr std::int64_t kGlobalSince[] = {1, 22};
+constexpr std::int64_t kGlobalLpSince[] = {1, 2, 22};
+constexpr std::int64_t kUnpoolSince[] = {9, 11, 22};
+constexpr Op kOps[] = {
+    {"MaxPool", "", kMaxSince, infer_pool, run_max_pool},
+    {"AveragePool", "", kAverageSince, infer_pool, run_average_pool},
+    {"LpPool", "", kLpSince, infer_pool, run_lp_pool},
+    {"GlobalAveragePool", "", kGlobalSince, infer_global, run_global_average},
+    {"GlobalMaxPool", "", kGlobalSince, infer_global, run_global_max},
+    {"GlobalLpPool", "", kGlobalLpSince, infer_global, run_global_lp},
+    {"MaxUnpool", "", kUnpoolSince, infer_unpool, run_unpool},
+};
+
+}  // namespace
+
+extern const OpFamily pooling_family;
+const OpFamily pooling_family{"pooling", kOps};
+
+}  // namespace bitwright

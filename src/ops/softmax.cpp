@@ -1,0 +1,87 @@
+// Softmax, LogSoftmax, Hardmax.
+#include <algorithm>
+
+#include "base/parallel_for.h"
+#include "kernels/softmax_f32/softmax_f32.h"
+#include "ops/float_operands.h"
+#include "ops/node_error.h"
+
+namespace bitwright {
+
+namespace {
+
+/// The tensor as [outer, n, inner]. Before opset 13 every axis from `axis` on is normalized as one.
+struct SoftmaxLayout {
+  std::int64_t outer = 1, n = 1, inner = 1;
+};
+
+SoftmaxLayout layout_of(const Node& node, std::int64_t opset, const Shape& shape) {
+  const bool is_flat = opset < 13;
+  const std::int64_t axis = normalized_axis(node.attr_i("axis", is_flat ? 1 : -1), shape.size(), is_flat);
+  SoftmaxLayout layout;
+  for (std::size_t i = 0; i < shape.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    (at < axis ? layout.outer : (is_flat || at == axis ? layout.n : layout.inner)) *= shape[i];
+  }
+  return layout;
+}
+
+void infer_softmax(InferContext& context) {
+  if (context.has_shape(0) && !context.shape(0).empty())
+    normalized_axis(context.node().attr_i("axis", context.opset() < 13 ? 1 : -1), context.shape(0).size(), context.opset() < 13);
+  context.set_output(0, context.dtype(0), context.input(0).shape);
+}
+
+template <bool kIsLog>
+void run_softmax(RunContext& context) {
+  const Tensor x = as_f32(context.input(0), context.allocator());
+  F32Output y(context, 0);
+  if (x.n_elements() == 0) return;
+  const SoftmaxLayout l = x.rank() == 0 ? SoftmaxLayout{} : layout_of(context.node(), context.opset(), x.shape());
+  const float* from = x.data<float>().data();
+  float* to = y.data();
+  parallel_for(l.outer, std::max<std::int64_t>(1, 4096 / (l.n * l.inner)), [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t first = i * l.n * l.inner;
+      softmax_f32__simd128({.n = static_cast<std::ptrdiff_t>(l.n),
+                            .stride = static_cast<std::ptrdiff_t>(l.inner),
+                            .columns = static_cast<std::ptrdiff_t>(l.inner),
+                            .is_log = kIsLog,
+                            .x = from + first,
+                            .y = to + first});
+    }
+  });
+  y.finish();
+}
+
+void run_hardmax(RunContext& context) {
+  const Tensor x = as_f32(context.input(0), context.allocator());
+  F32Output y(context, 0);
+  const SoftmaxLayout l = x.rank() == 0 ? SoftmaxLayout{} : layout_of(context.node(), context.opset(), x.shape());
+  const std::span<const float> from = x.data<float>();
+  const std::span<float> to = y.span();
+  std::fill(to.begin(), to.end(), 0.0f);
+  for (std::int64_t outer = 0; outer < l.outer && l.n > 0; ++outer)
+    for (std::int64_t inner = 0; inner < l.inner; ++inner) {
+      const auto place = [&](std::int64_t i) { return static_cast<std::size_t>((outer * l.n + i) * l.inner + inner); };
+      std::int64_t best = 0;
+      for (std::int64_t i = 1; i < l.n; ++i)
+        if (from[place(i)] > from[place(best)]) best = i;
+      to[place(best)] = 1.0f;
+    }
+  y.finish();
+}
+
+constexpr std::int64_t kSince[] = {1, 11, 13};
+constexpr Op kOps[] = {
+    {"Softmax", "", kSince, infer_softmax, run_softmax<false>},
+    {"LogSoftmax", "", kSince, infer_softmax, run_softmax<true>},
+    {"Hardmax", "", kSince, infer_softmax, run_hardmax},
+};
+
+}  // namespace
+
+extern const OpFamily softmax_family;
+const OpFamily softmax_family{"softmax", kOps};
+
+}  // namespace bitwright
