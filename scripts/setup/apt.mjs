@@ -33,6 +33,7 @@ export function privateState(folder, sources) {
     writeFileSync(join(folder, 'sources.list'), `${sources}\n`);
     settings.push(`Dir::Etc::sourcelist=${folder}/sources.list`, 'Dir::Etc::sourceparts=-');
   }
+  settings.push('Acquire::Check-Valid-Until=false'); // a frozen mirror serves as well; signatures are checked all the same
   if (isRoot) settings.push('APT::Sandbox::User=root');
   return settings.flatMap((setting) => ['-o', setting]);
 }
