@@ -28,7 +28,8 @@ export async function install(packages) {
 /** Options that give apt a private state in `folder`, so that the system's is neither read nor changed. */
 export function privateState(folder, sources) {
   for (const part of ['lists/partial', 'cache/archives/partial']) mkdirSync(join(folder, part), { recursive: true });
-  const settings = [`Dir::State::lists=${folder}/lists`, `Dir::Cache=${folder}/cache`, 'Dir::State::status=/dev/null'];
+  const settings = [`Dir::State::lists=${folder}/lists`, `Dir::Cache=${folder}/cache`, `Dir::State::status=${folder}/status`];
+  writeFileSync(join(folder, 'status'), ''); // nothing counts as installed; apt puts its lock beside this file
   if (sources !== undefined) {
     writeFileSync(join(folder, 'sources.list'), `${sources}\n`);
     settings.push(`Dir::Etc::sourcelist=${folder}/sources.list`, 'Dir::Etc::sourceparts=-');
