@@ -1,0 +1,66 @@
+#include "passes/dequantize_node.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "passes/weight_only.h"
+#include "quant/reference.h"
+
+namespace bitwright {
+
+std::int64_t dequantize_opset(const TensorScheme& scheme) {
+  const int bits = dtype_bits(scheme.dtype);
+  if (bits == 2) return 25;
+  if (bits != 8 || scheme.grain == TensorScheme::Grain::per_block) return 21;
+  return scheme.grain == TensorScheme::Grain::per_channel ? 13 : 10;
+}
+
+std::string dequantize_domain(Model& model, const TensorScheme& scheme, Target target) {
+  const std::int64_t needed = dequantize_opset(scheme);
+  if (model.opset() >= needed) return "";
+  const std::string finding = "the model's opset " + std::to_string(model.opset()) +
+                              " has no DequantizeLinear for these codes, which opset " + std::to_string(needed) + " brings";
+  if (target == Target::portable)
+    throw Error(ErrorCode::unsupported, finding + "; upgrade the model, or choose an onnxruntime target");
+  if (dtype_bits(scheme.dtype) == 2) throw Error(ErrorCode::unsupported, finding + "; upgrade the model, or choose 4 bits");
+  if (model.opset("com.microsoft") == 0) model.set_opset("com.microsoft", 1);
+  return "com.microsoft";
+}
+
+Tensor scale_tensor(const QuantParams& params, const Shape& shape) {
+  return Tensor::of<float>(scale_shape(params.granularity, shape), std::span<const float>(params.scales));
+}
+
+Tensor zero_point_tensor(const QuantParams& params, const Shape& shape) {
+  Tensor tensor(params.dtype, scale_shape(params.granularity, shape));
+  for (std::size_t i = 0; i < params.zero_points.size(); ++i)
+    reference::write_code(tensor.bytes(), params.dtype, static_cast<std::int64_t>(i), params.zero_points[i]);
+  return tensor;
+}
+
+DequantizedConstant dequantized_constant(const std::string& value, const Shape& shape, const QuantParams& params, Values codes,
+                                         const std::string& domain, NameAllocator& names) {
+  params.check(value);
+  DequantizedConstant made;
+  TensorRecord record;
+  record.name = names.fresh(value + "_quantized");
+  record.dtype = params.dtype;
+  record.shape = shape;
+  record.values = std::move(codes);
+  made.node.name = names.fresh(value + "_DequantizeLinear");
+  made.node.op_type = "DequantizeLinear";
+  made.node.domain = domain;
+  made.node.inputs = {record.name, names.fresh(value + "_scale"), names.fresh(value + "_zero_point")};
+  made.node.outputs = {value};
+  if (const auto* channel = std::get_if<PerChannel>(&params.granularity)) made.node.set(Attribute::of_int("axis", channel->axis));
+  if (const auto* block = std::get_if<PerBlock>(&params.granularity)) {
+    made.node.set(Attribute::of_int("axis", block->axis));
+    made.node.set(Attribute::of_int("block_size", block->block_size));
+  }
+  made.records.push_back(std::move(record));
+  made.records.push_back(TensorRecord::of(made.node.inputs[1], scale_tensor(params, shape)));
+  made.records.push_back(TensorRecord::of(made.node.inputs[2], zero_point_tensor(params, shape)));
+  return made;
+}
+
+}  // namespace bitwright

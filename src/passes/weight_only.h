@@ -1,0 +1,30 @@
+#pragma once
+
+#include "model/model.h"
+#include "passes/planned_edit.h"
+#include "quant/recipe.h"
+
+namespace bitwright {
+
+/// The lowest opset of ai.onnx whose DequantizeLinear carries the codes: 10 per tensor, 13 per channel, 21 for 4 and 16 bits and
+/// for blocks, 25 for 2 bits.
+std::int64_t dequantize_opset(const TensorScheme& scheme);
+
+struct WeightOnlyOptions {
+  /// Smaller constants stay as they are: scales and a node would cost about as much as is saved.
+  std::int64_t min_elements = 1024;
+  /// Codes up to this many bytes in all are made at once; beyond, each tensor is quantized when it is written, so that memory
+  /// holds one float tensor and its codes at a time.
+  std::uint64_t max_held_bytes = 64u << 20;
+};
+
+/// Stores the constant weights of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,
+/// in subgraphs too. The dequantized value keeps the weight's name, so that no node has to change. Needs neither shapes nor known
+/// operators elsewhere. A weight that several nodes read is stored once, and left alone where one of them refuses.
+///
+/// Where the model's opset is too low for the codes (see dequantize_opset; upgrade it before), the onnxruntime targets get
+/// com.microsoft DequantizeLinear; Target::portable throws Error{unsupported}. Throws Error{pattern_unmatched}, and what reading
+/// the values throws.
+PlannedEdit weight_only(Model& model, const Recipe& recipe, const WeightOnlyOptions& options = {});
+
+}  // namespace bitwright

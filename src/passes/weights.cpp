@@ -1,0 +1,139 @@
+#include "passes/weights.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "base/error.h"
+#include "passes/graph_edit.h"
+
+namespace bitwright {
+
+namespace {
+
+/// Constants move through at most this many Transpose and Identity nodes; seen in real models: 1.
+constexpr int kMaxHops = 4;
+
+template <typename Visit>
+void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) {
+  const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";
+  for (Attribute& attribute : node.attributes) {
+    if (attribute.g) visit(*attribute.g, prefix + attribute.name);
+    for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
+      if (attribute.graphs[i]) visit(*attribute.graphs[i], prefix + attribute.name + std::to_string(i));
+  }
+}
+
+bool makes(const Graph& graph, const std::string& name) {
+  const auto is_name = [&](const auto& item) { return item.name == name; };
+  if (std::any_of(graph.inputs.begin(), graph.inputs.end(), is_name)) return true;
+  if (std::any_of(graph.initializers.begin(), graph.initializers.end(), is_name)) return true;
+  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
+    return std::find(node.outputs.begin(), node.outputs.end(), name) != node.outputs.end();
+  });
+}
+
+/// The order of axes behind a Transpose; nothing where the attribute does not fit.
+std::optional<std::vector<std::int64_t>> transposed(const Node& node, const std::vector<std::int64_t>& axes) {
+  std::vector<std::int64_t> perm = node.attr_ints("perm");
+  if (perm.empty()) return std::vector<std::int64_t>(axes.rbegin(), axes.rend());
+  if (perm.size() != axes.size()) return std::nullopt;
+  std::vector<std::int64_t> result;
+  for (const std::int64_t from : perm) {
+    if (from < 0 || from >= static_cast<std::int64_t>(axes.size())) return std::nullopt;
+    result.push_back(axes[static_cast<std::size_t>(from)]);
+  }
+  return result;
+}
+
+void collect_uses(Graph& graph, const std::string& name, const std::string& path, const std::vector<std::int64_t>& axes,
+                  int n_hops, ConstantWeight& weight) {
+  for (const ValueInfo& output : graph.outputs) weight.is_graph_output |= output.name == name;
+  for (Node& node : graph.nodes) {
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+      if (node.inputs[i] != name) continue;
+      const bool is_identity = node.op_type == "Identity" && node.domain.empty();
+      const bool is_transpose = node.op_type == "Transpose" && node.domain.empty();
+      const auto behind = is_identity ? std::optional(axes) : is_transpose ? transposed(node, axes) : std::nullopt;
+      if (behind && n_hops < kMaxHops && !node.outputs.empty())
+        collect_uses(graph, node.outputs[0], path, *behind, n_hops + 1, weight);
+      else
+        weight.uses.push_back({&node, i, path, axes});
+    }
+    for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
+      if (!makes(inner, name)) collect_uses(inner, name, inner_path, axes, n_hops, weight);
+    });
+  }
+}
+
+void find_in_graph(Graph& graph, const std::string& path, std::int64_t min_elements, std::vector<ConstantWeight>& found) {
+  const auto add = [&](const std::string& name, const TensorRecord& record, bool is_constant_node) {
+    if (record.dtype != DType::f32 || n_elements(record.shape) < min_elements) return;
+    ConstantWeight weight{&graph, path, name, &record, is_constant_node, false, {}};
+    std::vector<std::int64_t> axes(record.shape.size());
+    std::iota(axes.begin(), axes.end(), 0);
+    collect_uses(graph, name, path, axes, 0, weight);
+    found.push_back(std::move(weight));
+  };
+  for (const TensorRecord& record : graph.initializers) add(record.name, record, false);
+  for (const Node& node : graph.nodes) {
+    const Attribute* value = node.op_type == "Constant" && node.domain.empty() ? node.find("value") : nullptr;
+    if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t, true);
+  }
+  for (Node& node : graph.nodes)
+    for_each_subgraph(
+        node, path, [&](Graph& inner, const std::string& inner_path) { find_in_graph(inner, inner_path, min_elements, found); });
+}
+
+}  // namespace
+
+std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements) {
+  std::vector<ConstantWeight> found;
+  find_in_graph(model.graph, "", min_elements, found);
+  return found;
+}
+
+std::optional<WeightAxes> weight_axes(const WeightUse& use) {
+  const Node& node = *use.node;
+  if (!node.domain.empty()) return std::nullopt;
+  const auto rank = static_cast<std::int64_t>(use.axes.size());
+  const auto of = [&](std::int64_t channel, std::int64_t reduction) {
+    return WeightAxes{use.axes[static_cast<std::size_t>(channel)], use.axes[static_cast<std::size_t>(reduction)]};
+  };
+  const std::string& op = node.op_type;
+  if (op == "Conv" && use.input == 1 && rank >= 3) return of(0, 1);
+  if (op == "ConvTranspose" && use.input == 1 && rank >= 3) return of(1, 0);
+  if (op == "Gemm" && use.input <= 1 && rank == 2) {
+    // A is [m, k], B is [k, n]; each may be stored transposed.
+    const bool is_flipped = node.attr_i(use.input == 0 ? "transA" : "transB", 0) != 0;
+    const std::int64_t channel = (use.input == 0) != is_flipped ? 0 : 1;
+    return of(channel, 1 - channel);
+  }
+  if (op == "MatMul" && rank >= 2) return use.input == 0 ? of(rank - 2, rank - 1) : of(rank - 1, rank - 2);
+  if (op == "Gather" && use.input == 0 && rank >= 1) {
+    std::int64_t axis = node.attr_i("axis", 0);
+    if (axis < 0) axis += rank;
+    if (axis < 0 || axis >= rank) return std::nullopt;
+    return of(axis, rank - 1);
+  }
+  const bool is_recurrent = op == "LSTM" || op == "GRU" || op == "RNN";
+  if (is_recurrent && (use.input == 1 || use.input == 2) && rank == 3) return of(1, 2);
+  return std::nullopt;
+}
+
+void replace_constant(const Model& model, const ConstantWeight& weight, std::vector<TensorRecord> records) {
+  Graph& graph = *weight.graph;
+  const bool lists_initializers = model.ir_version < 4 && weight.graph == &model.graph;
+  if (weight.is_constant_node) {
+    std::erase_if(graph.nodes, [&](const Node& node) {
+      return node.op_type == "Constant" && node.domain.empty() && !node.outputs.empty() && node.outputs[0] == weight.name;
+    });
+  } else {
+    erase_initializer(graph, weight.name);
+  }
+  for (TensorRecord& record : records) {
+    if (lists_initializers) graph.inputs.push_back(ValueInfo::of(record.name, record.dtype, record.shape));
+    graph.initializers.push_back(std::move(record));
+  }
+}
+
+}  // namespace bitwright

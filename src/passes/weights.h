@@ -1,0 +1,49 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/model.h"
+#include "passes/plan.h"
+
+namespace bitwright {
+
+/// One node that reads a constant.
+struct WeightUse {
+  Node* node = nullptr;
+  std::size_t input = 0;
+  std::string graph;               // path, as in NodeDecision
+  std::vector<std::int64_t> axes;  // axis i of what the node reads is axis axes[i] of the constant (Transpose in between)
+};
+
+/// An initializer or Constant node of the main graph or a subgraph, with everyone who reads it.
+struct ConstantWeight {
+  Graph* graph = nullptr;
+  std::string path;  // of that graph, as in NodeDecision
+  std::string name;
+  const TensorRecord* record = nullptr;
+  bool is_constant_node = false;
+  bool is_graph_output = false;  // of its own graph, or of a subgraph that passes it on
+  std::vector<WeightUse> uses;
+};
+
+/// Every constant of at least `min_elements` f32 elements, main graph first, each graph in its own order. The model must own its
+/// subgraphs (own_subgraphs). Pointers hold until a graph is edited.
+std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements);
+
+/// Along which axes of the constant the node sums, and along which its outputs lie.
+struct WeightAxes {
+  std::int64_t channel = 0;
+  std::int64_t reduction = 0;
+};
+/// Nothing where the operator takes no weight at this input that could be stored as codes.
+std::optional<WeightAxes> weight_axes(const WeightUse& use);
+
+/// Replaces a constant by others in its graph: drops the initializer (from the graph inputs too) or the Constant node, and adds
+/// the records. Models of IR 3 list their initializers as inputs, so there the new ones are listed as well.
+void replace_constant(const Model& model, const ConstantWeight& weight, std::vector<TensorRecord> records);
+
+}  // namespace bitwright

@@ -1,0 +1,224 @@
+#include "passes/weight_only.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "quant/quantize.h"
+
+using namespace bitwright;
+
+namespace {
+
+Tensor ramp(Shape shape) {
+  Tensor tensor(DType::f32, std::move(shape));
+  auto values = tensor.data<float>();
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(static_cast<int>(i % 97) - 48) / 48.0f;
+  return tensor;
+}
+
+Node node_of(std::string name, std::string op_type, std::vector<std::string> inputs, std::vector<std::string> outputs) {
+  Node node;
+  node.name = std::move(name);
+  node.op_type = std::move(op_type);
+  node.inputs = std::move(inputs);
+  node.outputs = std::move(outputs);
+  return node;
+}
+
+/// x [1, 64] -> MatMul with w [64, 32] -> an operator nobody knows.
+Model small_model(std::int64_t opset) {
+  Model model;
+  model.ir_version = 8;
+  model.set_opset("", opset);
+  model.set_opset("ai.someone", 1);
+  model.graph.inputs.push_back(ValueInfo::of("x", DType::f32, {1, 64}));
+  model.graph.outputs.push_back(ValueInfo::of("y", DType::f32, {1, 32}));
+  model.graph.initializers.push_back(TensorRecord::of("w", ramp({64, 32})));
+  model.graph.initializers.push_back(TensorRecord::of("b", ramp({32})));
+  model.graph.nodes.push_back(node_of("mm", "MatMul", {"x", "w"}, {"h"}));
+  model.graph.nodes.push_back(node_of("odd", "Mystery", {"h", "b"}, {"y"}));
+  model.graph.nodes.back().domain = "ai.someone";
+  return model;
+}
+
+Recipe weight_recipe() {
+  Recipe recipe;
+  recipe.mode = QuantMode::weight_only;
+  return recipe;
+}
+
+const NodeDecision& row_of(const PlannedEdit& edit, const std::string& node) {
+  const auto found =
+      std::find_if(edit.plan.nodes.begin(), edit.plan.nodes.end(), [&](const NodeDecision& row) { return row.node == node; });
+  REQUIRE(found != edit.plan.nodes.end());
+  return *found;
+}
+
+}  // namespace
+
+TEST_CASE("weight_only: a MatMul weight becomes codes per output channel behind DequantizeLinear") {
+  Model model = small_model(13);
+  const Tensor before = model.graph.initializers[0].load();
+  const PlannedEdit edit = weight_only(model, weight_recipe());
+  CHECK(edit.result.n_changes == 1);
+  CHECK(row_of(edit, "mm").is_quantized);
+  CHECK(row_of(edit, "mm").mode == "weights only i8");
+  CHECK_FALSE(row_of(edit, "odd").is_quantized);
+  CHECK(row_of(edit, "odd").reason == "no large constant weight");
+  validate(model);
+
+  const Node& dequantize_node = model.graph.nodes[0];
+  CHECK(dequantize_node.op_type == "DequantizeLinear");
+  CHECK(dequantize_node.domain.empty());
+  CHECK(dequantize_node.attr_i("axis", -9) == 1);
+  CHECK(dequantize_node.outputs == std::vector<std::string>{"w"});
+  const TensorRecord* codes = model.graph.find_initializer("w_quantized");
+  const TensorRecord* scales = model.graph.find_initializer("w_scale");
+  const TensorRecord* zero_points = model.graph.find_initializer("w_zero_point");
+  REQUIRE(codes != nullptr);
+  REQUIRE(scales != nullptr);
+  REQUIRE(zero_points != nullptr);
+  CHECK(model.graph.find_initializer("w") == nullptr);
+  CHECK(scales->shape == Shape{32});
+  CHECK(zero_points->dtype == DType::i8);
+  const auto q = codes->load();
+  const auto s = scales->load();
+  for (std::size_t i = 0; i < 64 * 32; ++i) {
+    const float real = s.data<float>()[i % 32] * static_cast<float>(q.data<std::int8_t>()[i]);
+    REQUIRE(std::abs(real - before.data<float>()[i]) <= s.data<float>()[i % 32] * 0.5001f);
+  }
+  CHECK(weight_only(model, weight_recipe()).result.n_changes == 0);
+}
+
+TEST_CASE("weight_only: below opset 13 onnxruntime targets get the operator of com.microsoft, portable refuses") {
+  Model model = small_model(11);
+  const PlannedEdit edit = weight_only(model, weight_recipe());
+  CHECK(model.graph.nodes[0].domain == "com.microsoft");
+  CHECK(model.opset("com.microsoft") == 1);
+  CHECK(edit.result.messages.size() == 1);
+  Model other = small_model(11);
+  Recipe recipe = weight_recipe();
+  recipe.target = Target::portable;
+  CHECK_THROWS_WITH_AS(weight_only(other, recipe), doctest::Contains("opset 13"), Error);
+}
+
+TEST_CASE("weight_only: codes beyond the memory held are made when they are written, with the same bytes") {
+  Model held = small_model(13);
+  Model lazy = small_model(13);
+  weight_only(held, weight_recipe());
+  weight_only(lazy, weight_recipe(), {1024, 0});
+  const TensorRecord* a = held.graph.find_initializer("w_quantized");
+  const TensorRecord* b = lazy.graph.find_initializer("w_quantized");
+  CHECK(std::holds_alternative<Tensor>(a->values));
+  CHECK(std::holds_alternative<Generated>(b->values));
+  const Tensor x = a->load();
+  const Tensor y = b->load();
+  CHECK(std::equal(x.bytes().begin(), x.bytes().end(), y.bytes().begin(), y.bytes().end()));
+  CHECK(b->size_bytes() == x.size_bytes());
+}
+
+TEST_CASE("weight_only: a tied weight is stored once; one excluded reader keeps it in float") {
+  Model model = small_model(13);
+  model.graph.nodes[0].outputs = {"h0"};
+  Node transpose = node_of("t", "Transpose", {"w"}, {"wt"});
+  model.graph.nodes.push_back(transpose);
+  model.graph.nodes.push_back(node_of("back", "MatMul", {"h0", "wt"}, {"h1"}));
+  model.graph.nodes.push_back(node_of("mm2", "MatMul", {"h1", "w"}, {"h"}));
+  std::rotate(model.graph.nodes.begin() + 1, model.graph.nodes.begin() + 2, model.graph.nodes.end());
+  Model other = model;
+  const PlannedEdit edit = weight_only(model, weight_recipe());
+  CHECK(edit.result.n_changes == 1);
+  CHECK(edit.plan.tensors.size() == 1);
+  CHECK(edit.plan.tensors[0].consumers.size() == 3);
+  CHECK(row_of(edit, "back").is_quantized);
+  validate(model);
+
+  Recipe recipe = weight_recipe();
+  recipe.exclude = {"mm2"};
+  const PlannedEdit kept = weight_only(other, recipe);
+  CHECK(kept.result.n_changes == 0);
+  CHECK(row_of(kept, "mm2").reason == "excluded by 'mm2'");
+  CHECK(row_of(kept, "mm").reason.find("shares the weight") != std::string::npos);
+}
+
+TEST_CASE("weight_only: constants in subgraphs and Constant nodes are found, outer weights too") {
+  Model model = small_model(13);
+  auto branch = std::make_shared<Graph>();
+  branch->name = "then";
+  Node constant = node_of("", "Constant", {}, {"c"});
+  constant.set(Attribute::of_tensor("value", ramp({32, 32})));
+  branch->nodes = {constant, node_of("inner", "MatMul", {"h", "c"}, {"z"}), node_of("outer", "MatMul", {"x", "w"}, {"u"}),
+                   node_of("sum", "Add", {"z", "u"}, {"v"})};
+  branch->outputs.push_back(ValueInfo::of("v", DType::f32, {1, 32}));
+  Attribute attribute;
+  attribute.name = "then_branch";
+  attribute.type = AttributeType::g;
+  attribute.g = branch;
+  Node choose = node_of("if", "If", {"cond"}, {"y2"});
+  choose.set(attribute);
+  attribute.name = "else_branch";
+  attribute.g = std::make_shared<Graph>(*branch);
+  choose.set(attribute);
+  model.graph.inputs.push_back(ValueInfo::of("cond", DType::boolean, {}));
+  model.graph.nodes.push_back(choose);
+  const std::size_t n_before = branch->nodes.size();
+  const PlannedEdit edit = weight_only(model, weight_recipe());
+  CHECK(edit.result.n_changes == 3);
+  CHECK(branch->nodes.size() == n_before);  // the graph given first is not edited: a copied model shares it
+  const Graph& then_graph = *model.graph.nodes.back().find("then_branch")->g;
+  CHECK(then_graph.nodes[0].op_type == "DequantizeLinear");
+  CHECK(then_graph.nodes[0].outputs[0] == "c");
+  CHECK(then_graph.initializers.size() == 3);
+  CHECK(row_of(edit, "outer").is_quantized);
+  validate(model);
+}
+
+TEST_CASE("weight_only: weights with NaN, small ones and graph outputs stay in float with the reason") {
+  Model model = small_model(13);
+  Tensor w = ramp({64, 32});
+  w.data<float>()[5] = std::nanf("");
+  model.graph.initializers[0] = TensorRecord::of("w", w);
+  PlannedEdit edit = weight_only(model, weight_recipe());
+  CHECK(edit.result.n_changes == 0);
+  CHECK(row_of(edit, "mm").reason.find("1 NaN or infinities") != std::string::npos);
+
+  model = small_model(13);
+  model.graph.outputs.push_back(ValueInfo::of("w", DType::f32, {64, 32}));
+  edit = weight_only(model, weight_recipe());
+  CHECK(row_of(edit, "mm").reason == "its weight is an output of the graph");
+
+  model = small_model(13);
+  edit = weight_only(model, weight_recipe(), {4096, 0});
+  CHECK(row_of(edit, "mm").reason == "no large constant weight");
+}
+
+TEST_CASE("weight_only: int4 in blocks along the reduction axis") {
+  Model model = small_model(21);
+  Recipe recipe = weight_recipe();
+  recipe.weight = {DType::i4, true, false, TensorScheme::Grain::per_block, 32};
+  weight_only(model, recipe);
+  CHECK(model.graph.nodes[0].attr_i("axis", -9) == 0);
+  CHECK(model.graph.nodes[0].attr_i("block_size", 0) == 32);
+  CHECK(model.graph.find_initializer("w_scale")->shape == Shape{2, 32});
+  CHECK(model.graph.find_initializer("w_quantized")->size_bytes() == 1024);
+}
+
+TEST_CASE("weight_only: IR 3 lists the new initializers as graph inputs, as it must") {
+  Model model = small_model(13);
+  model.ir_version = 3;
+  model.graph.inputs.push_back(ValueInfo::of("w", DType::f32, {64, 32}));
+  model.graph.inputs.push_back(ValueInfo::of("b", DType::f32, {32}));
+  weight_only(model, weight_recipe());
+  CHECK(model.graph.inputs.size() == 5);
+  CHECK(std::none_of(model.graph.inputs.begin(), model.graph.inputs.end(), [](const ValueInfo& v) { return v.name == "w"; }));
+}
+
+TEST_CASE("weight_only: a pattern that matches nothing is an error") {
+  Model model = small_model(13);
+  Recipe recipe = weight_recipe();
+  recipe.include = {"nothing*"};
+  CHECK_THROWS_AS(weight_only(model, recipe), Error);
+}
