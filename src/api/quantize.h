@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/progress.h"
+#include "calibrate/statistics.h"
+#include "model/model.h"
+#include "passes/plan.h"
+#include "quant/recipe.h"
+
+namespace bitwright {
+
+/// What happened to one tensor.
+struct TensorReport {
+  std::string tensor;
+  TensorRole role = TensorRole::activation;
+  DType dtype = DType::u8;
+  std::string granularity;            // as to_string(Granularity)
+  float rmin = 0.0f;                  // what the codes can say, over all scales
+  float rmax = 0.0f;
+  float scale = 1.0f;                 // the first
+  std::int32_t zero_point = 0;        // the first
+  std::int64_t n_scales = 1;
+  double clipped_share = 0.0;         // activations with a histogram, and weights; else 0
+  bool has_sqnr = false;              // weights and biases
+  double sqnr_db = 0.0;               // +inf: exact
+  std::uint64_t bytes_before = 0;     // 0 for activations
+  std::uint64_t bytes_after = 0;      // codes, scales and zero points
+};
+
+struct QuantizeResult {
+  std::shared_ptr<Model> model;
+  std::vector<NodeDecision> nodes;    // every node of the input, folded ones too
+  std::vector<TensorReport> tensors;
+  std::vector<LintRow> lint;
+  std::vector<std::string> messages;  // what was done besides: opset raised, batch norm folded
+  std::uint64_t bytes_before = 0;     // of the model as it would be written, external data included
+  std::uint64_t bytes_after = 0;
+};
+
+/// The values of the model that static quantization by this recipe needs ranges of; empty for other modes.
+/// Throws what quantize throws for the recipe: Error{bad_recipe, pattern_unmatched, unsupported}.
+std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe);
+
+/// Quantizes a copy; the input stays as it is and shares its values with the result. The same model, recipe and statistics give
+/// the same bytes. The recipe, our version and the input's hash are written into the result's metadata.
+///   statistics     of values_to_calibrate, for mode static; others ignore it
+///   input_sha256   of the input file, as text; left out of the metadata where empty
+/// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input,
+/// Error{invalid_argument} where static mode has no statistics, Error{bad_data} naming a value without any finite sample.
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_sha256 = "",
+                        const OnProgress& on_progress = {});
+
+}  // namespace bitwright

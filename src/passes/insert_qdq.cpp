@@ -1,0 +1,183 @@
+#include "passes/insert_qdq.h"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "passes/clean_graph.h"
+#include "passes/dequantize_node.h"
+#include "passes/graph_edit.h"
+#include "quant/quantize.h"
+#include "quant/rounding.h"
+
+namespace bitwright {
+
+namespace {
+
+/// Weight codes up to this many bytes in all are made at once; beyond, each is made when it is written.
+constexpr std::uint64_t kMaxHeldBytes = 64u << 20;
+
+class QdqInserter {
+ public:
+  QdqInserter(Model& model, const QuantPlan& plan, const Recipe& recipe)
+      : model_(model), graph_(model.graph), plan_(plan), recipe_(recipe), index_(model.graph), names_(model) {}
+
+  PassResult run() {
+    if (plan_.tensors.empty()) return {};
+    domain_ = dequantize_domain(model_, recipe_.weight, recipe_.target);
+    const std::size_t n = graph_.nodes.size();
+    before_.resize(n);
+    after_.resize(n);
+    for (std::size_t i = 0; i < n; ++i) by_key_[node_key(graph_.nodes[i])].push_back(i);
+    for (const TensorPlan& tensor : plan_.tensors) {
+      if (tensor.role == TensorRole::activation) insert_pair(tensor);
+      else insert_constant(tensor);
+      ++result_.n_changes;
+    }
+    write_nodes();
+    for (TensorRecord& record : records_) graph_.initializers.push_back(std::move(record));
+    remove_unused(model_);
+    if (!domain_.empty())
+      result_.messages.push_back("opset " + std::to_string(model_.opset()) + " kept: quantization uses com.microsoft operators, which onnxruntime runs");
+    return std::move(result_);
+  }
+
+ private:
+  /// The name of an initializer with these values; equal ones are stored once.
+  std::string parameter(const std::string& wish, Tensor values) {
+    const auto bytes = values.bytes();
+    auto key = std::make_tuple(values.dtype(), values.shape(), std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
+    const auto found = parameters_.find(key);
+    if (found != parameters_.end()) return found->second;
+    const std::string name = names_.fresh(wish);
+    records_.push_back(TensorRecord::of(name, std::move(values)));
+    parameters_.emplace(std::move(key), name);
+    return name;
+  }
+
+  Node make_node(const std::string& op_type, const std::string& value, std::vector<std::string> inputs, std::string output) {
+    Node node;
+    node.name = names_.fresh(value + "_" + op_type);
+    node.op_type = op_type;
+    node.domain = domain_;
+    node.inputs = std::move(inputs);
+    node.outputs = {std::move(output)};
+    return node;
+  }
+
+  void read_from(const TensorPlan& tensor, const std::string& dequantized, std::size_t& first) {
+    first = graph_.nodes.size();
+    for (const NodeInput& consumer : tensor.consumers)
+      for (const std::size_t i : by_key_[consumer.node]) {
+        std::vector<std::string>& inputs = graph_.nodes[i].inputs;
+        const auto k = static_cast<std::size_t>(consumer.input);
+        if (k >= inputs.size() || inputs[k] != tensor.value) continue;
+        inputs[k] = dequantized;
+        first = std::min(first, i);
+      }
+  }
+
+  void insert_pair(const TensorPlan& tensor) {
+    const std::int64_t producer = index_.producer(tensor.value);
+    const bool is_output = std::any_of(tensor.consumers.begin(), tensor.consumers.end(), [](const NodeInput& c) { return c.node.empty(); });
+    std::string source = tensor.value;
+    std::string dequantized = tensor.value;
+    if (is_output) {
+      // The pair's result takes the name of the graph output, and so every reader reads it.
+      BITWRIGHT_ASSERT(producer >= 0);
+      source = names_.fresh(tensor.value + "_float");
+      for (std::string& output : graph_.nodes[static_cast<std::size_t>(producer)].outputs)
+        if (output == tensor.value) output = source;
+    } else {
+      dequantized = names_.fresh(tensor.value + "_dequantized");
+      std::size_t first = 0;
+      read_from(tensor, dequantized, first);
+    }
+    const std::string scale = parameter(tensor.value + "_scale", scale_tensor(tensor.params, {}));
+    const std::string zero_point = parameter(tensor.value + "_zero_point", zero_point_tensor(tensor.params, {}));
+    const std::string codes = names_.fresh(tensor.value + "_quantized");
+    std::vector<Node>& place = producer >= 0 ? after_[static_cast<std::size_t>(producer)] : front_;
+    place.push_back(make_node("QuantizeLinear", tensor.value, {source, scale, zero_point}, codes));
+    place.push_back(make_node("DequantizeLinear", tensor.value, {codes, scale, zero_point}, dequantized));
+  }
+
+  void insert_constant(const TensorPlan& tensor) {
+    const TensorRecord& record = *index_.initializer(tensor.value);
+    const bool is_bias = tensor.role == TensorRole::bias;
+    const std::string dequantized = names_.fresh(tensor.value + "_dequantized");
+    std::size_t first = 0;
+    read_from(tensor, dequantized, first);
+    if (first == graph_.nodes.size()) return;
+
+    Shape shape = record.shape;
+    Values codes;
+    if (is_bias) {
+      Tensor values = bias_codes(tensor, record);
+      shape = values.shape();
+      codes = std::move(values);
+    } else if (const std::uint64_t n = packed_bytes(tensor.params.dtype, static_cast<std::uint64_t>(n_elements(shape))); n <= kMaxHeldBytes - held_bytes_) {
+      held_bytes_ += n;
+      codes = quantize(record.load(), tensor.params);
+    } else {
+      codes = Generated{[record, params = tensor.params] { return quantize(record.load(), params); }};
+    }
+    TensorRecord coded;
+    coded.name = names_.fresh(tensor.value + "_quantized");
+    coded.dtype = tensor.params.dtype;
+    coded.shape = shape;
+    coded.values = std::move(codes);
+    std::vector<std::string> inputs{coded.name, parameter(tensor.value + "_scale", scale_tensor(tensor.params, shape))};
+    // A bias has zero point 0, the default; onnxruntime's Gemm wants the weight's to be there.
+    if (!is_bias) inputs.push_back(parameter(tensor.value + "_zero_point", zero_point_tensor(tensor.params, shape)));
+    records_.push_back(std::move(coded));
+    Node node = make_node("DequantizeLinear", tensor.value, std::move(inputs), dequantized);
+    if (const auto* channel = std::get_if<PerChannel>(&tensor.params.granularity)) node.set(Attribute::of_int("axis", channel->axis));
+    before_[first].push_back(std::move(node));
+  }
+
+  /// One int32 code per output channel.
+  static Tensor bias_codes(const TensorPlan& tensor, const TensorRecord& record) {
+    const std::vector<float> bias = to_f32_vector(record.load());
+    const std::vector<float>& scales = tensor.params.scales;
+    const std::size_t n = std::max(bias.size(), scales.size());
+    Tensor codes(DType::i32, {static_cast<std::int64_t>(n)});
+    for (std::size_t i = 0; i < n; ++i) {
+      const double real = bias[bias.size() == 1 ? 0 : i];
+      const double code = round_half_even(real / scales[scales.size() == 1 ? 0 : i]);
+      codes.data<std::int32_t>()[i] = static_cast<std::int32_t>(std::clamp(code, double{tensor.params.range.qmin * 1.0}, double{tensor.params.range.qmax * 1.0}));
+    }
+    return codes;
+  }
+
+  void write_nodes() {
+    std::vector<Node> nodes = std::move(front_);
+    for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+      std::move(before_[i].begin(), before_[i].end(), std::back_inserter(nodes));
+      nodes.push_back(std::move(graph_.nodes[i]));
+      std::move(after_[i].begin(), after_[i].end(), std::back_inserter(nodes));
+    }
+    graph_.nodes = std::move(nodes);
+  }
+
+  Model& model_;
+  Graph& graph_;
+  const QuantPlan& plan_;
+  const Recipe& recipe_;
+  const GraphIndex index_;
+  NameAllocator names_;
+  std::string domain_;
+  std::map<std::string, std::vector<std::size_t>> by_key_;
+  std::vector<Node> front_;
+  std::vector<std::vector<Node>> before_;
+  std::vector<std::vector<Node>> after_;
+  std::vector<TensorRecord> records_;
+  std::map<std::tuple<DType, Shape, std::vector<std::uint8_t>>, std::string> parameters_;
+  std::uint64_t held_bytes_ = 0;
+  PassResult result_;
+};
+
+}  // namespace
+
+PassResult insert_qdq(Model& model, const QuantPlan& plan, const Recipe& recipe) { return QdqInserter(model, plan, recipe).run(); }
+
+}  // namespace bitwright
