@@ -32,7 +32,7 @@ std::uint8_t f32_to_small_float(const SmallFloat& format, float value, bool is_s
   const int largest_code = format.has_infinity ? ((((1 << format.exponent_bits) - 1) << format.mantissa_bits) - 1)
                                                : all_ones - (format.has_nan && !format.is_fnuz ? 1 : 0);
   const int nan_code = format.is_fnuz ? 0x80 : all_ones;
-  if (std::isnan(value)) return static_cast<std::uint8_t>(format.has_nan ? (format.is_fnuz ? nan_code : sign | nan_code) : largest_code);
+  if (std::isnan(value)) return static_cast<std::uint8_t>(format.has_nan ? (format.is_fnuz ? nan_code : sign | nan_code) : all_ones + 1);
 
   const float magnitude = std::fabs(value);
   int exponent = 1 - format.bias;

@@ -28,7 +28,7 @@ inline constexpr SmallFloat kF4e2m1{2, 1, 1, 6.0f, false, false, false};
 float small_float_to_f32(const SmallFloat& format, std::uint8_t code);
 
 /// Rounds half to even. Beyond the largest value: the largest with `is_saturating`, else infinity, or NaN where there is none.
-/// A format without NaN gives its largest value for NaN.
+/// A format without NaN gives negative zero for NaN, as ml_dtypes does.
 std::uint8_t f32_to_small_float(const SmallFloat& format, float value, bool is_saturating = true);
 
 enum class ScaleRounding { nearest, up, down };

@@ -70,7 +70,9 @@ void infer_reshape(InferContext& context) {
 void infer_flatten(InferContext& context) {
   if (!context.has_shape(0)) return context.set_output(0, context.dtype(0), unknown_shape(2));
   const Shape& shape = context.shape(0);
-  const auto axis = static_cast<std::size_t>(normalized_axis(context.node().attr_i("axis", 1), shape.size(), true));
+  // Counted from the end, -1 is the last axis; the rank itself is allowed too.
+  const std::int64_t wanted = context.node().attr_i("axis", 1);
+  const auto axis = static_cast<std::size_t>(wanted < 0 ? normalized_axis(wanted, shape.size()) : normalized_axis(wanted, shape.size(), true));
   Shape out = {1, 1};
   for (std::size_t i = 0; i < shape.size(); ++i) out[i < axis ? 0 : 1] = extent_product(out[i < axis ? 0 : 1], shape[i]);
   context.set_output(0, context.dtype(0), out);
