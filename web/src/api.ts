@@ -19,7 +19,12 @@ export {
   type Target,
   type TensorScheme,
 } from './recipe.js';
+export { bytesText, percentText, shareText, sqnrText } from './report/format.js';
+export { reportHtml } from './report/html.js';
 export * from './report/schema.js';
+export { readNpy, writeNpy } from './samples/npy.js';
+export { readNpz } from './samples/npz.js';
+export { choosePreprocessing, imagePresets, type ChosenPreprocessing, type PreprocessingChoice } from './samples/preprocessing.js';
 export { createSession, Session, type NodeTime, type SessionOptions } from './session.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
