@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { findChrome } from './chromium.mjs';
 import { Failure, capture, main, root, run, say, stage, toolchain, which } from './steps.mjs';
 import { hasApt, install, isRoot, unpackHeaders } from './setup/apt.mjs';
-import { findEmscripten, unpackEmscripten } from './setup/emscripten.mjs';
+import { findEmscripten, offerPython, unpackEmscripten } from './setup/emscripten.mjs';
 
 const needed = [
   { program: 'g++', packageName: 'g++', why: 'the native build' },
@@ -84,7 +84,10 @@ export async function setup() {
   mkdirSync(toolchain, { recursive: true });
   await stage('set-up: programs and headers', async () => {
     await systemPackages();
-    if (which('python3') === undefined && hasApt && findEmscripten() === undefined) unpackEmscripten();
+    if (which('python3') === undefined && hasApt) {
+      if (findEmscripten() === undefined) unpackEmscripten();
+      offerPython();
+    }
     nameWhatIsMissing();
   });
   await stage('set-up: Emscripten', async () => {

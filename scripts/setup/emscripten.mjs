@@ -95,16 +95,7 @@ function* sources() {
 // The programs want a newer C library than the system's, so they are pointed at the unpacked one, in its final place.
 function settle(work, target) {
   const lib = (base) => join(base, 'usr/lib');
-  const triplet = readdirSync(lib(work)).find(
-    (name) => name.endsWith('-linux-gnu') && existsSync(join(lib(work), name, 'libc.so.6')),
-  );
-  const llvm = readdirSync(lib(work))
-    .filter((name) => /^llvm-\d+$/.test(name))
-    .sort()
-    .at(-1);
-  if (triplet === undefined || llvm === undefined)
-    throw new Failure(`The unpacked Emscripten has no C library or no LLVM. ${howToGet}`);
-  const loader = readdirSync(join(lib(work), triplet)).find((name) => /^ld-linux.*\.so/.test(name));
+  const { triplet, llvm, loader } = libraries(work);
   const rpath = `${lib(target)}/${triplet}:${lib(target)}/${llvm}/lib`;
   const patchelf = (args) =>
     capture(join(lib(work), triplet, loader), [
@@ -132,7 +123,7 @@ function programs(work, llvm) {
       join(work, 'usr/lib', llvm, 'bin'),
       /^(clang(-\d+)?|lld|llvm-(ar|nm|objcopy|strip|ranlib|dwarfdump|dwp|cxxfilt|symbolizer|size|readobj))$/,
     ],
-    [join(work, 'usr/bin'), /^(wasm-.*|python3\.\d+)$/],
+    [join(work, 'usr/bin'), /^wasm-/],
   ];
   return wanted.flatMap(([folder, pattern]) =>
     readdirSync(folder)
@@ -162,16 +153,34 @@ function configure(work, target, llvm) {
   };
   const lines = Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
   writeFileSync(join(work, 'usr/share/emscripten/.emscripten'), lines.join(''));
-  if (which('python3') === undefined) offerPython(work, target);
   writeFileSync(join(work, 'package.json'), '{ "type": "commonjs" }\n'); // else this project's "module" holds for its scripts
   writeFileSync(join(work, 'complete.json'), JSON.stringify({ path: target }));
 }
 
-function offerPython(work, target) {
-  const name = readdirSync(join(work, 'usr/bin')).find((file) => /^python3\.\d+$/.test(file));
+/** Makes the unpacked Python the python3 of this project's scripts, on a machine that has none for em++. */
+export function offerPython() {
+  const programs = join(place, 'usr/bin');
+  const name = existsSync(programs) ? readdirSync(programs).find((file) => /^python3\.\d+$/.test(file)) : undefined;
   if (name === undefined) throw new Failure("em++ needs python3, which is missing: install the package 'python3'.");
   say('no python3 on PATH: em++ will use the unpacked one');
-  mkdirSync(join(toolchain, 'bin'), { recursive: true });
-  rmSync(join(toolchain, 'bin/python3'), { force: true });
-  symlinkSync(join(target, 'usr/bin', name), join(toolchain, 'bin/python3'));
+  const { triplet, loader } = libraries(place);
+  const own = join(toolchain, 'bin/python3');
+  for (const folder of ['bin', 'lib']) mkdirSync(join(toolchain, folder), { recursive: true });
+  // Started through its loader, since patchelf breaks this program; it finds its modules in lib/ beside its bin/.
+  const folder = join(place, 'usr/lib', triplet);
+  const command = [join(folder, loader), '--library-path', folder, '--argv0', own, join(programs, name)];
+  writeFileSync(own, `#!/bin/sh\nexec ${command.map((part) => `'${part}'`).join(' ')} "$@"\n`, { mode: 0o755 });
+  rmSync(join(toolchain, 'lib', name), { force: true });
+  symlinkSync(join(place, 'usr/lib', name), join(toolchain, 'lib', name));
+}
+
+function libraries(base) {
+  const lib = join(base, 'usr/lib');
+  const triplet = readdirSync(lib).find((name) => name.endsWith('-linux-gnu') && existsSync(join(lib, name, 'libc.so.6')));
+  const llvm = readdirSync(lib)
+    .filter((name) => /^llvm-\d+$/.test(name))
+    .sort()
+    .at(-1);
+  if (triplet === undefined || llvm === undefined) throw new Failure(`The unpacked Emscripten is incomplete. ${howToGet}`);
+  return { triplet, llvm, loader: readdirSync(join(lib, triplet)).find((name) => /^ld-linux.*\.so/.test(name)) };
 }
