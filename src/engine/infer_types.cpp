@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 #include <new>
 #include <set>
@@ -13,6 +14,22 @@ namespace {
 
 /// Values up to this size are folded: shape arithmetic, never weights.
 constexpr std::int64_t kMaxKnownElements = 1024;
+
+/// The value of Shape and Size, which need the extents of their input only.
+std::optional<Tensor> value_from_type(const Node& node, const TypeInfo& input) {
+  if (!node.domain.empty() || !input.is_known()) return std::nullopt;
+  const Shape& shape = *input.shape;
+  if (node.op_type == "Size") return Tensor::scalar<std::int64_t>(n_elements(shape));
+  if (node.op_type != "Shape") return std::nullopt;
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const auto place = [&](std::string_view attribute, std::int64_t otherwise) {
+    const std::int64_t axis = node.attr_i(attribute, otherwise);
+    return std::clamp<std::int64_t>(axis < 0 ? axis + rank : axis, 0, rank);
+  };
+  const std::int64_t start = place("start", 0);
+  const std::int64_t end = std::max(start, place("end", rank));
+  return Tensor::of<std::int64_t>({end - start}, std::span(shape).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start)));
+}
 
 class TypeInference {
  public:
@@ -87,6 +104,11 @@ class TypeInference {
   }
 
   void fold(const Node& node, const Op& op, const std::vector<TypeInfo>& outputs) {
+    if (!inputs_.empty() && inputs_[0] != nullptr && !node.outputs.empty())
+      if (std::optional<Tensor> value = value_from_type(node, *inputs_[0])) {
+        known_.insert_or_assign(node.outputs[0], std::move(*value));
+        return;
+      }
     for (std::size_t i = 0; i < inputs_.size(); ++i)
       if (inputs_[i] != nullptr && values_[i] == nullptr) return;
     for (const TypeInfo& type : outputs)

@@ -138,11 +138,11 @@ class Planner {
       throw Error(ErrorCode::unsupported, setting.where + node->label() + ": the operator is not supported").about(node->name);
     step.opset = opset_of(setting.opset_imports, node->domain);
     step.where = setting.where;
-    step.is_observable = scope.outer == nullptr && setting.binding == nullptr;
+    const bool is_shown = scope.outer == nullptr && setting.binding == nullptr;
     for (const std::string& input : node->inputs) step.inputs.push_back(use(scope, *node, input, setting));
     for (const std::string& output : node->outputs)
       step.outputs.push_back(output.empty() ? Step::kAbsent
-                                            : define(scope, output, step.is_observable ? &output : nullptr));
+                                            : define(scope, output, is_shown ? &output : nullptr));
     add_subgraphs(scope, step, setting);
     prepare(scope.plan, step);
     folder_.fold(scope.plan, step);
@@ -205,6 +205,9 @@ class Planner {
       const int value = lookup(body, function.outputs[i]);
       if (value == kNotFound)
         throw Error(ErrorCode::bad_graph, where + "no node makes its output " + quoted(function.outputs[i])).about(call.name);
+      const bool is_shown = scope.outer == nullptr && setting.binding == nullptr;
+      if (is_shown && value >= 0 && scope.plan.names[static_cast<std::size_t>(value)] == nullptr)
+        scope.plan.names[static_cast<std::size_t>(value)] = &call.outputs[i];
       if (!scope.names.emplace(call.outputs[i], value).second)
         throw Error(ErrorCode::bad_graph, "value " + quoted(call.outputs[i]) + " is made twice");
     }

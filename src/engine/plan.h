@@ -29,7 +29,6 @@ struct Step {
   std::vector<std::pair<std::string_view, std::unique_ptr<GraphPlan>>> subgraphs;  // by attribute
   std::unique_ptr<OpState> state;
   bool is_folded = false;   // computed at plan time: its outputs are constants
-  bool is_observable = false;
 
   double time_ms = 0.0;
   std::uint64_t n_runs = 0;
