@@ -68,14 +68,24 @@ void multiply_plain(const T* a, const T* b, T* c, std::int64_t m, std::int64_t n
 template void multiply_plain<double>(const double*, const double*, double*, std::int64_t, std::int64_t, std::int64_t);
 template void multiply_plain<std::uint64_t>(const std::uint64_t*, const std::uint64_t*, std::uint64_t*, std::int64_t, std::int64_t, std::int64_t);
 
-void multiply_small_integers(const float* a, const float* b, std::int32_t* c, std::int64_t m, std::int64_t n, std::int64_t k, Allocator& allocator) {
+std::vector<RightOperand> pack_small_integers(const float* b, std::int64_t k, std::int64_t n, Allocator& allocator) {
   constexpr std::int64_t kExactTerms = 258;  // 258 * 255 * 255 < 2^24: every partial sum is an exact float
+  std::vector<RightOperand> blocks;
+  for (std::int64_t p = 0; p == 0 || p < k; p += kExactTerms)
+    blocks.push_back(right_operand(b + p * n, n, 1, std::min(kExactTerms, k - p), n, kMaxElements, allocator));
+  return blocks;
+}
+
+void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c, Allocator& allocator) {
+  std::int64_t k = 0;
+  for (const RightOperand& block : b) k += block.k;
+  const std::int64_t n = b.front().n;
   std::fill(c, c + m * n, 0);
   Tensor sums = scratch_f32(m * n, allocator);
-  for (std::int64_t p = 0; p < k; p += kExactTerms) {
-    const RightOperand part = right_operand(b + p * n, n, 1, std::min(kExactTerms, k - p), n, m, allocator);
-    float* sum = sums.data<float>().data();
-    multiply(a + p, k, 1, m, part, sum);
+  float* const sum = sums.data<float>().data();
+  for (const RightOperand& block : b) {
+    multiply(a, k, 1, m, block, sum);
+    a += block.k;
     for (std::int64_t i = 0; i < m * n; ++i)
       c[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(c[i]) + static_cast<std::uint32_t>(static_cast<std::int32_t>(sum[i])));
   }

@@ -41,8 +41,10 @@ MatMulShape matmul_shape(const Node& node, Shape a, Shape b);
 template <typename T>
 void multiply_plain(const T* a, const T* b, T* c, std::int64_t m, std::int64_t n, std::int64_t k);
 
-/// Exact products of small integers: |a| and |b| of every term at most 255, sums in int32 (they wrap as two's complement does).
-/// a [m, k], b [k, n] and c [m, n] are dense.
-void multiply_small_integers(const float* a, const float* b, std::int32_t* c, std::int64_t m, std::int64_t n, std::int64_t k, Allocator& allocator);
+/// The right operand of an exact product of small integers, held as floats: |b| at most 255. Packed in blocks of rows whose partial
+/// sums are exact floats.
+std::vector<RightOperand> pack_small_integers(const float* b, std::int64_t k, std::int64_t n, Allocator& allocator);
+/// c[m, n] = a[m, k] b[k, n] in int32 (sums wrap as two's complement does); |a| at most 255, all dense.
+void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c, Allocator& allocator);
 
 }  // namespace bitwright
