@@ -1,0 +1,153 @@
+#include "api/quantize.h"
+
+#include <algorithm>
+#include <map>
+
+#include "api/prepare.h"
+#include "api/tensor_reports.h"
+#include "api/version.h"
+#include "base/error.h"
+#include "files/onnx/onnx.h"
+#include "passes/graph_edit.h"
+#include "passes/insert_qdq.h"
+#include "passes/lint.h"
+#include "passes/plan_static.h"
+#include "passes/weight_only.h"
+
+namespace bitwright {
+
+namespace {
+
+void say(const OnProgress& on_progress, const char* stage) {
+  if (on_progress) on_progress({stage, 0, 1});
+}
+
+/// The range of each calibrated value; values with NaN or infinity among finite ones get a lint row.
+ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe, std::vector<LintRow>& lint) {
+  const CodeRange codes = code_range(recipe.activation.dtype, recipe.activation.narrow_range);
+  ValueRanges ranges;
+  for (const std::string& value : values) {
+    const auto found = statistics.find(value);
+    if (found == statistics.end() || found->second.n_samples == 0) continue;
+    const TensorStatistics& seen = found->second;
+    try {
+      ranges[value] = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
+    } catch (const Error& error) {
+      throw Error(error.code(), "value " + quoted(value) + ": " + error.what()).about(value);
+    }
+    if (seen.n_not_finite > 0)
+      lint.push_back({Severity::warning, "", "value " + quoted(value) + " held " + std::to_string(seen.n_not_finite) + " NaN or infinities, first in sample " +
+                                                 std::to_string(seen.first_not_finite_sample)});
+  }
+  return ranges;
+}
+
+/// "12 nodes: already quantized; 3 nodes: no integer form of Erf"
+std::string reasons_of(const std::vector<NodeDecision>& nodes) {
+  std::map<std::string, std::size_t> counts;
+  for (const NodeDecision& node : nodes) ++counts[node.reason];
+  std::vector<std::pair<std::size_t, std::string>> ranked;
+  for (const auto& [reason, n] : counts) ranked.emplace_back(n, reason);
+  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
+    text += (i == 0 ? "" : "; ") + std::to_string(ranked[i].first) + (ranked[i].first == 1 ? " node: " : " nodes: ") + ranked[i].second;
+  return text;
+}
+
+/// Every node of the input in its order, then nodes that were added.
+std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDecision>& planned, const std::vector<NodeDecision>& removed) {
+  std::multimap<std::pair<std::string, std::string>, const NodeDecision*> by_name;
+  for (const NodeDecision& row : planned) by_name.emplace(std::pair(row.graph, row.node), &row);
+  for (const NodeDecision& row : removed) by_name.emplace(std::pair(row.graph, row.node), &row);
+  std::vector<NodeDecision> rows;
+  visit_nodes(input, [&](const Node& node, const std::string& graph) {
+    const auto found = by_name.find({graph, node_key(node)});
+    if (found == by_name.end()) {
+      rows.push_back({node_key(node), node.op_type, node.domain, graph, false, "folded", "replaced while the graph was prepared"});
+      return;
+    }
+    rows.push_back(*found->second);
+    rows.back().op_type = node.op_type;  // a MatMul that became Gemm
+    by_name.erase(found);
+  });
+  for (const NodeDecision& row : planned) {
+    const auto [first, last] = by_name.equal_range({row.graph, row.node});
+    if (std::any_of(first, last, [&](const auto& left) { return left.second == &row; })) rows.push_back(row);
+  }
+  return rows;
+}
+
+void put_metadata(Model& model, const std::string& key, const std::string& value) {
+  if (value.empty()) return;
+  for (auto& [name, text] : model.metadata)
+    if (name == key) {
+      text = value;
+      return;
+    }
+  model.metadata.emplace_back(key, value);
+}
+
+void take_result(QuantizeResult& result, const PassResult& pass) {
+  result.messages.insert(result.messages.end(), pass.messages.begin(), pass.messages.end());
+}
+
+QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, const OnProgress& on_progress) {
+  if (statistics == nullptr) throw Error(ErrorCode::invalid_argument, "static mode needs calibration: give samples, or choose mode dynamic or weight_only");
+  QuantizeResult result;
+  const Selection selection(model, recipe);
+  say(on_progress, "prepare");
+  Prepared prepared = prepare_static(model, recipe);
+  const QuantPlan wanted = plan_static(*prepared.model, recipe, selection, prepared.types, nullptr);
+  const ValueRanges ranges = ranges_from(*statistics, needs_calibration(*prepared.model, wanted), recipe, result.lint);
+  say(on_progress, "plan");
+  const QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges);
+  result.nodes = table_of(model, plan.nodes, prepared.result.removed);
+  const std::vector<LintRow> lint = lint_plan(*prepared.model, plan, recipe);
+  result.lint.insert(result.lint.end(), lint.begin(), lint.end());
+  result.tensors = tensor_reports(*prepared.model, plan, statistics, on_progress);
+  say(on_progress, "insert");
+  take_result(result, prepared.result);
+  take_result(result, insert_qdq(*prepared.model, plan, recipe));
+  result.model = prepared.model;
+  return result;
+}
+
+QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const OnProgress& on_progress) {
+  QuantizeResult result;
+  result.model = std::make_shared<Model>(model);
+  say(on_progress, "plan");
+  const PlannedEdit edit = weight_only(*result.model, recipe);
+  result.nodes = edit.plan.nodes;
+  result.lint = lint_plan(model, edit.plan, recipe);
+  result.tensors = tensor_reports(model, edit.plan, nullptr, on_progress);
+  take_result(result, edit.result);
+  return result;
+}
+
+}  // namespace
+
+std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
+  if (recipe.mode != QuantMode::static_) return {};
+  const Selection selection(model, recipe);
+  const Prepared prepared = prepare_static(model, recipe);
+  return needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
+}
+
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_sha256, const OnProgress& on_progress) {
+  QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, on_progress)
+                                                            : quantize_in_place(model, recipe, on_progress);
+  const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
+  if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized: " + reasons_of(result.nodes));
+  put_metadata(*result.model, "bitwright.recipe", recipe.canonical_json);
+  put_metadata(*result.model, "bitwright.version", std::string(kVersion));
+  put_metadata(*result.model, "bitwright.input_sha256", input_sha256);
+  result.bytes_before = model.file_bytes > 0 ? model.file_bytes + model.external_bytes : onnx_size_bytes(model);
+  result.bytes_after = onnx_size_bytes(*result.model);
+  if (result.bytes_after >= result.bytes_before)
+    throw Error(ErrorCode::not_smaller, "the result would take " + std::to_string(result.bytes_after) + " bytes, the input takes " +
+                                            std::to_string(result.bytes_before) + "; the model has too few weights for this recipe");
+  return result;
+}
+
+}  // namespace bitwright

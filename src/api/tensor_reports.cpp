@@ -1,0 +1,93 @@
+#include "api/tensor_reports.h"
+
+#include <algorithm>
+#include <map>
+
+#include "passes/graph_edit.h"
+#include "quant/quantize.h"
+#include "report/metrics.h"
+
+namespace bitwright {
+
+namespace {
+
+/// Larger tensors are not read a second time for their SQNR: it would hold float, codes and float again.
+constexpr std::uint64_t kMaxMeasuredBytes = std::uint64_t{256} << 20;
+
+using Records = std::map<std::string, const TensorRecord*, std::less<>>;
+
+void collect(const Graph& graph, Records& records) {
+  for (const TensorRecord& record : graph.initializers) records.emplace(record.name, &record);
+}
+
+/// Constants of the main graph, of subgraphs and of Constant nodes, by the name of their value; outer ones win.
+Records constants_of(const Model& model) {
+  Records records;
+  collect(model.graph, records);
+  visit_nodes(model, [&](const Node& node, const std::string&) {
+    for (const Attribute& attribute : node.attributes) {
+      if (attribute.g) collect(*attribute.g, records);
+      for (const std::shared_ptr<Graph>& graph : attribute.graphs)
+        if (graph) collect(*graph, records);
+      if (node.op_type == "Constant" && attribute.t && !node.outputs.empty()) records.emplace(node.outputs[0], attribute.t.get());
+    }
+  });
+  return records;
+}
+
+TensorReport from_plan(const TensorPlan& tensor) {
+  TensorReport row;
+  row.tensor = tensor.value;
+  row.role = tensor.role;
+  row.dtype = tensor.params.dtype;
+  row.granularity = to_string(tensor.params.granularity);
+  row.n_scales = static_cast<std::int64_t>(tensor.params.scales.size());
+  for (std::size_t i = 0; i < tensor.params.scales.size(); ++i) {
+    const double scale = tensor.params.scales[i];
+    row.rmin = std::min(row.rmin, static_cast<float>(scale * (double(tensor.params.range.qmin) - tensor.params.zero_points[i])));
+    row.rmax = std::max(row.rmax, static_cast<float>(scale * (double(tensor.params.range.qmax) - tensor.params.zero_points[i])));
+  }
+  if (!tensor.params.scales.empty()) {
+    row.scale = tensor.params.scales[0];
+    row.zero_point = tensor.params.zero_points[0];
+  }
+  return row;
+}
+
+void measure_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
+  const auto n_scales = static_cast<std::uint64_t>(row.n_scales);
+  row.bytes_before = record.size_bytes();
+  row.bytes_after = packed_bytes(row.dtype, static_cast<std::uint64_t>(n_elements(record.shape))) + 4 * n_scales;
+  if (tensor.role == TensorRole::weight) row.bytes_after += packed_bytes(row.dtype, n_scales);
+  if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32) return;
+  const Tensor values = record.load();
+  const Tensor back = dequantize(quantize(values, tensor.params), tensor.params);
+  ErrorSums sums;
+  sums.add(values.data<float>(), back.data<float>());
+  row.has_sqnr = true;
+  row.sqnr_db = sums.sqnr_db();
+  if (row.n_scales == 1) row.clipped_share = clipped_share(values.data<float>(), {row.scale, row.zero_point}, tensor.params.range);
+}
+
+}  // namespace
+
+std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& plan, const Statistics* statistics, const OnProgress& on_progress) {
+  const Records records = constants_of(model);
+  std::vector<TensorReport> rows;
+  for (const TensorPlan& tensor : plan.tensors) {
+    if (on_progress) on_progress({"measure weights", rows.size(), plan.tensors.size()});
+    TensorReport row = from_plan(tensor);
+    if (tensor.role != TensorRole::activation) {
+      if (const auto found = records.find(tensor.value); found != records.end()) measure_weight(tensor, *found->second, row);
+    } else if (statistics != nullptr) {
+      const auto found = statistics->find(tensor.value);
+      if (found != statistics->end() && !found->second.histogram.empty())
+        row.clipped_share = clipped_share(found->second.histogram, found->second.histogram_min, found->second.histogram_max,
+                                          {row.scale, row.zero_point}, tensor.params.range);
+    }
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+}  // namespace bitwright
