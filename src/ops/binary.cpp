@@ -93,7 +93,7 @@ const BinaryRow& row_of(const Node& node) {
   if (op_type == "Mod") return node.attr_i("fmod", 0) != 0 ? kFmod : kMod;
   if (op_type == "BitShift") {
     const std::string direction = node.attr_s("direction", "");
-    if (direction != "LEFT" && direction != "RIGHT") refuse(node, "attribute 'direction' is " + quoted(direction) + ", LEFT or RIGHT is needed");
+    if (direction != "LEFT" && direction != "RIGHT") refuse(node, {"attribute 'direction' is ", quoted(direction), ", LEFT or RIGHT is needed"});
     return direction == "LEFT" ? kShiftLeft : kShiftRight;
   }
   if (op_type == "Sum" || op_type == "Mean") op_type = "Add";
@@ -162,7 +162,7 @@ void zip(const Node& node, const BinaryRow& row, const Tensor& a, const Tensor& 
   } else if (dtype == DType::string) {
     zip_strings(node, walk, a, b, y);
   } else if (is_float(dtype) || is_float(b.dtype())) {
-    if (row.f64 == nullptr) refuse(node, "elements of " + std::string(dtype_name(dtype)) + " are not allowed", ErrorCode::shape_mismatch);
+    if (row.f64 == nullptr) refuse(node, {"elements of ", dtype_name(dtype), " are not allowed"}, ErrorCode::shape_mismatch);
     if (row.f32 != nullptr && dtype != DType::f64 && b.dtype() == dtype)
       zip_blocks<float>(walk, a, b, y, row.f32);
     else
@@ -180,8 +180,7 @@ std::optional<Shape> joined_shape(InferContext& context, bool may_mix_types) {
   for (std::size_t i = 1; i < context.n_inputs(); ++i) {
     const DType dtype = context.dtype(i);
     if (!may_mix_types && dtype != context.dtype(0) && dtype != DType::undefined && context.dtype(0) != DType::undefined)
-      refuse(context.node(), "inputs of " + std::string(dtype_name(context.dtype(0))) + " and " + std::string(dtype_name(dtype)) + " do not mix",
-             ErrorCode::shape_mismatch);
+      refuse(context.node(), {"inputs of ", dtype_name(context.dtype(0)), " and ", dtype_name(dtype), " do not mix"}, ErrorCode::shape_mismatch);
     if (joined && context.has_shape(i))
       joined = broadcast(*joined, context.shape(i));
     else
@@ -265,7 +264,7 @@ void run_where(RunContext& context) {
     case 2: return choose<std::uint16_t>(walk, flags, a, b, y);
     case 4: return choose<std::uint32_t>(walk, flags, a, b, y);
     case 8: return choose<std::uint64_t>(walk, flags, a, b, y);
-    default: refuse(context.node(), "elements of " + std::string(dtype_name(y.dtype())) + " are not allowed", ErrorCode::unsupported);
+    default: refuse(context.node(), {"elements of ", dtype_name(y.dtype()), " are not allowed"}, ErrorCode::unsupported);
   }
 }
 

@@ -7,7 +7,7 @@ namespace {
 DType target_of(const Node& node) {
   const std::int64_t number = node.attr_i("to", 0);
   const auto dtype = dtype_from_onnx(number);
-  if (!dtype) refuse(node, "attribute 'to' is " + std::to_string(number) + ", which names no element type");
+  if (!dtype) refuse(node, {"attribute 'to' is ", number, ", which names no element type"});
   return *dtype;
 }
 
@@ -23,7 +23,7 @@ NarrowOptions narrow_options(const Node& node) {
   else if (rounding == "down")
     options.scale_rounding = ScaleRounding::down;
   else if (rounding != "up")
-    refuse(node, "attribute 'round_mode' is " + quoted(rounding) + ", up, down or nearest is needed");
+    refuse(node, {"attribute 'round_mode' is ", quoted(rounding), ", up, down or nearest is needed"});
   return options;
 }
 
@@ -46,7 +46,7 @@ void run_cast(RunContext& context) {
   }
   for (const DType dtype : {x.dtype(), y.dtype()})
     if (dtype == DType::string || dtype == DType::c64 || dtype == DType::c128)
-      refuse(context.node(), "casts of " + std::string(dtype_name(dtype)) + " are not supported", ErrorCode::unsupported);
+      refuse(context.node(), {"casts of ", dtype_name(dtype), " are not supported"}, ErrorCode::unsupported);
   const NarrowOptions options = narrow_options(context.node());
   // u64 above 2^63 must not be taken for a negative number on its way to a float.
   if (x.dtype() == DType::f64 || (x.dtype() == DType::u64 && y.dtype() == DType::f64) || (is_float(x.dtype()) && !is_float(y.dtype())))
@@ -61,8 +61,7 @@ void infer_bit_cast(InferContext& context) {
   const DType target = target_of(context.node());
   const DType source = context.dtype(0);
   if (source != DType::undefined && (dtype_bits(source) != dtype_bits(target) || dtype_bits(target) == 0))
-    refuse(context.node(), "elements of " + std::string(dtype_name(source)) + " and " + std::string(dtype_name(target)) + " differ in size",
-           ErrorCode::shape_mismatch);
+    refuse(context.node(), {"elements of ", dtype_name(source), " and ", dtype_name(target), " differ in size"}, ErrorCode::shape_mismatch);
   context.set_output(0, target, context.input(0).shape);
 }
 

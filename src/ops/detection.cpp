@@ -35,7 +35,7 @@ void run_non_max_suppression(RunContext& context) {
   const Shape& boxes_shape = context.input(0).shape();
   const Shape& scores_shape = context.input(1).shape();
   if (boxes_shape.size() != 3 || scores_shape.size() != 3 || boxes_shape[2] != 4 || boxes_shape[0] != scores_shape[0] || boxes_shape[1] != scores_shape[2])
-    refuse(node, "boxes " + to_string(boxes_shape) + " and scores " + to_string(scores_shape) + " do not fit together", ErrorCode::shape_mismatch);
+    refuse(node, {"boxes ", boxes_shape, " and scores ", scores_shape, " do not fit together"}, ErrorCode::shape_mismatch);
   const auto number = [&](std::size_t i, double otherwise) {
     return context.has_input(i) && context.input(i).n_elements() > 0 ? element_f64(context.input(i), 0) : otherwise;
   };
@@ -75,7 +75,7 @@ constexpr double kMaxSamplesPerSide = 4096.0;
 
 std::int64_t pooled_extent(const Node& node, std::string_view attribute) {
   const std::int64_t extent = node.attr_i(attribute, 1);
-  if (extent < 1 || extent > kMaxElements) refuse(node, "attribute " + quoted(attribute) + " is " + std::to_string(extent));
+  if (extent < 1 || extent > kMaxElements) refuse(node, {"attribute ", quoted(attribute), " is ", extent});
   return extent;
 }
 
@@ -132,7 +132,7 @@ void run_roi_align(RunContext& context) {
   const std::int64_t n_channels = x.extent(1);
   for (std::int64_t roi = 0; roi < y.extent(0); ++roi) {
     const std::int64_t batch = batches[static_cast<std::size_t>(roi)];
-    if (batch < 0 || batch >= x.extent(0)) refuse(node, "batch index " + std::to_string(batch) + " lies outside of the batch", ErrorCode::bad_data);
+    if (batch < 0 || batch >= x.extent(0)) refuse(node, {"batch index ", batch, " lies outside of the batch"}, ErrorCode::bad_data);
     const float* region = rois.data() + static_cast<std::size_t>(roi) * 4;
     const auto edge = [&](std::size_t i) { return static_cast<double>(region[i]) * scale - (is_half_pixel ? 0.5 : 0.0); };
     double roi_width = edge(2) - edge(0);

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
 
-#include "base/error.h"
 #include "ops/op.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -17,11 +16,6 @@ inline constexpr std::int64_t kBlockElements = 256;
 inline void infer_like_first(InferContext& context) { context.set_output(0, context.dtype(0), context.input(0).shape); }
 /// As infer_like_first, but boolean.
 inline void infer_boolean_like_first(InferContext& context) { context.set_output(0, DType::boolean, context.input(0).shape); }
-
-/// Throws Error{bad_graph} with the node's label.
-[[noreturn]] inline void refuse(const Node& node, const std::string& finding, ErrorCode code = ErrorCode::bad_graph) {
-  throw Error(code, node.label() + ": " + finding).about(node.name);
-}
 
 /// Calls apply(wide block, n) for blocks of x, then writes them to y. Wide is float, double or int64_t.
 template <typename Wide, typename Apply>

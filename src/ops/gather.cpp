@@ -12,7 +12,7 @@ namespace {
 /// An index of ONNX, which may count from the end. Throws Error{bad_data} outside of the axis.
 std::int64_t checked_index(const Node& node, std::int64_t index, std::int64_t extent) {
   if (index < -extent || index >= extent)
-    refuse(node, "index " + std::to_string(index) + " lies outside of an axis of " + std::to_string(extent), ErrorCode::bad_data);
+    refuse(node, {"index ", index, " lies outside of an axis of ", extent}, ErrorCode::bad_data);
   return index < 0 ? index + extent : index;
 }
 
@@ -60,7 +60,7 @@ void run_gather_elements(RunContext& context) {
   Tensor& y = context.output(0);
   const auto axis = static_cast<std::size_t>(normalized_axis(context.node().attr_i("axis", 0), x.rank()));
   for (std::size_t i = 0; i < x.rank(); ++i)
-    if (i != axis && indices.extent(i) > x.extent(i)) refuse(context.node(), "the indices reach beyond axis " + std::to_string(i), ErrorCode::shape_mismatch);
+    if (i != axis && indices.extent(i) > x.extent(i)) refuse(context.node(), {"the indices reach beyond axis ", i}, ErrorCode::shape_mismatch);
   const std::size_t bytes = element_bytes(x.dtype());
   std::vector<std::int64_t> strides[1] = {row_major_strides(x.shape())};
   const std::int64_t axis_stride = strides[0][axis];
@@ -152,7 +152,7 @@ void infer_one_hot(InferContext& context) {
   if (const Tensor* value = context.value(1)) {
     if (value->n_elements() != 1) refuse(context.node(), "the depth must be one number", ErrorCode::shape_mismatch);
     depth = element_i64(*value, 0);
-    if (depth < 0) refuse(context.node(), "depth " + std::to_string(depth) + " is negative");
+    if (depth < 0) refuse(context.node(), {"depth ", depth, " is negative"});
   }
   shape.insert(shape.begin() + axis, depth);
   context.set_output(0, context.dtype(2), shape);
@@ -213,7 +213,7 @@ void run_reverse_sequence(RunContext& context) {
   if (static_cast<std::int64_t>(lengths.size()) != x.extent(1 - time)) refuse(context.node(), "one length for each sequence is needed", ErrorCode::shape_mismatch);
   const std::size_t block = static_cast<std::size_t>(strides[1]) * element_bytes(x.dtype());
   for (std::size_t b = 0; b < lengths.size(); ++b) {
-    if (lengths[b] < 0 || lengths[b] > x.extent(time)) refuse(context.node(), "length " + std::to_string(lengths[b]) + " lies outside of the time axis", ErrorCode::bad_data);
+    if (lengths[b] < 0 || lengths[b] > x.extent(time)) refuse(context.node(), {"length ", lengths[b], " lies outside of the time axis"}, ErrorCode::bad_data);
     for (std::int64_t t = 0; t < x.extent(time); ++t) {
       const std::int64_t from = t < lengths[b] ? lengths[b] - 1 - t : t;
       const auto place = [&](std::int64_t at) {

@@ -11,7 +11,7 @@ namespace {
 
 bool is_reduced(const Node& node) {
   const std::string reduction = node.attr_s("reduction", "mean");
-  if (reduction != "mean" && reduction != "sum" && reduction != "none") refuse(node, "attribute 'reduction' is " + quoted(reduction) + ", which is unknown");
+  if (reduction != "mean" && reduction != "sum" && reduction != "none") refuse(node, {"attribute 'reduction' is ", quoted(reduction), ", which is unknown"});
   return reduction != "none";
 }
 
@@ -27,7 +27,7 @@ AxisView checked_view(const RunContext& context) {
   Shape wanted = scores;
   if (scores.size() >= 2) wanted.erase(wanted.begin() + 1);
   if (scores.size() < 2 || context.input(1).shape() != wanted)
-    refuse(context.node(), "scores " + to_string(scores) + " and labels " + to_string(context.input(1).shape()) + " do not fit together", ErrorCode::shape_mismatch);
+    refuse(context.node(), {"scores ", scores, " and labels ", context.input(1).shape(), " do not fit together"}, ErrorCode::shape_mismatch);
   return around_axis(scores, 1);
 }
 
@@ -48,7 +48,7 @@ void reduce_loss(RunContext& context, AxisView view, std::span<const double> log
   for (std::size_t i = 0; i < labels.size(); ++i) {
     if (has_ignored && labels[i] == ignored) continue;
     if (labels[i] < 0 || labels[i] >= view.extent)
-      refuse(node, "label " + std::to_string(labels[i]) + " is none of " + std::to_string(view.extent) + " classes", ErrorCode::bad_data);
+      refuse(node, {"label ", labels[i], " is none of ", view.extent, " classes"}, ErrorCode::bad_data);
     const auto place = static_cast<std::int64_t>(i);
     const std::int64_t at = (place / view.inner * view.extent + labels[i]) * view.inner + place % view.inner;
     const double weight = weights[static_cast<std::size_t>(labels[i])];

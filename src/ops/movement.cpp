@@ -34,7 +34,7 @@ std::vector<std::size_t> transpose_order(const Node& node, std::size_t rank) {
     return order;
   }
   const std::vector<std::int64_t> perm = node.attr_ints("perm");
-  if (perm.size() != rank) refuse(node, "attribute 'perm' has " + std::to_string(perm.size()) + " axes, the input " + std::to_string(rank), ErrorCode::shape_mismatch);
+  if (perm.size() != rank) refuse(node, {"attribute 'perm' has ", perm.size(), " axes, the input ", rank}, ErrorCode::shape_mismatch);
   axis_flags(node, perm, rank);
   for (std::size_t i = 0; i < rank; ++i) order[i] = static_cast<std::size_t>(normalized_axis(perm[i], rank));
   return order;
@@ -86,7 +86,7 @@ void infer_expand(InferContext& context) {
     return context.set_output(0, context.dtype(0), n ? std::optional<Shape>(unknown_shape(std::max(*n, rank))) : std::nullopt);
   }
   for (const std::int64_t extent : *wanted)
-    if (extent < 0) refuse(context.node(), "the shape has extent " + std::to_string(extent), ErrorCode::shape_mismatch);
+    if (extent < 0) refuse(context.node(), {"the shape has extent ", extent}, ErrorCode::shape_mismatch);
   context.set_output(0, context.dtype(0), broadcast(context.shape(0), *wanted));
 }
 
@@ -103,7 +103,7 @@ void infer_tile(InferContext& context) {
   const auto repeats = context.ints_of(1);
   if (repeats && repeats->size() != shape.size()) refuse(context.node(), "one repeat for each axis is needed", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (repeats && (*repeats)[i] < 0) refuse(context.node(), "repeat " + std::to_string((*repeats)[i]) + " is negative");
+    if (repeats && (*repeats)[i] < 0) refuse(context.node(), {"repeat ", (*repeats)[i], " is negative"});
     shape[i] = repeats ? extent_product(shape[i], (*repeats)[i]) : kUnknownDim;
   }
   context.set_output(0, context.dtype(0), shape);
@@ -136,14 +136,14 @@ void infer_concat(InferContext& context) {
       continue;
     }
     const Shape& shape = context.shape(i);
-    if (shape.size() != out.size()) refuse(context.node(), to_string(context.shape(0)) + " and " + to_string(shape) + " differ in rank", ErrorCode::shape_mismatch);
+    if (shape.size() != out.size()) refuse(context.node(), {context.shape(0), " and ", shape, " differ in rank"}, ErrorCode::shape_mismatch);
     for (std::size_t k = 0; k < out.size(); ++k) {
       if (k == axis) {
         out[k] = out[k] < 0 || shape[k] < 0 ? kUnknownDim : out[k] + shape[k];
       } else if (out[k] == kUnknownDim) {
         out[k] = shape[k];
       } else if (shape[k] != kUnknownDim && shape[k] != out[k]) {
-        refuse(context.node(), to_string(context.shape(0)) + " and " + to_string(shape) + " do not fit together along axis " + std::to_string(axis), ErrorCode::shape_mismatch);
+        refuse(context.node(), {context.shape(0), " and ", shape, " do not fit together along axis ", axis}, ErrorCode::shape_mismatch);
       }
     }
   }
@@ -192,18 +192,18 @@ void infer_split(InferContext& context) {
     if (n_parts == 0) refuse(node, "there are no outputs");
     const std::int64_t even = extent < 0 ? kUnknownDim : (extent + n_parts - 1) / n_parts;
     if (extent >= 0 && extent % n_parts != 0 && !node.has("num_outputs"))
-      refuse(node, "an extent of " + std::to_string(extent) + " is not divided by " + std::to_string(n_parts), ErrorCode::shape_mismatch);
+      refuse(node, {"an extent of ", extent, " is not divided by ", n_parts}, ErrorCode::shape_mismatch);
     parts.emplace(static_cast<std::size_t>(n_parts), even);
     if (extent >= 0) parts->back() = extent - even * (n_parts - 1);  // the last part is smaller
-    if (extent >= 0 && parts->back() < 0) refuse(node, "an extent of " + std::to_string(extent) + " is too small for the parts", ErrorCode::shape_mismatch);
+    if (extent >= 0 && parts->back() < 0) refuse(node, {"an extent of ", extent, " is too small for the parts"}, ErrorCode::shape_mismatch);
   } else if (parts) {
     std::int64_t sum = 0;
     for (const std::int64_t part : *parts) {
-      if (part < 0 || part > kMaxElements) refuse(node, "a part has extent " + std::to_string(part), ErrorCode::shape_mismatch);
+      if (part < 0 || part > kMaxElements) refuse(node, {"a part has extent ", part}, ErrorCode::shape_mismatch);
       sum += part;
     }
     if (static_cast<std::int64_t>(parts->size()) != n_parts || (extent >= 0 && sum != extent))
-      refuse(node, "the parts " + to_string(*parts) + " do not make up the " + std::to_string(extent) + " elements of the axis", ErrorCode::shape_mismatch);
+      refuse(node, {"the parts ", *parts, " do not make up the ", extent, " elements of the axis"}, ErrorCode::shape_mismatch);
   }
   for (std::size_t i = 0; i < context.n_outputs(); ++i) {
     Shape out = shape;
@@ -323,7 +323,7 @@ void run_slice(RunContext& context) {
 
 std::int64_t block_size(const Node& node) {
   const std::int64_t size = node.attr_i("blocksize", 0);
-  if (size < 1 || size > kMaxElements) refuse(node, "attribute 'blocksize' is " + std::to_string(size));
+  if (size < 1 || size > kMaxElements) refuse(node, {"attribute 'blocksize' is ", size});
   return size;
 }
 
@@ -333,7 +333,7 @@ void infer_depth_to_space(InferContext& context) {
   const std::int64_t block = block_size(context.node());
   const std::int64_t area = extent_product(block, block);
   if (s.size() != 4 || (s[1] >= 0 && s[1] % area != 0))
-    refuse(context.node(), to_string(s) + " has no channels for blocks of " + std::to_string(block), ErrorCode::shape_mismatch);
+    refuse(context.node(), {s, " has no channels for blocks of ", block}, ErrorCode::shape_mismatch);
   context.set_output(0, context.dtype(0), Shape{s[0], s[1] < 0 ? kUnknownDim : s[1] / area, extent_product(s[2], block), extent_product(s[3], block)});
 }
 
@@ -348,7 +348,7 @@ void run_depth_to_space(RunContext& context) {
   else if (mode == "CRD")
     copy_transposed(x, {s[0], depth, block, block, s[2], s[3]}, std::vector<std::size_t>{0, 1, 4, 2, 5, 3}, context.output(0));
   else
-    refuse(context.node(), "attribute 'mode' is " + quoted(mode) + ", DCR or CRD is needed");
+    refuse(context.node(), {"attribute 'mode' is ", quoted(mode), ", DCR or CRD is needed"});
 }
 
 void infer_space_to_depth(InferContext& context) {
@@ -356,7 +356,7 @@ void infer_space_to_depth(InferContext& context) {
   const Shape& s = context.shape(0);
   const std::int64_t block = block_size(context.node());
   if (s.size() != 4 || (s[2] >= 0 && s[2] % block != 0) || (s[3] >= 0 && s[3] % block != 0))
-    refuse(context.node(), to_string(s) + " is not made of blocks of " + std::to_string(block), ErrorCode::shape_mismatch);
+    refuse(context.node(), {s, " is not made of blocks of ", block}, ErrorCode::shape_mismatch);
   const auto divided = [&](std::int64_t extent) { return extent < 0 ? kUnknownDim : extent / block; };
   context.set_output(0, context.dtype(0), Shape{s[0], extent_product(s[1], extent_product(block, block)), divided(s[2]), divided(s[3])});
 }

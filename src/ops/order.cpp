@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <bit>
 #include <numeric>
 
 #include "ops/shapes.h"
@@ -9,38 +10,45 @@ namespace bitwright {
 
 namespace {
 
-/// The elements of one line along an axis, widened.
-template <typename Wide>
+/// Numbers that are ordered as the elements are, whatever their type; equal elements have equal keys, NaN the greatest.
+std::vector<std::int64_t> order_keys(const Tensor& x) {
+  std::vector<std::int64_t> keys(static_cast<std::size_t>(x.n_elements()));
+  if (!is_float(x.dtype())) {
+    read_elements(x, 0, std::span<std::int64_t>(keys));
+    if (x.dtype() == DType::u64)
+      for (std::int64_t& key : keys) key ^= INT64_MIN;
+    return keys;
+  }
+  std::array<double, kBlockElements> block;
+  for (std::int64_t first = 0; first < x.n_elements(); first += kBlockElements) {
+    const std::int64_t n = std::min(kBlockElements, x.n_elements() - first);
+    read_elements(x, first, std::span<double>(block.data(), static_cast<std::size_t>(n)));
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double value = block[static_cast<std::size_t>(i)];
+      const auto bits = std::bit_cast<std::int64_t>(value + 0.0);  // -0 becomes 0
+      keys[static_cast<std::size_t>(first + i)] = value != value ? INT64_MAX : bits ^ ((bits >> 63) & INT64_MAX);
+    }
+  }
+  return keys;
+}
+
+/// The keys of one line along an axis at a time.
 class Lines {
  public:
-  Lines(const Tensor& x, AxisView view) : view_(view), all_(static_cast<std::size_t>(x.n_elements())), line_(static_cast<std::size_t>(view.extent)) {
-    read_elements(x, 0, std::span<Wide>(all_));
-    if constexpr (std::is_same_v<Wide, std::int64_t>)
-      if (x.dtype() == DType::u64)
-        for (Wide& value : all_) value ^= INT64_MIN;  // orders unsigned numbers
-  }
+  Lines(const Tensor& x, AxisView view) : view_(view), all_(order_keys(x)), line_(static_cast<std::size_t>(view.extent)) {}
   std::int64_t n_lines() const { return view_.extent == 0 ? 0 : static_cast<std::int64_t>(all_.size()) / view_.extent; }
   /// Where element i of the line stands in the tensor.
   std::int64_t place(std::int64_t line, std::int64_t i) const { return (line / view_.inner * view_.extent + i) * view_.inner + line % view_.inner; }
-  const std::vector<Wide>& line(std::int64_t line) {
+  const std::vector<std::int64_t>& line(std::int64_t line) {
     for (std::int64_t i = 0; i < view_.extent; ++i) line_[static_cast<std::size_t>(i)] = all_[static_cast<std::size_t>(place(line, i))];
     return line_;
   }
 
  private:
   AxisView view_;
-  std::vector<Wide> all_;
-  std::vector<Wide> line_;
+  std::vector<std::int64_t> all_;
+  std::vector<std::int64_t> line_;
 };
-
-/// Calls visit.operator()<Wide>() with double for floats, int64_t otherwise.
-template <typename Visit>
-void widened(DType dtype, Visit visit) {
-  if (is_float(dtype))
-    visit(double{});
-  else
-    visit(std::int64_t{});
-}
 
 std::size_t axis_of(const Node& node, std::size_t rank, std::int64_t otherwise) {
   return static_cast<std::size_t>(normalized_axis(node.attr_i("axis", otherwise), rank));
@@ -64,18 +72,16 @@ void run_arg(RunContext& context) {
   const AxisView view = around_axis(x.shape(), axis_of(context.node(), x.rank(), 0));
   const bool is_max = context.node().op_type == "ArgMax";
   const bool takes_last = context.node().attr_i("select_last_index", 0) != 0;
-  widened(x.dtype(), [&](auto zero) {
-    Lines<decltype(zero)> lines(x, view);
-    for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
-      const auto& line = lines.line(k);
-      std::size_t best = 0;
-      for (std::size_t i = 1; i < line.size(); ++i) {
-        const bool is_better = is_max ? line[i] > line[best] : line[i] < line[best];
-        if (is_better || (takes_last && line[i] == line[best])) best = i;
-      }
-      out[static_cast<std::size_t>(k)] = static_cast<std::int64_t>(best);
+  Lines lines(x, view);
+  for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
+    const auto& line = lines.line(k);
+    std::size_t best = 0;
+    for (std::size_t i = 1; i < line.size(); ++i) {
+      const bool is_better = is_max ? line[i] > line[best] : line[i] < line[best];
+      if (is_better || (takes_last && line[i] == line[best])) best = i;
     }
-  });
+    out[static_cast<std::size_t>(k)] = static_cast<std::int64_t>(best);
+  }
 }
 
 void infer_top_k(InferContext& context) {
@@ -84,7 +90,7 @@ void infer_top_k(InferContext& context) {
   std::int64_t& extent = shape[axis_of(context.node(), shape.size(), -1)];
   const auto k = context.opset() < 10 ? std::optional(std::vector<std::int64_t>{context.node().attr_i("k", -1)}) : context.ints_of(1);
   if (k && (k->size() != 1 || (*k)[0] < 0 || (extent >= 0 && (*k)[0] > extent)))
-    refuse(context.node(), "k is outside of the " + std::to_string(extent) + " elements of the axis", ErrorCode::shape_mismatch);
+    refuse(context.node(), {"k is outside of the ", extent, " elements of the axis"}, ErrorCode::shape_mismatch);
   extent = k ? (*k)[0] : kUnknownDim;
   context.set_output(0, context.dtype(0), shape);
   context.set_output(1, DType::i64, shape);
@@ -102,30 +108,23 @@ void run_top_k(RunContext& context) {
   if (out.empty()) return;
   const std::size_t bytes = element_bytes(x.dtype());
   std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
-  widened(x.dtype(), [&](auto zero) {
-    Lines<decltype(zero)> lines(x, view);
-    for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
-      const auto& line = lines.line(k);
-      std::iota(order.begin(), order.end(), std::int64_t{0});
-      // Equal elements keep their order; NaN counts as the largest, which keeps the order strict.
-      const auto precedes = [&](std::int64_t a, std::int64_t b) {
-        const auto va = line[static_cast<std::size_t>(a)];
-        const auto vb = line[static_cast<std::size_t>(b)];
-        if (va != va || vb != vb) {
-          if ((va != va) == (vb != vb)) return a < b;
-          return (va != va) == is_largest;
-        }
-        return va == vb ? a < b : is_largest == (va > vb);
-      };
-      std::partial_sort(order.begin(), order.begin() + out_view.extent, order.end(), precedes);
-      for (std::int64_t i = 0; i < out_view.extent; ++i) {
-        const std::int64_t from = lines.place(k, order[static_cast<std::size_t>(i)]);
-        const std::int64_t to = (k / view.inner * out_view.extent + i) * view.inner + k % view.inner;
-        out[static_cast<std::size_t>(to)] = order[static_cast<std::size_t>(i)];
-        std::copy_n(x.bytes().data() + static_cast<std::size_t>(from) * bytes, bytes, values.bytes().data() + static_cast<std::size_t>(to) * bytes);
-      }
+  Lines lines(x, view);
+  for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
+    const auto& line = lines.line(k);
+    std::iota(order.begin(), order.end(), std::int64_t{0});
+    const auto precedes = [&](std::int64_t a, std::int64_t b) {  // equal elements keep their order
+      const std::int64_t key_a = line[static_cast<std::size_t>(a)];
+      const std::int64_t key_b = line[static_cast<std::size_t>(b)];
+      return key_a == key_b ? a < b : is_largest == (key_a > key_b);
+    };
+    std::partial_sort(order.begin(), order.begin() + out_view.extent, order.end(), precedes);
+    for (std::int64_t i = 0; i < out_view.extent; ++i) {
+      const std::int64_t from = lines.place(k, order[static_cast<std::size_t>(i)]);
+      const std::int64_t to = (k / view.inner * out_view.extent + i) * view.inner + k % view.inner;
+      out[static_cast<std::size_t>(to)] = order[static_cast<std::size_t>(i)];
+      std::copy_n(x.bytes().data() + static_cast<std::size_t>(from) * bytes, bytes, values.bytes().data() + static_cast<std::size_t>(to) * bytes);
     }
-  });
+  }
 }
 
 void run_hardmax(RunContext& context) {
@@ -137,7 +136,7 @@ void run_hardmax(RunContext& context) {
   AxisView view = around_axis(x.shape(), axis);
   if (is_flattened) view = {view.outer, view.extent * view.inner, 1};
   std::fill(y.bytes().begin(), y.bytes().end(), std::uint8_t{0});
-  Lines<double> lines(x, view);
+  Lines lines(x, view);
   const float one = 1.0f;
   for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
     const auto& line = lines.line(k);
@@ -173,7 +172,10 @@ void run_cumulate(RunContext& context) {
       }
     write_elements(y, 0, std::span<const Wide>(values));
   };
-  widened(x.dtype(), cumulate);
+  if (is_float(x.dtype()))
+    cumulate(double{});
+  else
+    cumulate(std::int64_t{});
 }
 
 void infer_unique(InferContext& context) {
@@ -196,67 +198,66 @@ void run_unique(RunContext& context) {
   const std::size_t axis = is_flat ? 0 : axis_of(context.node(), x.rank(), 0);
   const AxisView view = around_axis(x.shape(), axis);
   const bool is_sorted = context.node().attr_i("sorted", 1) != 0;
-  widened(x.dtype(), [&](auto zero) {
-    using Wide = decltype(zero);
-    std::vector<Wide> all(static_cast<std::size_t>(x.n_elements()));
-    read_elements(x, 0, std::span<Wide>(all));
-    const auto value = [&](std::int64_t slice, std::int64_t outer, std::int64_t inner) {
-      return all[static_cast<std::size_t>((outer * view.extent + slice) * view.inner + inner)];
-    };
-    const auto compare = [&](std::int64_t a, std::int64_t b) {
-      for (std::int64_t outer = 0; outer < view.outer; ++outer)
-        for (std::int64_t inner = 0; inner < view.inner; ++inner) {
-          const Wide va = value(a, outer, inner);
-          const Wide vb = value(b, outer, inner);
-          if (va != vb) return va < vb ? -1 : 1;
-        }
-      return 0;
-    };
-    std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
-    std::iota(order.begin(), order.end(), std::int64_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) { return compare(a, b) < 0; });
-    std::vector<std::int64_t> first;       // of each group of equal slices, its first one
-    std::vector<std::int64_t> counts;
-    std::vector<std::int64_t> group(order.size());
-    for (std::size_t i = 0; i < order.size(); ++i) {
-      if (i == 0 || compare(order[i - 1], order[i]) != 0) {
-        first.push_back(order[i]);
-        counts.push_back(0);
-      }
-      ++counts.back();
-      group[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(first.size()) - 1;
-    }
-    if (!is_sorted) {  // groups in order of first appearance
-      std::vector<std::size_t> appearance(first.size());
-      std::iota(appearance.begin(), appearance.end(), std::size_t{0});
-      std::sort(appearance.begin(), appearance.end(), [&](std::size_t a, std::size_t b) { return first[a] < first[b]; });
-      std::vector<std::int64_t> rank(first.size());
-      std::vector<std::int64_t> new_first;
-      std::vector<std::int64_t> new_counts;
-      for (const std::size_t old_group : appearance) {
-        rank[old_group] = static_cast<std::int64_t>(new_first.size());
-        new_first.push_back(first[old_group]);
-        new_counts.push_back(counts[old_group]);
-      }
-      for (std::int64_t& g : group) g = rank[static_cast<std::size_t>(g)];
-      first = std::move(new_first);
-      counts = std::move(new_counts);
-    }
-    Shape shape = x.shape();
-    shape[axis] = static_cast<std::int64_t>(first.size());
-    Tensor y(x.dtype(), shape, context.allocator());
-    const std::size_t bytes = element_bytes(x.dtype()) * static_cast<std::size_t>(view.inner);
-    std::uint8_t* out = y.bytes().data();
+  const std::vector<std::int64_t> all = order_keys(x);
+  const auto value = [&](std::int64_t slice, std::int64_t outer, std::int64_t inner) {
+    return all[static_cast<std::size_t>((outer * view.extent + slice) * view.inner + inner)];
+  };
+  const auto compare = [&](std::int64_t a, std::int64_t b) {
     for (std::int64_t outer = 0; outer < view.outer; ++outer)
-      for (const std::int64_t slice : first) {
-        std::copy_n(x.bytes().data() + static_cast<std::size_t>(outer * view.extent + slice) * bytes, bytes, out);
-        out += bytes;
+      for (std::int64_t inner = 0; inner < view.inner; ++inner) {
+        const std::int64_t va = value(a, outer, inner);
+        const std::int64_t vb = value(b, outer, inner);
+        if (va != vb) return va < vb ? -1 : 1;
       }
-    context.set_output(0, std::move(y));
-    context.set_output(1, index_tensor(first));
-    context.set_output(2, index_tensor(group));
-    context.set_output(3, index_tensor(counts));
+    return 0;
+  };
+  std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    const int order_of_slices = compare(a, b);
+    return order_of_slices == 0 ? a < b : order_of_slices < 0;
   });
+  std::vector<std::int64_t> first;       // of each group of equal slices, its first one
+  std::vector<std::int64_t> counts;
+  std::vector<std::int64_t> group(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (i == 0 || compare(order[i - 1], order[i]) != 0) {
+      first.push_back(order[i]);
+      counts.push_back(0);
+    }
+    ++counts.back();
+    group[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(first.size()) - 1;
+  }
+  if (!is_sorted) {  // groups in order of first appearance
+    std::vector<std::size_t> appearance(first.size());
+    std::iota(appearance.begin(), appearance.end(), std::size_t{0});
+    std::sort(appearance.begin(), appearance.end(), [&](std::size_t a, std::size_t b) { return first[a] < first[b]; });
+    std::vector<std::int64_t> rank(first.size());
+    std::vector<std::int64_t> new_first;
+    std::vector<std::int64_t> new_counts;
+    for (const std::size_t old_group : appearance) {
+      rank[old_group] = static_cast<std::int64_t>(new_first.size());
+      new_first.push_back(first[old_group]);
+      new_counts.push_back(counts[old_group]);
+    }
+    for (std::int64_t& g : group) g = rank[static_cast<std::size_t>(g)];
+    first = std::move(new_first);
+    counts = std::move(new_counts);
+  }
+  Shape shape = x.shape();
+  shape[axis] = static_cast<std::int64_t>(first.size());
+  Tensor y(x.dtype(), shape, context.allocator());
+  const std::size_t bytes = element_bytes(x.dtype()) * static_cast<std::size_t>(view.inner);
+  std::uint8_t* out = y.bytes().data();
+  for (std::int64_t outer = 0; outer < view.outer; ++outer)
+    for (const std::int64_t slice : first) {
+      std::copy_n(x.bytes().data() + static_cast<std::size_t>(outer * view.extent + slice) * bytes, bytes, out);
+      out += bytes;
+    }
+  context.set_output(0, std::move(y));
+  context.set_output(1, index_tensor(first));
+  context.set_output(2, index_tensor(group));
+  context.set_output(3, index_tensor(counts));
 }
 
 void infer_trilu(InferContext& context) {

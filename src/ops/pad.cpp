@@ -18,13 +18,13 @@ std::optional<std::vector<Padding>> paddings(const Node& node, std::optional<std
   if (!pads || !axes) return std::nullopt;
   if (!has_axes)
     for (std::size_t i = 0; i < rank; ++i) axes->push_back(static_cast<std::int64_t>(i));
-  if (pads->size() != 2 * axes->size()) refuse(node, "'pads' needs two numbers for each axis, it has " + std::to_string(pads->size()), ErrorCode::shape_mismatch);
+  if (pads->size() != 2 * axes->size()) refuse(node, {"'pads' needs two numbers for each axis, it has ", pads->size()}, ErrorCode::shape_mismatch);
   axis_flags(node, *axes, rank);
   std::vector<Padding> all(rank);
   for (std::size_t i = 0; i < axes->size(); ++i) {
     const Padding padding = {(*pads)[i], (*pads)[axes->size() + i]};
     for (const std::int64_t n : {padding.before, padding.after})
-      if (n > kMaxElements || n < -kMaxElements) refuse(node, "a padding of " + std::to_string(n) + " passes the limit", ErrorCode::limit_exceeded);
+      if (n > kMaxElements || n < -kMaxElements) refuse(node, {"a padding of ", n, " passes the limit"}, ErrorCode::limit_exceeded);
     all[static_cast<std::size_t>(normalized_axis((*axes)[i], rank))] = padding;
   }
   return all;
@@ -41,7 +41,7 @@ void infer_pad(InferContext& context) {
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] < 0) continue;
     shape[i] += (*all)[i].before + (*all)[i].after;
-    if (shape[i] < 0) refuse(node, "negative padding removes more than axis " + std::to_string(i) + " has", ErrorCode::shape_mismatch);
+    if (shape[i] < 0) refuse(node, {"negative padding removes more than axis ", i, " has"}, ErrorCode::shape_mismatch);
   }
   context.set_output(0, context.dtype(0), shape);
 }
@@ -73,7 +73,7 @@ void run_pad(RunContext& context) {
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
   const std::string mode = node.attr_s("mode", "constant");
-  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") refuse(node, "attribute 'mode' is " + quoted(mode) + ", which is unknown", ErrorCode::unsupported);
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") refuse(node, {"attribute 'mode' is ", quoted(mode), ", which is unknown"}, ErrorCode::unsupported);
   const bool has_axes = context.opset() >= 18 && context.has_input(3);
   const auto all = paddings(node, context.opset() < 11 ? node.attr_ints("pads") : to_i64_vector(context.input(1)),
                             has_axes ? to_i64_vector(context.input(3)) : std::vector<std::int64_t>{}, has_axes, x.rank());
@@ -102,7 +102,7 @@ void infer_center_crop_pad(InferContext& context) {
   axis_flags(context.node(), axes, shape.size());
   if (axes.size() != wanted->size()) refuse(context.node(), "one extent for each axis is needed", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < axes.size(); ++i) {
-    if ((*wanted)[i] < 0) refuse(context.node(), "extent " + std::to_string((*wanted)[i]) + " is negative", ErrorCode::shape_mismatch);
+    if ((*wanted)[i] < 0) refuse(context.node(), {"extent ", (*wanted)[i], " is negative"}, ErrorCode::shape_mismatch);
     shape[static_cast<std::size_t>(normalized_axis(axes[i], shape.size()))] = (*wanted)[i];
   }
   context.set_output(0, context.dtype(0), shape);

@@ -18,7 +18,7 @@ Joining joining_of(const Node& node) {
   if (name == "mul") return Joining::mul;
   if (name == "min") return Joining::min;
   if (name == "max") return Joining::max;
-  refuse(node, "attribute 'reduction' is " + quoted(name) + ", which is unknown", ErrorCode::unsupported);
+  refuse(node, {"attribute 'reduction' is ", quoted(name), ", which is unknown"}, ErrorCode::unsupported);
 }
 
 template <typename Wide>
@@ -68,7 +68,7 @@ void put(Joining joining, Tensor& y, std::int64_t to, const Tensor& updates, std
 
 std::int64_t checked_index(const Node& node, std::int64_t index, std::int64_t extent) {
   if (index < -extent || index >= extent)
-    refuse(node, "index " + std::to_string(index) + " lies outside of an axis of " + std::to_string(extent), ErrorCode::bad_data);
+    refuse(node, {"index ", index, " lies outside of an axis of ", extent}, ErrorCode::bad_data);
   return index < 0 ? index + extent : index;
 }
 
@@ -90,7 +90,7 @@ void run_scatter_elements(RunContext& context) {
   if (updates.shape() != shape || shape.size() != y.rank()) refuse(node, "data, indices and updates do not fit together", ErrorCode::shape_mismatch);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), y.rank()));
   for (std::size_t i = 0; i < y.rank(); ++i)
-    if (i != axis && shape[i] > y.extent(i)) refuse(node, "the indices reach beyond axis " + std::to_string(i), ErrorCode::shape_mismatch);
+    if (i != axis && shape[i] > y.extent(i)) refuse(node, {"the indices reach beyond axis ", i}, ErrorCode::shape_mismatch);
   const Joining joining = joining_of(node);
   const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
   std::vector<std::int64_t> strides[1] = {row_major_strides(y.shape())};
@@ -113,7 +113,7 @@ void run_scatter_nd(RunContext& context) {
   const auto n_indexed = static_cast<std::size_t>(index_shape.back());
   Shape wanted(index_shape.begin(), index_shape.end() - 1);
   wanted.insert(wanted.end(), y.shape().begin() + static_cast<std::ptrdiff_t>(n_indexed), y.shape().end());
-  if (updates.shape() != wanted) refuse(node, "updates of " + to_string(wanted) + " are needed, " + to_string(updates.shape()) + " were given", ErrorCode::shape_mismatch);
+  if (updates.shape() != wanted) refuse(node, {"updates of ", wanted, " are needed, ", updates.shape(), " were given"}, ErrorCode::shape_mismatch);
   const Joining joining = joining_of(node);
   const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
   const std::vector<std::int64_t> strides = row_major_strides(y.shape());
@@ -134,12 +134,12 @@ void run_tensor_scatter(RunContext& context) {
   const Tensor& update = context.input(1);
   Tensor& y = copied_data(context, 1);
   const std::string mode = node.attr_s("mode", "linear");
-  if (mode != "linear" && mode != "circular") refuse(node, "attribute 'mode' is " + quoted(mode) + ", linear or circular is needed");
+  if (mode != "linear" && mode != "circular") refuse(node, {"attribute 'mode' is ", quoted(mode), ", linear or circular is needed"});
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", -2), y.rank()));
   if (axis == 0 || update.rank() != y.rank()) refuse(node, "the sequence axis cannot be the batch axis, and ranks must agree", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < y.rank(); ++i)
     if (i != axis ? update.extent(i) != y.extent(i) : update.extent(i) > y.extent(i))
-      refuse(node, "an update of " + to_string(update.shape()) + " does not fit a cache of " + to_string(y.shape()), ErrorCode::shape_mismatch);
+      refuse(node, {"an update of ", update.shape(), " does not fit a cache of ", y.shape()}, ErrorCode::shape_mismatch);
   const AxisView view = around_axis(y.shape(), axis);
   std::vector<std::int64_t> first(static_cast<std::size_t>(y.extent(0)), 0);
   if (context.has_input(2)) {
@@ -152,7 +152,7 @@ void run_tensor_scatter(RunContext& context) {
   for (std::int64_t outer = 0; outer < view.outer; ++outer)
     for (std::int64_t t = 0; t < n_new; ++t) {
       const std::int64_t start = first[static_cast<std::size_t>(outer / rows_per_batch)];
-      if (start < 0 || start > view.extent - (mode == "linear" ? n_new : 0)) refuse(node, "write index " + std::to_string(start) + " lies outside of the cache", ErrorCode::bad_data);
+      if (start < 0 || start > view.extent - (mode == "linear" ? n_new : 0)) refuse(node, {"write index ", start, " lies outside of the cache"}, ErrorCode::bad_data);
       const std::int64_t place = (start + t) % view.extent;
       put(Joining::replace, y, (outer * view.extent + place) * view.inner, update, (outer * n_new + t) * view.inner, view.inner);
     }

@@ -52,7 +52,7 @@ void infer_reshape(InferContext& context) {
       if (open) refuse(context.node(), "the new shape leaves two extents open", ErrorCode::shape_mismatch);
       open = i;
     } else if (shape[i] < -1) {
-      refuse(context.node(), "the new shape has extent " + std::to_string(shape[i]), ErrorCode::shape_mismatch);
+      refuse(context.node(), {"the new shape has extent ", shape[i]}, ErrorCode::shape_mismatch);
     } else {
       known = extent_product(known, shape[i]);
     }
@@ -61,7 +61,7 @@ void infer_reshape(InferContext& context) {
     const std::int64_t n = n_elements(context.shape(0));
     const bool fits = open ? (known != 0 ? n % known == 0 : n == 0) : n == known;
     if (!fits)
-      refuse(context.node(), "shape " + to_string(context.shape(0)) + " cannot be seen as " + to_string(*wanted), ErrorCode::shape_mismatch);
+      refuse(context.node(), {"shape ", context.shape(0), " cannot be seen as ", *wanted}, ErrorCode::shape_mismatch);
     if (open) shape[*open] = known != 0 ? n / known : 0;
   }
   context.set_output(0, context.dtype(0), shape);
@@ -90,7 +90,7 @@ void infer_squeeze(InferContext& context) {
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const bool is_dropped = has_axes ? is_named[i] : shape[i] == 1;
     if (is_dropped && shape[i] != 1 && shape[i] != kUnknownDim)
-      refuse(context.node(), "axis " + std::to_string(i) + " of " + to_string(shape) + " is not 1", ErrorCode::shape_mismatch);
+      refuse(context.node(), {"axis ", i, " of ", shape, " is not 1"}, ErrorCode::shape_mismatch);
     if (!is_dropped) out.push_back(shape[i]);
   }
   context.set_output(0, context.dtype(0), out);
@@ -130,7 +130,7 @@ void infer_constant_of_shape(InferContext& context) {
     return context.set_output(0, dtype, rank ? std::optional<Shape>(unknown_shape(*rank)) : std::nullopt);
   }
   for (const std::int64_t extent : *extents)
-    if (extent < 0) refuse(context.node(), "the shape has extent " + std::to_string(extent), ErrorCode::shape_mismatch);
+    if (extent < 0) refuse(context.node(), {"the shape has extent ", extent}, ErrorCode::shape_mismatch);
   context.set_output(0, dtype, *extents);
 }
 
@@ -146,7 +146,7 @@ void infer_range(InferContext& context) {
   const double step = element_f64(*delta, 0);
   const double n = std::ceil((element_f64(*limit, 0) - element_f64(*start, 0)) / step);
   if (step == 0.0 || !(n < static_cast<double>(kMaxElements)))
-    refuse(context.node(), "the range does not end within " + std::to_string(kMaxElements) + " elements", ErrorCode::limit_exceeded);
+    refuse(context.node(), {"the range does not end within ", kMaxElements, " elements"}, ErrorCode::limit_exceeded);
   context.set_output(0, context.dtype(0), Shape{n > 0.0 ? static_cast<std::int64_t>(n) : 0});
 }
 

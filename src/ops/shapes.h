@@ -7,7 +7,7 @@ namespace bitwright {
 /// True where the rank of input i is not known yet; the outputs then get the element type of input 0 and no shape.
 inline bool lacks_rank(InferContext& context, std::size_t i = 0) {
   if (context.has_shape(i)) return false;
-  if (!context.has_input(i)) refuse(context.node(), "input " + std::to_string(i) + " is missing");
+  if (!context.has_input(i)) refuse(context.node(), {"input ", i, " is missing"});
   for (std::size_t k = 0; k < context.n_outputs(); ++k) context.set_output(k, context.dtype(0), std::nullopt);
   return true;
 }
@@ -37,7 +37,7 @@ inline std::vector<bool> axis_flags(const Node& node, const std::vector<std::int
   std::vector<bool> flags(rank, false);
   for (const std::int64_t axis : axes) {
     const auto i = static_cast<std::size_t>(normalized_axis(axis, rank));
-    if (flags[i]) refuse(node, "axis " + std::to_string(axis) + " is named twice");
+    if (flags[i]) refuse(node, {"axis ", axis, " is named twice"});
     flags[i] = true;
   }
   return flags;

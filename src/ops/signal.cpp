@@ -19,7 +19,7 @@ DType output_type(const Node& node) {
 }
 
 std::int64_t scalar_of(const Node& node, const Tensor& tensor, const char* name) {
-  if (tensor.n_elements() != 1) refuse(node, std::string(name) + " must be one number", ErrorCode::shape_mismatch);
+  if (tensor.n_elements() != 1) refuse(node, {name, " must be one number"}, ErrorCode::shape_mismatch);
   return element_i64(tensor, 0);
 }
 
@@ -27,7 +27,7 @@ void infer_window(InferContext& context) {
   std::int64_t size = kUnknownDim;
   if (const Tensor* value = context.value(0)) {
     size = scalar_of(context.node(), *value, "the size");
-    if (size < 0) refuse(context.node(), "size " + std::to_string(size) + " is negative");
+    if (size < 0) refuse(context.node(), {"size ", size, " is negative"});
   }
   context.set_output(0, output_type(context.node()), Shape{size});
 }
@@ -101,7 +101,7 @@ void transform(std::vector<Complex>& x, bool is_inverse) {
 }
 
 void check_length(const Node& node, std::int64_t n) {
-  if (n < 1 || n > kMaxTransform) refuse(node, "a transform of length " + std::to_string(n) + " is not between 1 and " + std::to_string(kMaxTransform), ErrorCode::limit_exceeded);
+  if (n < 1 || n > kMaxTransform) refuse(node, {"a transform of length ", n, " is not between 1 and ", kMaxTransform}, ErrorCode::limit_exceeded);
 }
 
 /// The transformed axis: an attribute before opset 20, then an input. nullopt where it is not known yet.
@@ -191,7 +191,7 @@ Frames frames_of(const Node& node, const Shape& signal, const Tensor& step, cons
     frames.length = (*window)[0];
   check_length(node, frames.length);
   if (window != nullptr && *window != Shape{frames.length}) refuse(node, "the window is not as long as a frame", ErrorCode::shape_mismatch);
-  if (frames.step < 1 || frames.length > signal[1]) refuse(node, "steps of " + std::to_string(frames.step) + " and frames of " + std::to_string(frames.length) + " do not fit the signal", ErrorCode::shape_mismatch);
+  if (frames.step < 1 || frames.length > signal[1]) refuse(node, {"steps of ", frames.step, " and frames of ", frames.length, " do not fit the signal"}, ErrorCode::shape_mismatch);
   frames.n = (signal[1] - frames.length) / frames.step + 1;
   return frames;
 }

@@ -72,7 +72,7 @@ void infer_grid_sample(InferContext& context) {
   const Shape& grid = context.shape(1);
   const auto n_axes = static_cast<std::int64_t>(x.size()) - 2;
   if (n_axes < 1 || n_axes > 3 || grid.size() != x.size() || (grid.back() >= 0 && grid.back() != n_axes) || (x[0] >= 0 && grid[0] >= 0 && x[0] != grid[0]))
-    refuse(context.node(), "an input " + to_string(x) + " and a grid " + to_string(grid) + " do not fit together", ErrorCode::shape_mismatch);
+    refuse(context.node(), {"an input ", x, " and a grid ", grid, " do not fit together"}, ErrorCode::shape_mismatch);
   Shape out = {x[0], x[1]};
   out.insert(out.end(), grid.begin() + 1, grid.end() - 1);
   context.set_output(0, context.dtype(0), out);
@@ -88,7 +88,7 @@ void run_grid_sample(RunContext& context) {
   const Sampling sampling = mode == "nearest" ? Sampling::nearest : mode == "bicubic" || mode == "cubic" ? Sampling::cubic : Sampling::linear;
   const Border border = padding == "border" ? Border::clamp : padding == "reflection" ? Border::reflect : Border::zeros;
   if ((sampling == Sampling::linear && mode != "bilinear" && mode != "linear") || (border == Border::zeros && padding != "zeros"))
-    refuse(node, "attributes 'mode' " + quoted(mode) + " and 'padding_mode' " + quoted(padding) + " are not understood", ErrorCode::unsupported);
+    refuse(node, {"attributes 'mode' ", quoted(mode), " and 'padding_mode' ", quoted(padding), " are not understood"}, ErrorCode::unsupported);
   const bool aligns_corners = node.attr_i("align_corners", 0) != 0;
   const std::size_t n_axes = x.rank() - 2;
   const std::vector<float> image = to_f32_vector(x);
@@ -129,7 +129,7 @@ void infer_affine_grid(InferContext& context) {
   const bool fits = (n_axes == 2 || n_axes == 3) && std::all_of(size->begin(), size->end(), [](std::int64_t n) { return n >= 0; });
   if (!fits) refuse(context.node(), "a size [n,c,h,w] or [n,c,d,h,w] is needed", ErrorCode::shape_mismatch);
   if (context.has_shape(0) && is_known(context.shape(0)) && context.shape(0) != Shape{(*size)[0], n_axes, n_axes + 1})
-    refuse(context.node(), "a matrix of " + to_string(context.shape(0)) + " does not fit the size", ErrorCode::shape_mismatch);
+    refuse(context.node(), {"a matrix of ", context.shape(0), " does not fit the size"}, ErrorCode::shape_mismatch);
   Shape out = {(*size)[0]};
   out.insert(out.end(), size->begin() + 2, size->end());
   out.push_back(n_axes);
@@ -168,8 +168,8 @@ std::vector<std::int64_t> per_axis(const Node& node, std::string_view name, std:
   if (values.empty()) values.assign(n, otherwise);
   constexpr std::int64_t kMost = std::int64_t{1} << 30;
   for (const std::int64_t value : values)
-    if (value < otherwise || value > kMost) refuse(node, "attribute " + quoted(name) + " has the value " + std::to_string(value));
-  if (values.size() != n) refuse(node, "attribute " + quoted(name) + " needs " + std::to_string(n) + " values");
+    if (value < otherwise || value > kMost) refuse(node, {"attribute ", quoted(name), " has the value ", value});
+  if (values.size() != n) refuse(node, {"attribute ", quoted(name), " needs ", n, " values"});
   return values;
 }
 
@@ -216,7 +216,7 @@ void run_max_unpool(RunContext& context) {
   const std::size_t bytes = static_cast<std::size_t>(dtype_bits(x.dtype()) / 8);
   std::fill(y.bytes().begin(), y.bytes().end(), std::uint8_t{0});
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (indices[i] < 0 || indices[i] >= n_seen) refuse(context.node(), "index " + std::to_string(indices[i]) + " lies outside of the output", ErrorCode::bad_data);
+    if (indices[i] < 0 || indices[i] >= n_seen) refuse(context.node(), {"index ", indices[i], " lies outside of the output"}, ErrorCode::bad_data);
     std::int64_t place = 0;
     for (std::size_t axis = 0; axis < seen.size(); ++axis) place += indices[i] / from[axis] % seen[axis] * to[axis];
     std::copy_n(x.bytes().data() + i * bytes, bytes, y.bytes().data() + static_cast<std::size_t>(place) * bytes);
@@ -239,7 +239,7 @@ void infer_col2im(InferContext& context) {
     refuse(context.node(), "image, block and columns do not fit together", ErrorCode::shape_mismatch);
   Shape out = {columns[0], columns[1] < 0 ? kUnknownDim : columns[1] / area};
   for (const std::int64_t extent : *image) {
-    if (extent < 0) refuse(context.node(), "the image has extent " + std::to_string(extent), ErrorCode::shape_mismatch);
+    if (extent < 0) refuse(context.node(), {"the image has extent ", extent}, ErrorCode::shape_mismatch);
     out.push_back(extent);
   }
   context.set_output(0, context.dtype(0), out);
@@ -261,7 +261,7 @@ void run_col2im(RunContext& context) {
   }
   const std::int64_t n_steps = n_elements(steps);
   const std::int64_t area = n_elements(block);
-  if (x.extent(2) != n_steps) refuse(node, std::to_string(x.extent(2)) + " columns were given, " + std::to_string(n_steps) + " are needed", ErrorCode::shape_mismatch);
+  if (x.extent(2) != n_steps) refuse(node, {x.extent(2), " columns were given, ", n_steps, " are needed"}, ErrorCode::shape_mismatch);
   std::vector<double> sums(static_cast<std::size_t>(y.n_elements()), 0.0);
   const std::vector<std::int64_t> step_strides = row_major_strides(steps);
   const std::vector<std::int64_t> block_strides = row_major_strides(block);

@@ -90,7 +90,7 @@ const UnaryRow& row_of(const Node& node) {
   if (node.op_type == "Gelu") {
     const std::string form = node.attr_s("approximate", "none");
     if (form == "tanh") return kGeluTanh;
-    if (form != "none") refuse(node, "attribute 'approximate' is " + quoted(form) + ", 'none' or 'tanh' is needed");
+    if (form != "none") refuse(node, {"attribute 'approximate' is ", quoted(form), ", 'none' or 'tanh' is needed"});
   }
   for (const UnaryRow& row : kRows)
     if (row.op_type == node.op_type) return row;
@@ -124,7 +124,7 @@ void run_row(const Node& node, const UnaryRow& row, const Tensor& x, Tensor& y) 
       for (std::int64_t& element : v) element = is_unsigned_abs ? std::int64_t{element != 0} : row.i64(element);
     });
   } else {
-    refuse(node, "elements of " + std::string(dtype_name(dtype)) + " are not allowed", ErrorCode::shape_mismatch);
+    refuse(node, {"elements of ", dtype_name(dtype), " are not allowed"}, ErrorCode::shape_mismatch);
   }
 }
 
@@ -138,7 +138,7 @@ void run_fast_gelu(RunContext& context) {
   const Tensor& bias = context.input(1);
   const std::int64_t n = bias.n_elements();
   if (n == 0 || bias.rank() != 1 || x.rank() == 0 || x.extent(x.rank() - 1) != n)
-    refuse(context.node(), "the bias " + to_string(bias.shape()) + " does not fit the input " + to_string(x.shape()), ErrorCode::shape_mismatch);
+    refuse(context.node(), {"the bias ", bias.shape(), " does not fit the input ", x.shape()}, ErrorCode::shape_mismatch);
   const std::vector<float> bias_values = to_f32_vector(bias);
   std::int64_t i = 0;
   map_blocks<float>(x, y, [&](std::span<float> v) {

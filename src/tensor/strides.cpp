@@ -14,12 +14,19 @@ struct Block16 {
   std::uint64_t high;
 };
 
+// One of each per element size; places in elements.
+using CopyRun = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst, std::int64_t dst_first,
+                         std::int64_t dst_stride, std::int64_t n);
+using CopyTurned = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst, std::int64_t dst_first,
+                            std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j);
+
 template <typename T>
-void copy_run(const T* src, std::int64_t src_stride, T* dst, std::int64_t dst_stride, std::int64_t n) {
+void copy_run(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst_bytes, std::int64_t dst_first,
+              std::int64_t dst_stride, std::int64_t n) {
+  const T* src = reinterpret_cast<const T*>(src_bytes) + src_first;
+  T* dst = reinterpret_cast<T*>(dst_bytes) + dst_first;
   if (src_stride == 1 && dst_stride == 1) {
     std::memcpy(dst, src, static_cast<std::size_t>(n) * sizeof(T));
-  } else if (src_stride == 0 && dst_stride == 1) {
-    std::fill_n(dst, n, *src);
   } else {
     for (std::int64_t i = 0; i < n; ++i) dst[i * dst_stride] = src[i * src_stride];
   }
@@ -27,7 +34,10 @@ void copy_run(const T* src, std::int64_t src_stride, T* dst, std::int64_t dst_st
 
 /// A matrix turned over in square tiles: src is dense along i, dst along j.
 template <typename T>
-void copy_turned(const T* src, std::int64_t src_stride_j, T* dst, std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j) {
+void copy_turned(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst_bytes, std::int64_t dst_first,
+                 std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j) {
+  const T* src = reinterpret_cast<const T*>(src_bytes) + src_first;
+  T* dst = reinterpret_cast<T*>(dst_bytes) + dst_first;
   constexpr std::int64_t kTile = 16;
   for (std::int64_t i0 = 0; i0 < n_i; i0 += kTile)
     for (std::int64_t j0 = 0; j0 < n_j; j0 += kTile) {
@@ -38,11 +48,8 @@ void copy_turned(const T* src, std::int64_t src_stride_j, T* dst, std::int64_t d
     }
 }
 
-template <typename T>
-void copy_as(const Shape& extents, const std::uint8_t* src_bytes, std::span<const std::int64_t> src_strides, std::uint8_t* dst_bytes,
-             std::span<const std::int64_t> dst_strides) {
-  const T* src = reinterpret_cast<const T*>(src_bytes);
-  T* dst = reinterpret_cast<T*>(dst_bytes);
+void copy_all(CopyRun copy_run, CopyTurned copy_turned, const Shape& extents, const std::uint8_t* src, std::span<const std::int64_t> src_strides,
+              std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
   std::vector<std::int64_t> strides[2] = {{src_strides.begin(), src_strides.end()}, {dst_strides.begin(), dst_strides.end()}};
   Shape walked = extents;
 
@@ -50,20 +57,21 @@ void copy_as(const Shape& extents, const std::uint8_t* src_bytes, std::span<cons
   std::size_t last = extents.size();
   while (last-- > 0)
     if (extents[last] != 1) break;
-  if (last < extents.size() && dst_strides[last] == 1 && src_strides[last] != 1 && src_strides[last] != 0) {
-    for (std::size_t axis = 0; axis < last; ++axis) {
-      if (src_strides[axis] != 1 || extents[axis] < 4 || extents[last] < 4) continue;
-      walked[axis] = 1;
-      walked[last] = 1;
-      for (StridedWalk walk(walked, strides); walk.has_run(); walk.advance())
-        for (std::int64_t i = 0; i < walk.n_in_run(); ++i)
-          copy_turned(src + walk.offset(0) + i * walk.run_stride(0), src_strides[last], dst + walk.offset(1) + i * walk.run_stride(1),
-                      dst_strides[axis], extents[axis], extents[last]);
-      return;
+  std::size_t turned = extents.size();
+  if (last < extents.size() && extents[last] >= 4 && dst_strides[last] == 1 && src_strides[last] != 1 && src_strides[last] != 0)
+    for (std::size_t axis = 0; axis < last; ++axis)
+      if (src_strides[axis] == 1 && extents[axis] >= 4) turned = axis;
+  if (turned < extents.size()) walked[turned] = walked[last] = 1;
+
+  for (StridedWalk walk(walked, strides); walk.has_run(); walk.advance()) {
+    if (turned == extents.size()) {
+      copy_run(src, walk.offset(0), walk.run_stride(0), dst, walk.offset(1), walk.run_stride(1), walk.n_in_run());
+      continue;
     }
+    for (std::int64_t i = 0; i < walk.n_in_run(); ++i)
+      copy_turned(src, walk.offset(0) + i * walk.run_stride(0), src_strides[last], dst, walk.offset(1) + i * walk.run_stride(1),
+                  dst_strides[turned], extents[turned], extents[last]);
   }
-  for (StridedWalk walk(walked, strides); walk.has_run(); walk.advance())
-    copy_run(src + walk.offset(0), walk.run_stride(0), dst + walk.offset(1), walk.run_stride(1), walk.n_in_run());
 }
 
 }  // namespace
@@ -119,11 +127,11 @@ void StridedWalk::advance() {
 void strided_copy(std::size_t element_bytes, const Shape& extents, const std::uint8_t* src, std::span<const std::int64_t> src_strides,
                   std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
   switch (element_bytes) {
-    case 1: return copy_as<std::uint8_t>(extents, src, src_strides, dst, dst_strides);
-    case 2: return copy_as<std::uint16_t>(extents, src, src_strides, dst, dst_strides);
-    case 4: return copy_as<std::uint32_t>(extents, src, src_strides, dst, dst_strides);
-    case 8: return copy_as<std::uint64_t>(extents, src, src_strides, dst, dst_strides);
-    case 16: return copy_as<Block16>(extents, src, src_strides, dst, dst_strides);
+    case 1: return copy_all(copy_run<std::uint8_t>, copy_turned<std::uint8_t>, extents, src, src_strides, dst, dst_strides);
+    case 2: return copy_all(copy_run<std::uint16_t>, copy_turned<std::uint16_t>, extents, src, src_strides, dst, dst_strides);
+    case 4: return copy_all(copy_run<std::uint32_t>, copy_turned<std::uint32_t>, extents, src, src_strides, dst, dst_strides);
+    case 8: return copy_all(copy_run<std::uint64_t>, copy_turned<std::uint64_t>, extents, src, src_strides, dst, dst_strides);
+    case 16: return copy_all(copy_run<Block16>, copy_turned<Block16>, extents, src, src_strides, dst, dst_strides);
     default: BITWRIGHT_ASSERT(false);
   }
 }
