@@ -15,6 +15,7 @@ using emscripten::val;
 /// The rows of web/src/report/schema.ts.
 val to_js(const Model& model, const ModelInfo& info);         // ModelInfo
 val to_js(const ComparisonResult& comparison);                // Comparison
-val to_js(const QuantizeResult& result, const Statistics& statistics);  // nodes, tensors, lint, messages
+/// nodes, tensors (with histograms of the input's weights and of the activations seen), lint, messages
+val to_js(const QuantizeResult& result, const Model& input, const Statistics& statistics);
 
 }  // namespace bitwright::bindings

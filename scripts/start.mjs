@@ -22,9 +22,10 @@ function choose(args) {
     if (!isStatic) say('No --calibrate given: quantizing the weights only.');
     return { path, options: isStatic ? options : ['--mode', 'weight_only', ...options] };
   }
-  const labels = join(example, 'labels.csv');
-  const samples = ['--calibrate', join(example, 'images'), '--labels', labels, '--preprocess', '0_1'];
-  return { path: join(example, 'model.onnx'), options: ['--mode', 'static', ...samples, ...args] };
+  const labels = join(example, 'eval/labels.csv');
+  const samples = ['--calibrate', join(example, 'images'), '--evaluate', join(example, 'eval'), '--labels', labels];
+  const pictures = ['--preprocess', 'minus1_1', '--resize', '64'];
+  return { path: join(example, 'model.onnx'), options: ['--mode', 'static', ...samples, ...pictures, ...args] };
 }
 
 async function quantize(args) {
