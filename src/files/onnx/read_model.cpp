@@ -67,15 +67,24 @@ Function read_function(ReadContext& context, MessageReader& reader) {
   return function;
 }
 
-void check_opsets(const std::vector<OpsetImport>& imports, const std::string& owner) {
-  std::map<std::string, std::int64_t> versions;
-  for (const OpsetImport& import : imports) {
-    const std::string domain = import.domain.empty() ? "ai.onnx" : import.domain;
-    if (import.version < 1) throw Error(ErrorCode::bad_model, owner + ": opset " + std::to_string(import.version) + " of domain " + quoted(domain) + "; opsets count from 1");
-    const auto [entry, is_new] = versions.emplace(domain, import.version);
-    if (!is_new && entry->second != import.version)
-      throw Error(ErrorCode::bad_model, owner + ": domain " + quoted(domain) + " is imported in two versions, " + std::to_string(entry->second) + " and " + std::to_string(import.version));
-  }
+/// Where a domain is imported more than once the last import counts, as in onnxruntime; the others are dropped.
+void settle_opsets(std::vector<OpsetImport>& imports, const std::string& owner) {
+  std::map<std::string, std::size_t> last;
+  for (std::size_t i = 0; i < imports.size(); ++i) last[imports[i].domain] = i;
+  std::vector<OpsetImport> kept;
+  for (std::size_t i = 0; i < imports.size(); ++i)
+    if (last[imports[i].domain] == i) kept.push_back(std::move(imports[i]));
+  imports = std::move(kept);
+  for (const OpsetImport& import : imports)
+    if (import.version < 1)
+      throw Error(ErrorCode::bad_model, owner + ": opset " + std::to_string(import.version) + " of domain " + quoted(import.domain.empty() ? "ai.onnx" : import.domain) +
+                                            "; opsets count from 1, export the model again");
+}
+
+/// An onnxruntime .ort file is a FlatBuffer with this mark.
+bool is_ort_format(WireWindow& window) {
+  const auto head = window.peek(0, 8);
+  return head.size() >= 8 && std::string_view(reinterpret_cast<const char*>(head.data()) + 4, 4) == "ORTM";
 }
 
 void read_fields(ReadContext& context, MessageReader& reader, Model& model, bool& has_graph) {
@@ -119,6 +128,8 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   if (model.file_bytes > kMaxMessageBytes)
     throw Error(ErrorCode::bad_model, file + ": a protobuf file has at most 2^31 - 1 bytes, this one " + std::to_string(model.file_bytes) + "; larger models keep weights in external files");
   ReadContext context(std::move(source), external_data);
+  if (is_ort_format(context.window))
+    throw Error(ErrorCode::unsupported, file + ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from");
   bool has_graph = false;
   MessageReader reader(context.window, "ModelProto", 0, model.file_bytes);
   try {
@@ -131,8 +142,8 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   if (model.ir_version < 1) throw Error(ErrorCode::bad_model, file + ": it has no IR version; it is no ONNX model");
   if (model.ir_version > kMaxIrVersion)
     throw Error(ErrorCode::unsupported, file + ": IR version " + std::to_string(model.ir_version) + " is newer than " + std::to_string(kMaxIrVersion) + "; export the model for an older one");
-  check_opsets(model.opset_imports, file);
-  for (const Function& function : model.functions) check_opsets(function.opset_imports, "local function " + quoted(function.name));
+  settle_opsets(model.opset_imports, file);
+  for (Function& function : model.functions) settle_opsets(function.opset_imports, "local function " + quoted(function.name));
   model.external_bytes = context.external_bytes();
   validate(model);
   return model;
