@@ -40,6 +40,9 @@ Tensor& NodeRun::output(std::size_t i) {
     if (!inferred_[i].is_known())
       throw Error(ErrorCode::internal, node().label() + ": the shape of output " + std::to_string(i) + " was not inferred");
     outputs_[i] = Tensor(inferred_[i].dtype, *inferred_[i].shape, setting_.allocator);
+    const int bits = dtype_bits(inferred_[i].dtype);
+    if (bits != 0 && bits < 8 && outputs_[i].size_bytes() != 0)
+      outputs_[i].bytes().back() = 0;  // the bits after the last element count in comparisons of bytes
   }
   return outputs_[i];
 }
