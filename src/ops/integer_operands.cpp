@@ -1,0 +1,74 @@
+#include "ops/integer_operands.h"
+
+#include <algorithm>
+
+#include "ops/float_operands.h"
+#include "ops/matrix_product.h"
+#include "ops/node_error.h"
+#include "quant/quant_params.h"
+#include "quant/rounding.h"
+#include "tensor/elements.h"
+#include "tensor/strides.h"
+
+namespace bitwright {
+
+std::vector<float> float_values(const Tensor& tensor) {
+  std::vector<float> values(static_cast<std::size_t>(tensor.n_elements()));
+  read_elements(tensor, 0, std::span<float>(values));
+  return values;
+}
+
+Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_point, std::int64_t axis) {
+  const Node& node = context.node();
+  const Tensor& stored = context.input(codes);
+  const bool is_byte = stored.dtype() == DType::u8 || stored.dtype() == DType::i8;
+  if (!is_byte) refuse_node(node, ErrorCode::unsupported, "codes of type " + std::string(dtype_name(stored.dtype())));
+  Tensor values(DType::f32, stored.shape(), context.allocator());
+  const std::span<float> out = values.data<float>();
+  read_elements(stored, 0, out);
+  if (!context.has_input(zero_point)) return values;
+  const std::vector<float> zeros = float_values(context.input(zero_point));
+  if (zeros.size() == 1) {
+    for (float& value : out) value = value - zeros[0];
+    return values;
+  }
+  require_shape(stored.rank() >= 1, node, "zero points of a scalar");
+  const auto at = static_cast<std::size_t>(normalized_axis(axis, stored.rank()));
+  std::size_t inner = 1;
+  for (std::size_t i = at + 1; i < stored.rank(); ++i) inner *= static_cast<std::size_t>(stored.extent(i));
+  const auto extent = static_cast<std::size_t>(stored.extent(at));
+  const bool has_one_per_row = inner != 0 && zeros.size() == out.size() / inner;
+  require_shape(zeros.size() == extent || has_one_per_row, node, "the zero points fit neither the tensor nor its axis");
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] = out[i] - zeros[zeros.size() == extent ? i / inner % extent : i / inner];
+  return values;
+}
+
+Tensor matmul_i32(const Node& node, const Tensor& a, const Tensor& b, Allocator& allocator) {
+  const MatMulShape shape = matmul_shape(node, a.shape(), b.shape());
+  Tensor c(DType::i32, shape.output, allocator);
+  const auto batch_strides = [&](const Tensor& t) {
+    return broadcast_strides(t.rank() < 2 ? Shape{} : Shape(t.shape().begin(), t.shape().end() - 2), shape.batch);
+  };
+  const std::vector<std::int64_t> strides_a = batch_strides(a), strides_b = batch_strides(b);
+  for (std::int64_t i = 0; i < n_elements(shape.batch); ++i) {
+    std::int64_t rest = i, at_a = 0, at_b = 0;
+    for (std::size_t axis = shape.batch.size(); axis-- > 0;) {
+      at_a += rest % shape.batch[axis] * strides_a[axis];
+      at_b += rest % shape.batch[axis] * strides_b[axis];
+      rest /= shape.batch[axis];
+    }
+    const std::vector<RightOperand> right = pack_small_integers(b.data<float>().data() + at_b * shape.k * shape.n, shape.k, shape.n, allocator);
+    multiply_small_integers(a.data<float>().data() + at_a * shape.m * shape.k, shape.m, right, c.data<std::int32_t>().data() + i * shape.m * shape.n,
+                            allocator);
+  }
+  return c;
+}
+
+std::int32_t rounded_code(float steps, std::int32_t zero_point, DType dtype) {
+  const CodeRange range = code_range(dtype);
+  if (steps != steps) return zero_point;
+  const double code = round_half_even(static_cast<double>(steps)) + zero_point;
+  return static_cast<std::int32_t>(std::clamp(code, static_cast<double>(range.qmin), static_cast<double>(range.qmax)));
+}
+
+}  // namespace bitwright
