@@ -15,9 +15,15 @@ struct SoftmaxLayout {
   std::int64_t outer = 1, n = 1, inner = 1;
 };
 
+/// Before opset 13 the axis may also stand behind the last one.
+std::int64_t axis_of(const Node& node, std::int64_t opset, std::size_t rank) {
+  const std::int64_t axis = node.attr_i("axis", opset < 13 ? 1 : -1);
+  return normalized_axis(axis, rank, opset < 13 && axis >= 0);
+}
+
 SoftmaxLayout layout_of(const Node& node, std::int64_t opset, const Shape& shape) {
   const bool is_flat = opset < 13;
-  const std::int64_t axis = normalized_axis(node.attr_i("axis", is_flat ? 1 : -1), shape.size(), is_flat);
+  const std::int64_t axis = axis_of(node, opset, shape.size());
   SoftmaxLayout layout;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     const auto at = static_cast<std::int64_t>(i);
@@ -28,7 +34,7 @@ SoftmaxLayout layout_of(const Node& node, std::int64_t opset, const Shape& shape
 
 void infer_softmax(InferContext& context) {
   if (context.has_shape(0) && !context.shape(0).empty())
-    normalized_axis(context.node().attr_i("axis", context.opset() < 13 ? 1 : -1), context.shape(0).size(), context.opset() < 13);
+    axis_of(context.node(), context.opset(), context.shape(0).size());
   context.set_output(0, context.dtype(0), context.input(0).shape);
 }
 

@@ -4,7 +4,8 @@
     python compare_with_onnxruntime.py RUN_MODEL SHARED [NAME ...]
 
 RUN_MODEL is the native tool, SHARED the folder with models/ and data/. Each model gets one seeded input, and one real sample
-where SHARED has some. Prints per model: the largest |a - b| over max |b| of any output; `ok` up to 1e-4.
+where SHARED has some. Prints per model: the largest |a - b| over max |b| of any output; `ok` up to 1e-4. A model that is quantized
+inside ends in codes: sums in another order flip a code here and there, so at most one code apart and 97 % equal is `ok`.
 """
 
 import gzip
@@ -100,6 +101,9 @@ REAL = {
     "basic_pitch_nmp": lambda: [sound("silero_test.wav", 43844).reshape(1, -1, 1) / 32768],
 }
 
+# The step of the output's codes, for models that are quantized inside.
+CODE_STEP = {"mobilenet_v2_qdq_244": 0.15309954}
+
 # Extents where the model leaves them open, by input name.
 OPEN = {"input": [1, 576], "state": [2, 1, 128], "x": [1, 3, 48, 192], "input_ids": [1, 24], "attention_mask": [1, 24]}
 SPECIAL_OPEN = {"oww_melspectrogram": [1, 12640], "mobilenet_v2_1.0_224": [2, 3, 224, 224]}
@@ -136,6 +140,11 @@ def worst_error(ours, theirs):
     return float(np.abs(ours.astype(np.float64) - theirs).max() / (scale if scale > 0 else 1.0))
 
 
+def codes_apart(ours, theirs, step):
+    steps = np.rint(np.abs(ours.astype(np.float64) - theirs) / step)
+    return int(steps.max()), int((steps > 0).sum()), steps.size
+
+
 def compare(path, kind, arrays, session):
     feeds = dict(zip([value.name for value in session.get_inputs()], arrays))
     theirs = session.run(None, feeds)
@@ -151,7 +160,12 @@ def compare(path, kind, arrays, session):
         errors = []
         for i, wanted in enumerate(theirs):
             proto = onnx.TensorProto.FromString((folder / "out" / f"output_{i}.pb").read_bytes())
-            errors.append(worst_error(numpy_helper.to_array(proto), wanted))
+            ours = numpy_helper.to_array(proto)
+            if path.stem in CODE_STEP:
+                n_steps, n_apart, n = codes_apart(ours, wanted, CODE_STEP[path.stem])
+                is_ok = n_steps <= 1 and n_apart <= 0.03 * n
+                return f"{path.stem}\t{kind}\t{'ok' if is_ok else 'DIFFERS'}\t{n_apart} of {n} codes differ, by {n_steps}"
+            errors.append(worst_error(ours, wanted))
     numbers = [error for error in errors if isinstance(error, float)]
     is_ok = len(numbers) == len(errors) and max(numbers) <= BOUND
     shown = " ".join(error if isinstance(error, str) else f"{error:.1e}" for error in errors)
