@@ -63,7 +63,11 @@ struct Edit {
 class WeightOnly {
  public:
   WeightOnly(Model& model, const Recipe& recipe, const WeightOnlyOptions& options)
-      : model_(model), recipe_(recipe), options_(options), selection_(model, recipe), names_(model) {}
+      : model_(model),
+        recipe_(recipe),
+        options_(options),
+        selection_(options.selection != nullptr ? *options.selection : Selection(model, recipe)),
+        names_(model) {}
 
   PlannedEdit run() {
     own_subgraphs(model_);

@@ -10,12 +10,16 @@ namespace bitwright {
 /// for blocks, 25 for 2 bits.
 std::int64_t dequantize_opset(const TensorScheme& scheme);
 
+class Selection;
+
 struct WeightOnlyOptions {
   /// Smaller constants stay as they are: scales and a node would cost about as much as is saved.
   std::int64_t min_elements = 1024;
   /// Codes up to this many bytes in all are made at once; beyond, each tensor is quantized when it is written, so that memory
   /// holds one float tensor and its codes at a time.
   std::uint64_t max_held_bytes = 64u << 20;
+  /// The recipe's selection where it was made before: patterns may name nodes that an earlier pass replaced.
+  const Selection* selection = nullptr;
 };
 
 /// Stores the constant weights of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,

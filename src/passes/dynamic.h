@@ -1,0 +1,24 @@
+#pragma once
+
+#include "model/model.h"
+#include "passes/planned_edit.h"
+#include "quant/recipe.h"
+
+namespace bitwright {
+
+/// The lowest opset of ai.onnx with DynamicQuantizeLinear.
+inline constexpr std::int64_t kDynamicOpset = 11;
+
+/// Quantizes activations at each run, by DynamicQuantizeLinear (uint8), and multiplies integers:
+///
+///   MatMul, Gemm   MatMulInteger with int8 weights, symmetric, one scale per column (per tensor for stacked matrices)
+///   Conv           ConvInteger with uint8 weights of zero point 128, which onnxruntime-web runs six times faster than int8
+///   LSTM           com.microsoft DynamicQuantizeLSTM for Target::onnxruntime
+///
+/// followed by Cast, Mul by both scales, and Add of the bias. Everything else with a constant weight (LSTM for the other targets,
+/// GRU, RNN, Gather, ConvTranspose) is stored as by weight_only: size only. Subgraphs too. Codes are always 8 bits, whatever
+/// width the recipe gives for weights. The output keeps its name.
+/// Throws Error{unsupported} for a model below kDynamicOpset (upgrade it before), Error{pattern_unmatched}.
+PlannedEdit quantize_dynamic(Model& model, const Recipe& recipe);
+
+}  // namespace bitwright
