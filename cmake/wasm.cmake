@@ -26,12 +26,6 @@ if(binding_sources)
   # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES
     OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/module)
-  set(tools ${PROJECT_SOURCE_DIR}/node_modules/.bin)
-  if(EXISTS ${tools}/tsc AND NOT BITWRIGHT_RELAXED AND NOT BITWRIGHT_THREADS)  # one description serves the four
-    target_link_options(bitwright_module PRIVATE --emit-tsd bitwright-simd.d.mts)
-    set_target_properties(bitwright_module PROPERTIES
-      RULE_LAUNCH_LINK "${CMAKE_COMMAND} -E env --modify PATH=path_list_append:${tools}")  # em++ looks for tsc there
-  endif()
 endif()
 
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
