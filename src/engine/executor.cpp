@@ -14,7 +14,7 @@ namespace {
 class StepSubgraphs final : public SubgraphRunner {
  public:
   StepSubgraphs(const GraphPlan& outer, Step& step, const RunSetting& setting)
-      : outer_(outer), step_(step), setting_(setting.allocator, setting.is_deterministic) {}
+      : outer_(outer), step_(step), setting_{setting.allocator, setting.is_deterministic} {}
 
   std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override {
     GraphPlan& plan = find(attribute);

@@ -48,7 +48,7 @@ void check_feeds(const Graph& graph, const std::set<std::string>& optional, cons
   }
   for (const auto& [name, tensor] : feeds) {
     const bool is_known = std::any_of(graph.inputs.begin(), graph.inputs.end(),
-                                      [&](const ValueInfo& input) { return input.name == name; });
+                                      [&name = name](const ValueInfo& input) { return input.name == name; });
     if (!is_known)
       throw Error(ErrorCode::invalid_argument, "the model has no input " + quoted(name) + "; it has " + names).about(name);
   }

@@ -47,7 +47,7 @@ void write_content(WriteContext& context, const Model& model) {
   wire.message(kGraph, [&] { write_graph_content(context, model.graph); });
   for (const OpsetImport& import : model.opset_imports) write_opset(wire, kOpsetImport, import);
   for (const auto& [key, value] : model.metadata) {
-    wire.message(kMetadata, [&] {
+    wire.message(kMetadata, [&, &key = key, &value = value] {
       wire.text_field(entry_proto::kKey, key);
       wire.text_field(entry_proto::kValue, value);
     });
