@@ -1,4 +1,4 @@
-// MaxPool, AveragePool, LpPool and their global forms; MaxUnpool.
+// MaxPool, AveragePool, LpPool and their global forms.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -196,62 +196,11 @@ void run_global_lp(RunContext& context) {
              [&](const float* x, std::ptrdiff_t n) { return norm.root(sum_f32(x, n)); });
 }
 
-/// The shape that was pooled, which indices count over.
-Shape unpooled_shape(const Node& node, const Shape& x) {
-  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
-  const Window window = read_window(node, x.size() - 2, {});
-  Shape shape{x[0], x[1]};
-  for (std::size_t axis = 0; axis < window.rank(); ++axis) {
-    const std::int64_t full = x[axis + 2] < 0 ? kUnknownDim : (x[axis + 2] - 1) * window.strides[axis] + window.kernel[axis];
-    const std::int64_t extent = full < 0 ? full : full - window.pads_begin[axis] - window.pads_end[axis];
-    require_shape(full < 0 || extent >= 0, node, "the pads leave no output");
-    shape.push_back(extent);
-  }
-  return shape;
-}
-
-void infer_unpool(InferContext& context) {
-  Shape output = unpooled_shape(context.node(), context.shape(0));
-  if (context.has_input(2)) {
-    const std::optional<std::vector<std::int64_t>> said = context.ints_of(2);
-    if (!said) throw NotKnownYet{};
-    require_shape(said->size() == output.size(), context.node(), "output_shape has another rank than the input");
-    output = *said;
-  }
-  context.set_output(0, context.dtype(0), output);
-}
-
-void run_unpool(RunContext& context) {
-  require_dtype(context, false);
-  const Node& node = context.node();
-  const Tensor x = as_f32(context.input(0), context.allocator());
-  F32Output y(context, 0);
-  std::fill(y.span().begin(), y.span().end(), 0.0f);
-  const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
-  require_shape(indices.size() == x.data<float>().size(), node, "there must be one index for each value");
-  const Shape pooled = unpooled_shape(node, x.shape());
-  const std::int64_t n_pooled = n_elements(pooled);
-  for (std::size_t i = 0; i < indices.size(); ++i) {
-    bool is_inside = indices[i] >= 0 && indices[i] < n_pooled;
-    std::int64_t place = 0, rest = indices[i], stride = 1;
-    for (std::size_t axis = pooled.size(); is_inside && axis-- > 0;) {
-      place += rest % pooled[axis] * stride;
-      is_inside = rest % pooled[axis] < y.shape()[axis];
-      rest /= pooled[axis];
-      stride *= y.shape()[axis];
-    }
-    if (!is_inside) refuse_node(node, ErrorCode::shape_mismatch, "index " + std::to_string(indices[i]) + " lies outside the output");
-    y.span()[static_cast<std::size_t>(place)] = x.data<float>()[i];
-  }
-  y.finish();
-}
-
 constexpr std::int64_t kMaxSince[] = {1, 8, 10, 11, 12, 22};
 constexpr std::int64_t kAverageSince[] = {1, 7, 10, 11, 19, 22};
 constexpr std::int64_t kLpSince[] = {1, 2, 11, 18, 22};
 constexpr std::int64_t kGlobalSince[] = {1, 22};
 constexpr std::int64_t kGlobalLpSince[] = {1, 2, 22};
-constexpr std::int64_t kUnpoolSince[] = {9, 11, 22};
 constexpr Op kOps[] = {
     {"MaxPool", "", kMaxSince, infer_pool, run_max_pool},
     {"AveragePool", "", kAverageSince, infer_pool, run_average_pool},
@@ -259,7 +208,6 @@ constexpr Op kOps[] = {
     {"GlobalAveragePool", "", kGlobalSince, infer_global, run_global_average},
     {"GlobalMaxPool", "", kGlobalSince, infer_global, run_global_max},
     {"GlobalLpPool", "", kGlobalLpSince, infer_global, run_global_lp},
-    {"MaxUnpool", "", kUnpoolSince, infer_unpool, run_unpool},
 };
 
 }  // namespace

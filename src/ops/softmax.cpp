@@ -1,4 +1,4 @@
-// Softmax, LogSoftmax, Hardmax.
+// Softmax and LogSoftmax.
 #include <algorithm>
 
 #include "base/parallel_for.h"
@@ -60,29 +60,10 @@ void run_softmax(RunContext& context) {
   y.finish();
 }
 
-void run_hardmax(RunContext& context) {
-  const Tensor x = as_f32(context.input(0), context.allocator());
-  F32Output y(context, 0);
-  const SoftmaxLayout l = x.rank() == 0 ? SoftmaxLayout{} : layout_of(context.node(), context.opset(), x.shape());
-  const std::span<const float> from = x.data<float>();
-  const std::span<float> to = y.span();
-  std::fill(to.begin(), to.end(), 0.0f);
-  for (std::int64_t outer = 0; outer < l.outer && l.n > 0; ++outer)
-    for (std::int64_t inner = 0; inner < l.inner; ++inner) {
-      const auto place = [&](std::int64_t i) { return static_cast<std::size_t>((outer * l.n + i) * l.inner + inner); };
-      std::int64_t best = 0;
-      for (std::int64_t i = 1; i < l.n; ++i)
-        if (from[place(i)] > from[place(best)]) best = i;
-      to[place(best)] = 1.0f;
-    }
-  y.finish();
-}
-
 constexpr std::int64_t kSince[] = {1, 11, 13};
 constexpr Op kOps[] = {
     {"Softmax", "", kSince, infer_softmax, run_softmax<false>},
     {"LogSoftmax", "", kSince, infer_softmax, run_softmax<true>},
-    {"Hardmax", "", kSince, infer_softmax, run_hardmax},
 };
 
 }  // namespace
