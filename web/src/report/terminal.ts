@@ -83,11 +83,11 @@ export function comparisonText(comparison: Comparison, options: TerminalOptions 
 
 function nodeSummary(nodes: readonly NodeRow[], columns: number): string[] {
   const quantized = nodes.filter((row) => row.isQuantized);
-  const float = nodes.filter((row) => !row.isQuantized);
-  const lines = [
-    `Nodes: ${quantized.length} quantized (${countsText(quantized.map((row) => row.opType)) || 'none'})`,
-    `       ${float.length} in float (${countsText(float.map((row) => row.opType)) || 'none'})`,
-  ];
+  const folded = nodes.filter((row) => row.mode === 'folded');
+  const float = nodes.filter((row) => !row.isQuantized && row.mode !== 'folded');
+  const counted = (rows: readonly NodeRow[]): string => `(${countsText(rows.map((row) => row.opType)) || 'none'})`;
+  const lines = [`Nodes: ${quantized.length} quantized ${counted(quantized)}`, `       ${float.length} in float ${counted(float)}`];
+  if (folded.length > 0) lines.push(`       ${folded.length} folded into others ${counted(folded)}`);
   if (float.length > 0) {
     const shown = float.slice(0, 15);
     lines.push(
