@@ -159,7 +159,7 @@ function mergeValue(path: string, key: string, preset: unknown, given: unknown):
 
 function mergeObject(path: string, preset: Record<string, unknown>, given: unknown): Record<string, unknown> {
   if (!isPlainObject(given)) fail(path === '' ? 'it' : path, 'must be an object');
-  const merged: Record<string, unknown> = { ...preset };
+  const merged = structuredClone(preset);
   for (const key of Object.keys(given)) {
     const inner = path === '' ? key : `${path}.${key}`;
     if (!Object.hasOwn(preset, key)) fail(inner, `is not a known key; known are ${Object.keys(preset).join(', ')}`);

@@ -82,7 +82,7 @@ export function readNpy(bytes: Uint8Array, name: string): Tensor {
   if (headerBytes > maxNpyHeaderBytes || headerBytes > bytes.byteLength - start) fail(name, `a header of ${headerBytes} bytes does not fit`);
   const header = new TextDecoder(version === 3 ? 'utf-8' : 'latin1').decode(bytes.subarray(start, start + headerBytes));
   const { descr, isFortran, shape } = parseHeader(header, name);
-  const kind = kinds[descr.slice(1)];
+  const kind = Object.hasOwn(kinds, descr.slice(1)) ? kinds[descr.slice(1)] : undefined;
   if (kind === undefined || !'<>|='.includes(descr.charAt(0))) {
     fail(name, `element type '${descr.slice(0, 40)}' is not supported; give float, integer or bool arrays`);
   }

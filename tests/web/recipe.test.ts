@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { QuantError } from '../../web/src/errors.js';
+import {
+  defaultRecipe,
+  maxRecipeBytes,
+  parseRecipe,
+  parseRecipeJson,
+  recipeJson,
+  recipePresets,
+  type RecipeInput,
+  type RecipePreset,
+} from '../../web/src/recipe.js';
+
+const refuses = (work: () => unknown, wording: RegExp) => {
+  assert.throws(work, (error) => error instanceof QuantError && error.code === 'bad_recipe' && wording.test(error.message));
+};
+const parseAny = (value: unknown) => parseRecipe(value as RecipeInput);
+
+void test('an empty recipe is the default one', () => {
+  assert.deepEqual(parseRecipe({}), defaultRecipe);
+  assert.deepEqual(parseRecipe(), defaultRecipe);
+});
+
+void test('every preset parses, and says what its name promises', () => {
+  for (const name of Object.keys(recipePresets) as RecipePreset[]) parseRecipe(name);
+  assert.equal(parseRecipe('fp16').mode, 'float16');
+  assert.equal(parseRecipe('w4_b32').weight.blockSize, 32);
+  refuses(() => parseRecipe('w3' as RecipePreset), /known presets are w8a8/);
+  refuses(() => parseRecipe('toString' as RecipePreset), /known presets/);
+});
+
+void test('unknown keys are named, at any depth', () => {
+  refuses(() => parseAny({ modes: 'static' }), /modes is not a known key; known are mode/);
+  refuses(() => parseAny({ weight: { bits: 8 } }), /weight\.bits is not a known key/);
+  refuses(() => parseAny({ float16: { constructor: 1 } }), /float16\.constructor is not a known key/);
+});
+
+void test('__proto__ in a recipe file is an unknown key and changes no prototype', () => {
+  refuses(() => parseRecipeJson('{"__proto__": {"mode": "dynamic"}}'), /__proto__ is not a known key/);
+  refuses(() => parseRecipeJson('{"weight": {"__proto__": {"polluted": true}}}'), /weight\.__proto__/);
+  assert.equal(({} as Record<string, unknown>)['polluted'], undefined);
+});
+
+void test('values of the wrong type or outside of their range are named with what is needed', () => {
+  refuses(() => parseAny({ mode: 'int8' }), /mode is "int8"; one of static, dynamic, weight_only, float16/);
+  refuses(() => parseAny({ mode: 8 }), /mode is 8/);
+  refuses(() => parseAny({ include: 'op:Conv' }), /include must be a list/);
+  refuses(() => parseAny({ include: [''] }), /include holds an entry/);
+  refuses(() => parseAny({ include: [7] }), /include holds an entry/);
+  refuses(() => parseAny({ exclude: ['a'.repeat(1001)] }), /exclude holds an entry/);
+  refuses(() => parseAny({ exclude: new Array<string>(10_001).fill('a') }), /more than 10000 entries/);
+  refuses(() => parseAny({ foldBatchNorm: 1 }), /foldBatchNorm must be true or false/);
+  refuses(() => parseAny({ weight: null }), /weight must be an object/);
+  refuses(() => parseAny({ weight: [] }), /weight must be an object/);
+  refuses(() => parseAny([]), /it must be an object/);
+  refuses(() => parseAny(null), /it must be an object/);
+});
+
+void test('huge, fractional and non-finite numbers are refused', () => {
+  refuses(() => parseRecipeJson('{"seed": 1e400}'), /seed must be a number/);
+  refuses(() => parseRecipeJson('{"seed": 9007199254740992}'), /seed is 9007199254740992/);
+  refuses(() => parseRecipeJson('{"seed": -1}'), /seed is -1/);
+  refuses(() => parseRecipeJson('{"calibration": {"bins": 1e9}}'), /calibration\.bins is 1000000000/);
+  refuses(() => parseRecipeJson('{"calibration": {"bins": 128.5}}'), /an integer from 128 to 16384/);
+  refuses(() => parseAny({ calibration: { percentile: Number.NaN } }), /calibration\.percentile must be a number/);
+  assert.equal(parseAny({ seed: Number.MAX_SAFE_INTEGER }).seed, Number.MAX_SAFE_INTEGER);
+});
+
+void test('choices that do not go together are refused', () => {
+  refuses(() => parseAny({ activation: { granularity: 'per_channel' } }), /activation\.granularity must be per_tensor/);
+  refuses(() => parseAny({ weight: { granularity: 'per_block' } }), /per_block is for mode weight_only/);
+  refuses(() => parseAny({ weight: { symmetric: false } }), /narrowRange needs a symmetric scheme/);
+  refuses(() => parseAny({ activation: { dtype: 'u4' } }), /activation\.dtype must have 8 or 16 bits/);
+});
+
+void test('a file that nests deeply, is no JSON or is too long is refused with one sentence', () => {
+  refuses(() => parseRecipeJson(`${'{"weight":'.repeat(50_000)}1${'}'.repeat(50_000)}`), /not a known key/);
+  refuses(() => parseRecipeJson('['.repeat(100_000)), /not JSON|must be an object/);
+  refuses(() => parseRecipeJson('{mode: static}'), /not JSON/);
+  refuses(() => parseRecipeJson(''), /not JSON/);
+  refuses(() => parseRecipeJson(' '.repeat(maxRecipeBytes + 1)), /longer than 1048576/);
+});
+
+void test('canonical JSON does not depend on the order of keys, and parses to the same recipe', () => {
+  const one = parseRecipeJson('{"seed": 3, "weight": {"narrowRange": false, "dtype": "u8", "symmetric": false}, "mode": "dynamic"}');
+  const other = parseRecipeJson('{"mode": "dynamic", "weight": {"symmetric": false, "dtype": "u8", "narrowRange": false}, "seed": 3}');
+  assert.equal(recipeJson(one), recipeJson(other));
+  assert.deepEqual(parseRecipeJson(recipeJson(one)), one);
+  assert.deepEqual(Object.keys(JSON.parse(recipeJson(one)) as object), Object.keys(defaultRecipe));
+});
+
+void test('parsing copies: the default recipe cannot be changed through a result', () => {
+  const recipe = parseRecipe({}) as { include: string[] };
+  recipe.include.push('op:Conv');
+  assert.deepEqual(parseRecipe({}).include, []);
+});
