@@ -1,10 +1,8 @@
 #include "engine/arena.h"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cstdlib>
-#include <vector>
+#include <map>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -13,108 +11,143 @@ namespace bitwright {
 
 namespace {
 
-constexpr std::uint64_t kMinBlockBytes = 64;
-constexpr int kStepsPerDoubling = 4;
-constexpr std::size_t kClasses = 64 * kStepsPerDoubling;
-/// A request may take a free block up to this many classes above its own, that is less than twice its size.
-constexpr std::size_t kClassesAbove = kStepsPerDoubling - 1;
+/// Blocks begin at multiples of this: a cache line.
+constexpr std::uint64_t kPlaceBytes = 64;
 
-/// The smallest class whose blocks hold n bytes: sizes 2^k * (4, 5, 6, 7) / 4.
-std::size_t size_class(std::uint64_t n_bytes) {
-  const std::uint64_t n = std::max(n_bytes, kMinBlockBytes);
-  const int power = 63 - std::countl_zero(n);
-  const std::uint64_t step = (std::uint64_t{1} << power) / kStepsPerDoubling;
-  const std::uint64_t steps_above = (n - (std::uint64_t{1} << power) + step - 1) / step;
-  return static_cast<std::size_t>(power) * kStepsPerDoubling + static_cast<std::size_t>(steps_above);
-}
-
-std::uint64_t class_bytes(std::size_t index) {
-  const std::uint64_t power = std::uint64_t{1} << (index / kStepsPerDoubling);
-  return power + power / kStepsPerDoubling * (index % kStepsPerDoubling);
-}
-
-class Block final : public Buffer {
- public:
-  Block(std::uint8_t* data, std::size_t index) : index_(index) { data_ = data; }
-  ~Block() override { std::free(data_); }
-  Block(const Block&) = delete;
-  Block& operator=(const Block&) = delete;
-  void use(std::size_t n_bytes) { size_bytes_ = n_bytes; }
-  std::size_t index() const { return index_; }
-
- private:
-  std::size_t index_;
+struct FreeMemory {
+  void operator()(std::uint8_t* data) const { std::free(data); }
 };
+using Memory = std::unique_ptr<std::uint8_t, FreeMemory>;
 
-std::unique_ptr<Block> new_block(std::size_t index) {
-  const std::uint64_t whole = class_bytes(index) + kSlackBytes;
-  auto* data = static_cast<std::uint8_t*>(
-      std::aligned_alloc(kBufferAlignment, addressable((whole + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment)));
-  return data == nullptr ? nullptr : std::make_unique<Block>(data, index);
+/// Null where it cannot be had.
+Memory take_memory(std::uint64_t n_bytes) {
+  return Memory(static_cast<std::uint8_t*>(std::aligned_alloc(kPlaceBytes, addressable(n_bytes))));
 }
 
 }  // namespace
 
-struct Arena::Pool {
-  std::array<std::vector<std::unique_ptr<Block>>, kClasses> free_blocks;
+/// Places are handed out as if the slab had no end, so that a larger slab would have given the same ones.
+class Arena::Slab {
+ public:
+  explicit Slab(std::uint64_t capacity) : memory_(capacity == 0 ? nullptr : take_memory(capacity)) {
+    capacity_ = memory_ ? capacity : 0;
+    held_bytes = capacity_;
+  }
+
+  std::uint64_t place(std::uint64_t n_bytes) {
+    auto best = gaps_.end();
+    for (auto gap = gaps_.begin(); gap != gaps_.end(); ++gap)
+      if (gap->second >= n_bytes && (best == gaps_.end() || gap->second < best->second)) best = gap;
+    if (best == gaps_.end()) {
+      const std::uint64_t offset = top_;
+      top_ += n_bytes;
+      highest_ = std::max(highest_, top_);
+      return offset;
+    }
+    const std::uint64_t offset = best->first;
+    const std::uint64_t rest = best->second - n_bytes;
+    gaps_.erase(best);
+    if (rest != 0) gaps_.emplace(offset + n_bytes, rest);
+    return offset;
+  }
+
+  void release(std::uint64_t offset, std::uint64_t n_bytes) {
+    const auto after = gaps_.lower_bound(offset);
+    auto gap = after;
+    if (after != gaps_.begin() && std::prev(after)->first + std::prev(after)->second == offset) {
+      gap = std::prev(after);
+      gap->second += n_bytes;
+    } else {
+      gap = gaps_.emplace_hint(after, offset, n_bytes);
+    }
+    if (after != gaps_.end() && gap->first + gap->second == after->first) {
+      gap->second += after->second;
+      gaps_.erase(after);
+    }
+    if (gap->first + gap->second == top_) {
+      top_ = gap->first;
+      gaps_.erase(gap);
+    }
+  }
+
+  std::uint8_t* at(std::uint64_t offset, std::uint64_t n_bytes) const {
+    return is_inside(offset, n_bytes, capacity_) ? memory_.get() + offset : nullptr;
+  }
+  std::uint64_t highest() const { return highest_; }
+  std::uint64_t capacity() const { return capacity_; }
+
   std::uint64_t live_bytes = 0;
   std::uint64_t peak_bytes = 0;
   std::uint64_t held_bytes = 0;
 
-  std::unique_ptr<Block> take(std::size_t index) {
-    for (std::size_t i = index; i < std::min(index + 1 + kClassesAbove, kClasses); ++i) {
-      if (free_blocks[i].empty()) continue;
-      std::unique_ptr<Block> block = std::move(free_blocks[i].back());
-      free_blocks[i].pop_back();
-      return block;
-    }
-    return nullptr;
-  }
-
-  void give_back_unused() {
-    for (std::size_t i = 0; i < kClasses; ++i) {
-      held_bytes -= class_bytes(i) * free_blocks[i].size();
-      free_blocks[i].clear();
-    }
-  }
+ private:
+  Memory memory_;
+  std::uint64_t capacity_ = 0;
+  std::map<std::uint64_t, std::uint64_t> gaps_;  // offset to size; none touch, none ends at top_
+  std::uint64_t top_ = 0;
+  std::uint64_t highest_ = 0;
 };
 
-Arena::Arena() : pool_(std::make_shared<Pool>()) {}
-Arena::~Arena() { pool_->give_back_unused(); }
+namespace {
 
-std::shared_ptr<Buffer> Arena::allocate(std::uint64_t n_bytes) {
-  const std::size_t n = addressable(n_bytes);
-  const std::size_t index = size_class(n_bytes);
-  std::unique_ptr<Block> block = pool_->take(index);
-  if (!block) {
-    block = new_block(index);
-    if (!block) {
-      pool_->give_back_unused();
-      block = new_block(index);
+template <typename Slab>
+class Block final : public Buffer {
+ public:
+  Block(std::shared_ptr<Slab> slab, std::uint64_t n_bytes, std::uint64_t whole_bytes)
+      : slab_(std::move(slab)), whole_bytes_(whole_bytes) {
+    size_bytes_ = addressable(n_bytes);
+    offset_ = slab_->place(whole_bytes_);
+    data_ = slab_->at(offset_, whole_bytes_);
+    if (data_ == nullptr) {
+      outside_ = take_memory(whole_bytes_);
+      data_ = outside_.get();
+      if (data_ == nullptr) {
+        slab_->release(offset_, whole_bytes_);
+        throw Error(ErrorCode::out_of_memory,
+                    "a block of " + std::to_string(n_bytes) + " bytes for activations cannot be had; use smaller inputs");
+      }
+      slab_->held_bytes += whole_bytes_;
     }
-    if (!block)
-      throw Error(ErrorCode::out_of_memory,
-                  "a block of " + std::to_string(n_bytes) + " bytes for activations cannot be had; use smaller inputs");
-    pool_->held_bytes += class_bytes(index);
+    slab_->live_bytes += n_bytes;
+    slab_->peak_bytes = std::max(slab_->peak_bytes, slab_->live_bytes);
   }
-  block->use(n);
-  pool_->live_bytes += n_bytes;
-  pool_->peak_bytes = std::max(pool_->peak_bytes, pool_->live_bytes);
-  Block* const raw = block.release();
-  return std::shared_ptr<Buffer>(raw, [pool = std::weak_ptr<Pool>(pool_)](Buffer* buffer) {
-    std::unique_ptr<Block> returned(static_cast<Block*>(buffer));
-    const std::shared_ptr<Pool> owner = pool.lock();
-    if (!owner) return;
-    owner->live_bytes -= returned->size_bytes();
-    owner->free_blocks[returned->index()].push_back(std::move(returned));
-  });
+  ~Block() override {
+    slab_->live_bytes -= size_bytes_;
+    if (outside_) slab_->held_bytes -= whole_bytes_;
+    slab_->release(offset_, whole_bytes_);
+  }
+  Block(const Block&) = delete;
+  Block& operator=(const Block&) = delete;
+
+ private:
+  std::shared_ptr<Slab> slab_;
+  std::uint64_t whole_bytes_;
+  std::uint64_t offset_ = 0;
+  Memory outside_;
+};
+
+}  // namespace
+
+Arena::Arena() : slab_(std::make_shared<Slab>(0)) {}
+Arena::~Arena() = default;
+
+void Arena::begin_run() {
+  if (slab_->highest() > slab_->capacity()) {
+    const std::uint64_t capacity = slab_->highest();
+    slab_.reset();  // before the new one is taken: both at once may not fit
+    slab_ = std::make_shared<Slab>(capacity);
+  }
+  slab_->peak_bytes = slab_->live_bytes;
 }
 
-bool Arena::is_block(const Buffer* buffer) { return dynamic_cast<const Block*>(buffer) != nullptr; }
+std::shared_ptr<Buffer> Arena::allocate(std::uint64_t n_bytes) {
+  const auto whole = checked_add(n_bytes, kSlackBytes + kPlaceBytes - 1);
+  if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
+  return std::make_shared<Block<Slab>>(slab_, n_bytes, *whole / kPlaceBytes * kPlaceBytes);
+}
 
-std::uint64_t Arena::live_bytes() const { return pool_->live_bytes; }
-std::uint64_t Arena::peak_bytes() const { return pool_->peak_bytes; }
-std::uint64_t Arena::held_bytes() const { return pool_->held_bytes; }
-void Arena::reset_peak() { pool_->peak_bytes = pool_->live_bytes; }
+std::uint64_t Arena::live_bytes() const { return slab_->live_bytes; }
+std::uint64_t Arena::peak_bytes() const { return slab_->peak_bytes; }
+std::uint64_t Arena::held_bytes() const { return slab_->held_bytes; }
 
 }  // namespace bitwright

@@ -7,8 +7,9 @@
 
 namespace bitwright {
 
-/// Blocks in size classes (four per power of two), kept when released and handed out again: repeated runs of the same shapes
-/// take nothing more from the heap. Blocks may outlive the arena. Not for use from several threads at once.
+/// Places the blocks of a run in one slab, best fit first, freed neighbours joined. The first run of some shapes finds out how
+/// large the slab must be (what does not fit is taken from the heap meanwhile); later runs of the same shapes take nothing from
+/// the heap and hold that much, no more. Blocks may outlive the arena, but keep its slab alive. Not for several threads at once.
 class Arena final : public Allocator {
  public:
   Arena();
@@ -16,21 +17,19 @@ class Arena final : public Allocator {
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
-  /// Contents are unspecified. Throws Error{out_of_memory} after giving back all unused blocks did not help.
+  /// Makes room for what earlier runs needed. Blocks in use stay where they are.
+  void begin_run();
+  /// Contents are unspecified. Throws Error{out_of_memory}.
   std::shared_ptr<Buffer> allocate(std::uint64_t n_bytes) override;
 
-  /// True if the block came from an arena (and so may be handed to a caller without copying).
-  static bool is_block(const Buffer* buffer);
-
-  /// Bytes of blocks in use now, the most since reset_peak, and bytes held in all.
+  /// Bytes asked for by blocks in use, the most of a run, and bytes held: the slab and the blocks outside of it.
   std::uint64_t live_bytes() const;
   std::uint64_t peak_bytes() const;
   std::uint64_t held_bytes() const;
-  void reset_peak();
 
  private:
-  struct Pool;
-  std::shared_ptr<Pool> pool_;
+  class Slab;
+  std::shared_ptr<Slab> slab_;
 };
 
 }  // namespace bitwright

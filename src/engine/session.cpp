@@ -36,8 +36,7 @@ class Session::Impl {
     check_feeds(model_->graph, initializers_, feeds);
     replan_for(feeds);
     peak_bytes_ = 0;
-    arena_.reset_peak();
-    const std::uint64_t held_by_caller = arena_.live_bytes();
+    arena_.begin_run();
     const FrameGuard guard(*plan_);
     for (std::size_t i = 0; i < plan_->inputs.size(); ++i) {
       const auto feed = feeds.find(model_->graph.inputs[i].name);
@@ -55,10 +54,11 @@ class Session::Impl {
       }
     }
     run_steps(*plan_, setting);
-    peak_bytes_ = arena_.peak_bytes() - held_by_caller;
+    peak_bytes_ = arena_.peak_bytes();
+    // Copies: the caller may write to what it gets, and must not keep the arena's slab.
     std::map<std::string, Tensor> outputs;
     for (std::size_t i = 0; i < plan_->outputs.size(); ++i)
-      outputs.insert_or_assign(model_->graph.outputs[i].name, detached(plan_->values[static_cast<std::size_t>(plan_->outputs[i])]));
+      outputs.insert_or_assign(model_->graph.outputs[i].name, plan_->values[static_cast<std::size_t>(plan_->outputs[i])].clone());
     return outputs;
   }
 
@@ -89,10 +89,6 @@ class Session::Impl {
     overridden_ = std::move(overridden);
   }
 
-  /// Constants and feeds are not handed out: the caller may write to what it gets.
-  static Tensor detached(const Tensor& tensor) {
-    return tensor.is_defined() && !Arena::is_block(tensor.buffer().get()) ? tensor.clone() : tensor;
-  }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
