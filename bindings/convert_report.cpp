@@ -64,7 +64,7 @@ val histogram_object(const std::optional<ValueHistogram>& histogram) {
   return object;
 }
 
-val tensor_row(const TensorReport& row, const std::optional<ValueHistogram>& histogram) {
+val tensor_row(const TensorReport& row) {
   val object = val::object();
   object.set("tensor", row.tensor);
   object.set("role", std::string(tensor_role_name(row.role)));
@@ -79,7 +79,7 @@ val tensor_row(const TensorReport& row, const std::optional<ValueHistogram>& his
   object.set("sqnr", row.has_sqnr ? sqnr(row.sqnr_db) : val::null());
   object.set("bytesBefore", count(row.bytes_before));
   object.set("bytesAfter", count(row.bytes_after));
-  object.set("histogram", histogram_object(histogram));
+  object.set("histogram", histogram_object(row.histogram));
   return object;
 }
 
@@ -149,18 +149,10 @@ val to_js(const ComparisonResult& comparison) {
   return object;
 }
 
-val to_js(const QuantizeResult& result, const Model& input, const Statistics& statistics) {
-  const GraphIndex index(input.graph);
+val to_js(const QuantizeResult& result) {
   val object = val::object();
   object.set("nodes", to_js_list(result.nodes, node_row));
-  object.set("tensors", to_js_list(result.tensors, [&](const TensorReport& row) {
-               if (row.role == TensorRole::activation) {
-                 const auto seen = statistics.find(row.tensor);
-                 return tensor_row(row, seen == statistics.end() ? std::nullopt : histogram_of(seen->second));
-               }
-               const TensorRecord* record = row.role == TensorRole::weight ? index.initializer(row.tensor) : nullptr;
-               return tensor_row(row, record == nullptr ? std::nullopt : histogram_of(*record));
-             }));
+  object.set("tensors", to_js_list(result.tensors, tensor_row));
   object.set("lint", to_js_list(result.lint, [](const LintRow& row) {
                val item = val::object();
                item.set("severity", std::string(severity_name(row.severity)));

@@ -3,7 +3,6 @@
 #include <emscripten/val.h>
 
 #include "api/quantize.h"
-#include "calibrate/statistics.h"
 #include "model/model.h"
 #include "report/comparison.h"
 #include "report/model_info.h"
@@ -15,7 +14,6 @@ using emscripten::val;
 /// The rows of web/src/report/schema.ts.
 val to_js(const Model& model, const ModelInfo& info);         // ModelInfo
 val to_js(const ComparisonResult& comparison);                // Comparison
-/// nodes, tensors (with histograms of the input's weights and of the activations seen), lint, messages
-val to_js(const QuantizeResult& result, const Model& input, const Statistics& statistics);
+val to_js(const QuantizeResult& result);                      // nodes, tensors, lint, messages
 
 }  // namespace bitwright::bindings

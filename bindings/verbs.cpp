@@ -133,7 +133,7 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
     Recipe parsed = recipe_from(recipe, recipe_json);
     QuantizeResult quantized =
         quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_sha256, progress_from(on_progress));
-    val result = to_js(quantized, *held, statistics);
+    val result = to_js(quantized);
     result.set("modelId", objects().models.add(quantized.model));
     return result;
   });

@@ -7,7 +7,10 @@
 #include "api/tensor_reports.h"
 #include "api/version.h"
 #include "base/error.h"
+#include "engine/session.h"
 #include "files/onnx/onnx.h"
+#include "passes/dynamic.h"
+#include "passes/float16.h"
 #include "passes/graph_edit.h"
 #include "passes/insert_qdq.h"
 #include "passes/lint.h"
@@ -22,7 +25,7 @@ void say(const OnProgress& on_progress, const char* stage) {
   if (on_progress) on_progress({stage, 0, 1});
 }
 
-/// The range of each calibrated value; values with NaN or infinity among finite ones get a lint row.
+/// The range of each calibrated value. Values that held NaN or infinity, or that only a mask can be, get none, and a lint row.
 ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe, std::vector<LintRow>& lint) {
   const CodeRange codes = code_range(recipe.activation.dtype, recipe.activation.narrow_range);
   ValueRanges ranges;
@@ -30,14 +33,14 @@ ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::str
     const auto found = statistics.find(value);
     if (found == statistics.end() || found->second.n_samples == 0) continue;
     const TensorStatistics& seen = found->second;
-    try {
-      ranges[value] = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
-    } catch (const Error& error) {
-      throw Error(error.code(), "value " + quoted(value) + ": " + error.what()).about(value);
-    }
+    ValueRange& row = ranges[value];
     if (seen.n_not_finite > 0)
-      lint.push_back({Severity::warning, "", "value " + quoted(value) + " held " + std::to_string(seen.n_not_finite) + " NaN or infinities, first in sample " +
-                                                 std::to_string(seen.first_not_finite_sample)});
+      row.refusal = "held NaN or infinity " + std::to_string(seen.n_not_finite) + " times, first in sample " + std::to_string(seen.first_not_finite_sample);
+    else if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
+      row.refusal = "holds values beyond 1e7, which leave no codes for the rest";
+    else
+      row.range = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
+    if (!row.refusal.empty()) lint.push_back({Severity::warning, "", "value " + quoted(value) + " " + row.refusal + "; it stays in float"});
   }
   return ranges;
 }
@@ -113,11 +116,19 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   return result;
 }
 
+PlannedEdit edit_in_place(Model& model, const Recipe& recipe) {
+  switch (recipe.mode) {
+    case QuantMode::float16: return float16(model, recipe, infer_types(model));
+    case QuantMode::dynamic: return quantize_dynamic(model, recipe);
+    default: return weight_only(model, recipe);
+  }
+}
+
 QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const OnProgress& on_progress) {
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   say(on_progress, "plan");
-  const PlannedEdit edit = weight_only(*result.model, recipe);
+  const PlannedEdit edit = edit_in_place(*result.model, recipe);
   result.nodes = edit.plan.nodes;
   result.lint = lint_plan(model, edit.plan, recipe);
   result.tensors = tensor_reports(model, edit.plan, nullptr, on_progress);
@@ -138,7 +149,8 @@ QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statisti
   QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, on_progress)
                                                             : quantize_in_place(model, recipe, on_progress);
   const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
-  if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized: " + reasons_of(result.nodes));
+  if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")" +
+                                                     (recipe.mode == QuantMode::static_ ? "; mode weight_only needs no calibration and sees subgraphs" : ""));
   put_metadata(*result.model, "bitwright.recipe", recipe.canonical_json);
   put_metadata(*result.model, "bitwright.version", std::string(kVersion));
   put_metadata(*result.model, "bitwright.input_sha256", input_sha256);

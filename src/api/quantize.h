@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "model/model.h"
 #include "passes/plan.h"
 #include "quant/recipe.h"
+#include "report/value_histogram.h"
 
 namespace bitwright {
 
@@ -27,6 +29,7 @@ struct TensorReport {
   double clipped_share = 0.0;         // activations with a histogram, and weights; else 0
   bool has_sqnr = false;              // weights and biases
   double sqnr_db = 0.0;               // +inf: exact
+  std::optional<ValueHistogram> histogram;  // of the float values, where they were read or streamed
   std::uint64_t bytes_before = 0;     // 0 for activations
   std::uint64_t bytes_after = 0;      // codes, scales and zero points
 };

@@ -59,12 +59,13 @@ void measure_weight(const TensorPlan& tensor, const TensorRecord& record, Tensor
   row.bytes_before = record.size_bytes();
   row.bytes_after = packed_bytes(row.dtype, static_cast<std::uint64_t>(n_elements(record.shape))) + 4 * n_scales;
   if (tensor.role == TensorRole::weight) row.bytes_after += packed_bytes(row.dtype, n_scales);
-  if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32) return;
+  if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32 || !is_integer(row.dtype)) return;
   const Tensor values = record.load();
   const Tensor back = dequantize(quantize(values, tensor.params), tensor.params);
   ErrorSums sums;
   sums.add(values.data<float>(), back.data<float>());
   row.has_sqnr = true;
+  row.histogram = histogram_of(values.data<float>());
   row.sqnr_db = sums.sqnr_db();
   if (row.n_scales == 1) row.clipped_share = clipped_share(values.data<float>(), {row.scale, row.zero_point}, tensor.params.range);
 }
@@ -81,9 +82,11 @@ std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& pl
       if (const auto found = records.find(tensor.value); found != records.end()) measure_weight(tensor, *found->second, row);
     } else if (statistics != nullptr) {
       const auto found = statistics->find(tensor.value);
-      if (found != statistics->end() && !found->second.histogram.empty())
+      if (found != statistics->end() && !found->second.histogram.empty()) {
+        row.histogram = histogram_of(found->second);
         row.clipped_share = clipped_share(found->second.histogram, found->second.histogram_min, found->second.histogram_max,
                                           {row.scale, row.zero_point}, tensor.params.range);
+      }
     }
     rows.push_back(std::move(row));
   }

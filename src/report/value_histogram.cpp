@@ -5,9 +5,7 @@
 
 namespace bitwright {
 
-std::optional<ValueHistogram> histogram_of(const TensorRecord& record) {
-  if ((record.dtype != DType::f32 && record.dtype != DType::f16) || record.size_bytes() > kMaxShownBytes) return std::nullopt;
-  const std::vector<float> values = to_f32_vector(record.load());
+std::optional<ValueHistogram> histogram_of(std::span<const float> values) {
   ValueHistogram histogram;
   bool is_first = true;
   for (const float value : values) {

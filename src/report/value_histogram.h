@@ -2,10 +2,10 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "calibrate/statistics.h"
-#include "model/model.h"
 
 namespace bitwright {
 
@@ -17,11 +17,9 @@ struct ValueHistogram {
 };
 
 inline constexpr std::size_t kShownBins = 96;
-/// Weights above this size are not read again for a picture: it would double the time of models that are streamed.
-inline constexpr std::uint64_t kMaxShownBytes = std::uint64_t{64} << 20;
 
-/// Of a float tensor's finite values; nothing for other types, empty tensors, and those above kMaxShownBytes.
-std::optional<ValueHistogram> histogram_of(const TensorRecord& record);
+/// Of finite values; nothing where there is none.
+std::optional<ValueHistogram> histogram_of(std::span<const float> values);
 /// Of an activation, its streamed bins gathered to kShownBins at most; nothing where no histogram was kept.
 std::optional<ValueHistogram> histogram_of(const TensorStatistics& statistics);
 

@@ -58,8 +58,12 @@ const codeRanges: Readonly<Record<string, readonly [number, number]>> = {
 
 function gridOf(row: TensorRow): CodeGrid | null {
   const range = codeRanges[row.dtype];
-  // With a scale for each channel there is no one grid: the widest channel's is shown.
-  return range === undefined ? null : { scale: row.scale, zeroPoint: row.zeroPoint, qmin: range[0], qmax: range[1] };
+  if (range === undefined) return null;
+  const [qmin, qmax] = range;
+  // With a scale for each channel there is no one grid: that of the widest channel is shown.
+  const scale = row.scaleCount > 1 ? (row.rmax - row.rmin) / (qmax - qmin) : row.scale;
+  const zeroPoint = row.scaleCount > 1 ? Math.round(qmin - row.rmin / scale) : row.zeroPoint;
+  return { scale, zeroPoint, qmin, qmax };
 }
 
 /** Histograms that tell most: the tensors with the lowest SQNR or the largest clipped share first. */
