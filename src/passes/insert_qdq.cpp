@@ -17,6 +17,16 @@ namespace {
 /// Weight codes up to this many bytes in all are made at once; beyond, each is made when it is written.
 constexpr std::uint64_t kMaxHeldBytes = 64u << 20;
 
+/// What names derived from this one start with: exporters write paths of 100 bytes and more, and each name stands in the file
+/// several times. The last part of the path, at most 24 bytes of it.
+std::string stem_of(const std::string& value) {
+  constexpr std::size_t kMaxStem = 24;
+  if (value.size() <= kMaxStem) return value;
+  const std::size_t slash = value.rfind('/');
+  const std::string last = slash == std::string::npos ? value : value.substr(slash + 1);
+  return last.size() <= kMaxStem ? last : last.substr(last.size() - kMaxStem);
+}
+
 class QdqInserter {
  public:
   QdqInserter(Model& model, const QuantPlan& plan, const Recipe& recipe)
@@ -55,9 +65,8 @@ class QdqInserter {
     return name;
   }
 
-  Node make_node(const std::string& op_type, const std::string& value, std::vector<std::string> inputs, std::string output) {
+  Node make_node(const std::string& op_type, std::vector<std::string> inputs, std::string output) {
     Node node;
-    node.name = names_.fresh(value + "_" + op_type);
     node.op_type = op_type;
     node.domain = domain_;
     node.inputs = std::move(inputs);
@@ -80,31 +89,33 @@ class QdqInserter {
   void insert_pair(const TensorPlan& tensor) {
     const std::int64_t producer = index_.producer(tensor.value);
     const bool is_output = std::any_of(tensor.consumers.begin(), tensor.consumers.end(), [](const NodeInput& c) { return c.node.empty(); });
+    const std::string stem = stem_of(tensor.value);
     std::string source = tensor.value;
     std::string dequantized = tensor.value;
     if (is_output) {
       // The pair's result takes the name of the graph output, and so every reader reads it.
       BITWRIGHT_ASSERT(producer >= 0);
-      source = names_.fresh(tensor.value + "_float");
+      source = names_.fresh(stem + "_float");
       for (std::string& output : graph_.nodes[static_cast<std::size_t>(producer)].outputs)
         if (output == tensor.value) output = source;
     } else {
-      dequantized = names_.fresh(tensor.value + "_dequantized");
+      dequantized = names_.fresh(stem + "_dequantized");
       std::size_t first = 0;
       read_from(tensor, dequantized, first);
     }
-    const std::string scale = parameter(tensor.value + "_scale", scale_tensor(tensor.params, {}));
-    const std::string zero_point = parameter(tensor.value + "_zero_point", zero_point_tensor(tensor.params, {}));
-    const std::string codes = names_.fresh(tensor.value + "_quantized");
+    const std::string scale = parameter(stem + "_scale", scale_tensor(tensor.params, {}));
+    const std::string zero_point = parameter(stem + "_zero_point", zero_point_tensor(tensor.params, {}));
+    const std::string codes = names_.fresh(stem + "_quantized");
     std::vector<Node>& place = producer >= 0 ? after_[static_cast<std::size_t>(producer)] : front_;
-    place.push_back(make_node("QuantizeLinear", tensor.value, {source, scale, zero_point}, codes));
-    place.push_back(make_node("DequantizeLinear", tensor.value, {codes, scale, zero_point}, dequantized));
+    place.push_back(make_node("QuantizeLinear", {source, scale, zero_point}, codes));
+    place.push_back(make_node("DequantizeLinear", {codes, scale, zero_point}, dequantized));
   }
 
   void insert_constant(const TensorPlan& tensor) {
     const TensorRecord& record = *index_.initializer(tensor.value);
+    const std::string stem = stem_of(tensor.value);
     const bool is_bias = tensor.role == TensorRole::bias;
-    const std::string dequantized = names_.fresh(tensor.value + "_dequantized");
+    const std::string dequantized = names_.fresh(stem + "_dequantized");
     std::size_t first = 0;
     read_from(tensor, dequantized, first);
     if (first == graph_.nodes.size()) return;
@@ -122,15 +133,15 @@ class QdqInserter {
       codes = Generated{[record, params = tensor.params] { return quantize(record.load(), params); }};
     }
     TensorRecord coded;
-    coded.name = names_.fresh(tensor.value + "_quantized");
+    coded.name = names_.fresh(stem + "_quantized");
     coded.dtype = tensor.params.dtype;
     coded.shape = shape;
     coded.values = std::move(codes);
-    std::vector<std::string> inputs{coded.name, parameter(tensor.value + "_scale", scale_tensor(tensor.params, shape))};
+    std::vector<std::string> inputs{coded.name, parameter(stem + "_scale", scale_tensor(tensor.params, shape))};
     // A bias has zero point 0, the default; onnxruntime's Gemm wants the weight's to be there.
-    if (!is_bias) inputs.push_back(parameter(tensor.value + "_zero_point", zero_point_tensor(tensor.params, shape)));
+    if (!is_bias) inputs.push_back(parameter(stem + "_zero_point", zero_point_tensor(tensor.params, shape)));
     records_.push_back(std::move(coded));
-    Node node = make_node("DequantizeLinear", tensor.value, std::move(inputs), dequantized);
+    Node node = make_node("DequantizeLinear", std::move(inputs), dequantized);
     if (const auto* channel = std::get_if<PerChannel>(&tensor.params.granularity)) node.set(Attribute::of_int("axis", channel->axis));
     before_[first].push_back(std::move(node));
   }

@@ -13,7 +13,16 @@
 namespace bitwright {
 
 using ValueTypes = std::map<std::string, TypeInfo, std::less<>>;
-using ValueRanges = std::map<std::string, RealRange, std::less<>>;
+
+/// What calibration says of one value.
+struct ValueRange {
+  RealRange range;
+  std::string refusal;  // why no codes can stand for it ("held infinity in sample 3"); empty where they can
+};
+using ValueRanges = std::map<std::string, ValueRange, std::less<>>;
+
+/// Values beyond are masks or mistakes: one scale for them leaves no codes for the rest. Activations of real models stay below 1e5.
+inline constexpr float kLargestReal = 1e7f;
 
 /// Decides which values of the main graph get QuantizeLinear / DequantizeLinear pairs, and with which scales.
 ///

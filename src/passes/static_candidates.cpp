@@ -89,8 +89,10 @@ std::string StaticPlanner::value_refusal(const Node& node, const StaticOp& op) c
 
 std::string StaticPlanner::weight_refusal(const Node&, std::string_view weight) const {
   const TensorRecord* record = index_.initializer(weight);
-  if (n_elements(record->shape) == 0) return "its weight " + quoted(weight) + " is empty";
-  if (scan_min_max(record->load().data<float>()).n_not_finite > 0) return "its weight " + quoted(weight) + " holds NaN or infinity";
+  if (n_elements(record->shape) == 0) return "its constant " + quoted(weight) + " is empty";
+  const MinMax seen = scan_min_max(record->load().data<float>());
+  if (seen.n_not_finite > 0) return "its constant " + quoted(weight) + " holds NaN or infinity";
+  if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal) return "its constant " + quoted(weight) + " holds values too large for codes";
   return "";
 }
 

@@ -36,7 +36,7 @@ std::optional<RealRange> StaticPlanner::range_of(const std::string& value) const
     if (const std::optional<RealRange> known = known_range(graph_.nodes[static_cast<std::size_t>(producer)])) return known;
   if (ranges_ == nullptr) return RealRange{0.0f, 1.0f};
   const auto found = ranges_->find(value);
-  return found == ranges_->end() ? std::nullopt : std::optional(found->second);
+  return found == ranges_->end() || !found->second.refusal.empty() ? std::nullopt : std::optional(found->second.range);
 }
 
 /// Which value's scale each quantized value takes: itself, or the one that an operator that only moves codes started from.

@@ -177,7 +177,8 @@ bool StaticPlanner::drop_uncalibrated() {
     for (const std::string& output : graph_.nodes[end_of(i)].outputs) needed.push_back(output);
     for (const std::string& value : needed)
       if (values_.contains(value) && state.refusal.empty() && !range_of(value)) {
-        state.refusal = "value " + quoted(value) + " was not seen in calibration";
+        const auto seen = ranges_->find(value);
+        state.refusal = "value " + quoted(value) + " " + (seen == ranges_->end() ? "was not seen in calibration" : seen->second.refusal);
         is_changed = true;
       }
   }
