@@ -54,6 +54,7 @@ std::string DynamicNodes::refusal(const WeightUse& use, const TensorRecord& weig
   const Node& node = *use.node;
   if (!node.domain.empty()) return "an operator of " + node.domain;
   if (use.input != 1) return "its constant is the left factor";
+  if (use.axes.empty()) return "its weight is put together by other nodes";
   for (std::size_t axis = 0; axis < use.axes.size(); ++axis)
     if (use.axes[axis] != static_cast<std::int64_t>(axis)) return "its weight is transposed by a node of its own";
   if (node.op_type == "MatMul") return weight.shape.size() < 2 ? "its weight is a vector" : "";

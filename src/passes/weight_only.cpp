@@ -39,8 +39,14 @@ Verdict judge(const ConstantWeight& weight, const Selection& selection) {
   return verdict;
 }
 
+/// Rows of a table shorter than this share one scale with all others: a scale each would outweigh the codes.
+constexpr std::int64_t kMinRowLength = 16;
+
 /// The scheme fitted to this tensor: blocks need an axis at least as long, else one scale per channel.
-TensorScheme fitted(TensorScheme scheme, const Shape& shape, const WeightAxes& axes) {
+TensorScheme fitted(TensorScheme scheme, const Shape& shape, const WeightAxes& axes, bool is_table) {
+  if (is_table && scheme.grain == TensorScheme::Grain::per_channel &&
+      n_elements(shape) / shape[static_cast<std::size_t>(axes.channel)] < kMinRowLength)
+    scheme.grain = TensorScheme::Grain::per_tensor;
   if (scheme.grain == TensorScheme::Grain::per_block && shape[static_cast<std::size_t>(axes.reduction)] < scheme.block_size)
     scheme.grain = TensorScheme::Grain::per_channel;
   return scheme;
@@ -97,7 +103,7 @@ class WeightOnly {
     const Verdict verdict = judge(weight, selection_);
     if (!verdict.refusal.empty()) return refuse(weight, verdict.refusal);
     const TensorRecord record = *weight.record;
-    const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes);
+    const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes, weight.uses[0].node->op_type == "Gather");
     const bool is_block = scheme.grain == TensorScheme::Grain::per_block;
     const std::int64_t axis = is_block ? verdict.axes.reduction : verdict.axes.channel;
     if (!saves_bytes(record.shape, scheme, axis)) return refuse(weight, "codes and scales of its weight would be no smaller");

@@ -10,8 +10,8 @@ namespace bitwright {
 
 namespace {
 
-/// Constants move through at most this many Transpose and Identity nodes; seen in real models: 1.
-constexpr int kMaxHops = 4;
+/// Constants move through at most this many nodes; seen in real models: 3 (gates of an LSTM put in another order).
+constexpr int kMaxHops = 8;
 
 template <typename Visit>
 void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) {
@@ -45,19 +45,31 @@ std::optional<std::vector<std::int64_t>> transposed(const Node& node, const std:
   return result;
 }
 
+/// Operators that only move values about: what they make is as exact as what they take.
+constexpr std::string_view kMovers[] = {"Slice", "Concat", "Split", "Squeeze", "Unsqueeze", "Reshape", "Flatten", "Expand"};
+
+/// The axes behind a node that passes values on; nothing where it does not.
+std::optional<std::vector<std::int64_t>> axes_behind(const Node& node, const std::vector<std::int64_t>& axes) {
+  if (!node.domain.empty()) return std::nullopt;
+  if (node.op_type == "Identity") return axes;
+  if (node.op_type == "Transpose") return axes.empty() ? axes : transposed(node, axes);
+  if (std::find(std::begin(kMovers), std::end(kMovers), node.op_type) != std::end(kMovers)) return std::vector<std::int64_t>{};
+  return std::nullopt;
+}
+
 void collect_uses(Graph& graph, const std::string& name, const std::string& path, const std::vector<std::int64_t>& axes,
                   int n_hops, ConstantWeight& weight) {
   for (const ValueInfo& output : graph.outputs) weight.is_graph_output |= output.name == name;
   for (Node& node : graph.nodes) {
     for (std::size_t i = 0; i < node.inputs.size(); ++i) {
       if (node.inputs[i] != name) continue;
-      const bool is_identity = node.op_type == "Identity" && node.domain.empty();
-      const bool is_transpose = node.op_type == "Transpose" && node.domain.empty();
-      const auto behind = is_identity ? std::optional(axes) : is_transpose ? transposed(node, axes) : std::nullopt;
-      if (behind && n_hops < kMaxHops && !node.outputs.empty())
-        collect_uses(graph, node.outputs[0], path, *behind, n_hops + 1, weight);
-      else
-        weight.uses.push_back({&node, i, path, axes});
+      const auto behind = axes_behind(node, axes);
+      if (!behind || n_hops >= kMaxHops) {
+        weight.uses.push_back({&node, i, path, axes, static_cast<std::int64_t>(weight.record->shape.size())});
+        continue;
+      }
+      for (const std::string& output : node.outputs)
+        if (!output.empty()) collect_uses(graph, output, path, *behind, n_hops + 1, weight);
     }
     for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
       if (!makes(inner, name)) collect_uses(inner, name, inner_path, axes, n_hops, weight);
@@ -96,10 +108,16 @@ std::optional<WeightAxes> weight_axes(const WeightUse& use) {
   const Node& node = *use.node;
   if (!node.domain.empty()) return std::nullopt;
   const auto rank = static_cast<std::int64_t>(use.axes.size());
+  const std::string& op = node.op_type;
+  if (use.axes.empty()) {
+    const bool is_right =
+        (op == "Conv" || op == "ConvTranspose" || op == "LSTM" || op == "GRU" || op == "RNN") && use.input >= 1 && use.input <= 2;
+    if (use.rank < 2 || !(is_right || op == "MatMul" || (op == "Gemm" && use.input <= 1))) return std::nullopt;
+    return WeightAxes{0, use.rank - 1};  // rows of the constant: as good a guess as any, and exact for what is moved
+  }
   const auto of = [&](std::int64_t channel, std::int64_t reduction) {
     return WeightAxes{use.axes[static_cast<std::size_t>(channel)], use.axes[static_cast<std::size_t>(reduction)]};
   };
-  const std::string& op = node.op_type;
   if (op == "Conv" && use.input == 1 && rank >= 3) return of(0, 1);
   if (op == "ConvTranspose" && use.input == 1 && rank >= 3) return of(1, 0);
   if (op == "Gemm" && use.input <= 1 && rank == 2) {

@@ -15,8 +15,11 @@ namespace bitwright {
 struct WeightUse {
   Node* node = nullptr;
   std::size_t input = 0;
-  std::string graph;               // path, as in NodeDecision
-  std::vector<std::int64_t> axes;  // axis i of what the node reads is axis axes[i] of the constant (Transpose in between)
+  std::string graph;  // path, as in NodeDecision
+  /// Axis i of what the node reads is axis axes[i] of the constant (Transpose in between); empty where nodes that move values
+  /// (Slice, Concat, Reshape ...) stand between, so that axes cannot be told.
+  std::vector<std::int64_t> axes;
+  std::int64_t rank = 0;  // of the constant
 };
 
 /// An initializer or Constant node of the main graph or a subgraph, with everyone who reads it.

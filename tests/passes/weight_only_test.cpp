@@ -222,3 +222,27 @@ TEST_CASE("weight_only: a pattern that matches nothing is an error") {
   recipe.include = {"nothing*"};
   CHECK_THROWS_AS(weight_only(model, recipe), Error);
 }
+
+TEST_CASE("weight_only: a weight put together by nodes that move values is stored too, one that ends elsewhere is not") {
+  Model model = small_model(13);
+  model.graph.nodes[0].inputs[1] = "w2";
+  Node reshape = node_of("move", "Reshape", {"w", "shape"}, {"w2"});
+  model.graph.initializers.push_back(TensorRecord::of("shape", Tensor::of<std::int64_t>({2}, {64, 32})));
+  model.graph.nodes.insert(model.graph.nodes.begin(), reshape);
+  Model other = model;
+  CHECK(weight_only(model, weight_recipe()).result.n_changes == 1);
+  validate(model);
+  other.graph.nodes[1].op_type = "Mul";
+  const PlannedEdit edit = weight_only(other, weight_recipe());
+  CHECK(edit.result.n_changes == 0);
+  CHECK(row_of(edit, "mm").reason == "no weight of Mul is stored as codes");
+}
+
+TEST_CASE("weight_only: short rows of a table share one scale") {
+  Model model = small_model(13);
+  model.graph.initializers.push_back(TensorRecord::of("table", ramp({2000, 2})));
+  model.graph.inputs.push_back(ValueInfo::of("i", DType::i64, {1}));
+  model.graph.nodes.push_back(node_of("look", "Gather", {"table", "i"}, {"row"}));
+  weight_only(model, weight_recipe());
+  CHECK(model.graph.find_initializer("table_scale")->shape == Shape{});
+}
