@@ -83,7 +83,9 @@ const BinaryRow kRows[] = {
     {"BitwiseXor", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return a ^ b; }, nullptr},
 };
 const BinaryRow kShiftLeft = {"BitShift", nullptr, nullptr, nullptr, [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a << b); }};
-const BinaryRow kShiftRight = {"BitShift", nullptr, nullptr, nullptr, [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a >> b); }};
+const BinaryRow kShiftRight = {"BitShift", nullptr, nullptr,
+                               [](std::int64_t a, std::int64_t b) { return a >> (b < 0 || b > 63 ? 63 : b); },  // keeps the sign
+                               [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a >> b); }};
 const BinaryRow kMod = {"Mod", nullptr, floored_remainder64, floored_remainder, [](Unsigned a, Unsigned b) { return b == 0 ? 0 : wrapped(a % b); }};
 const BinaryRow kFmod = {"Mod", nullptr, [](double a, double b) { return std::fmod(a, b); }, remainder,
                          [](Unsigned a, Unsigned b) { return b == 0 ? 0 : wrapped(a % b); }};

@@ -10,7 +10,7 @@ namespace bitwright {
 namespace {
 
 /// The newest opset of ai.onnx whose definitions we know.
-constexpr std::int64_t kNewestOpset = 25;
+constexpr std::int64_t kNewestOpset = 28;
 constexpr int kMaxNesting = 64;
 
 class Checker {

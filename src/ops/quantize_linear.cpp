@@ -93,7 +93,7 @@ void run_quantize(RunContext& context) {
   Tensor steps(DType::f32, x.shape(), context.allocator());
   const std::span<const float> values = x.data<float>();
   const std::span<float> quotients = steps.data<float>();
-  for_each_scale(x.shape(), params.granularity, [&](std::size_t i, std::size_t s) { quotients[i] = values[i] / params.scales[s]; });
+  for_each_scale(x.shape(), params.granularity, [&](std::size_t i, std::size_t s) { quotients[i] = values[i] / params.scales[s] + 0.0f; });  // the zero point 0 turns -0 into 0
   write_elements(y, 0, std::span<const float>(quotients), {.is_saturating = node.attr_i("saturate", 1) != 0, .scale_rounding = ScaleRounding::up});
 }
 
@@ -140,7 +140,7 @@ void run_dynamic(RunContext& context) {
   if (context.wants_output(2)) context.output(2).data<std::uint8_t>()[0] = codes.zero_point;
 }
 
-constexpr std::int64_t kSince[] = {10, 13, 19, 21, 23, 24, 25};
+constexpr std::int64_t kSince[] = {10, 13, 19, 21, 23, 24, 25, 28};
 constexpr std::int64_t kDynamicSince[] = {11};
 constexpr std::int64_t kMicrosoftSince[] = {1};
 constexpr Op kOps[] = {

@@ -99,6 +99,16 @@ TEST_CASE("binary: integers wrap, divide toward zero, and never trap") {
   CHECK(ints(run_op(make_node("Greater"), 13, {large, Tensor::of<std::uint64_t>({1}, {1})})[0]) == std::vector<std::int64_t>{1});
 }
 
+TEST_CASE("binary: BitShift to the right keeps the sign of signed integers, and any distance is defined") {
+  const auto shift = [](const Tensor& a, const Tensor& b, const char* direction) {
+    return ints(run_op(make_node("BitShift", {Attribute::of_string("direction", direction)}), 28, {a, b})[0]);
+  };
+  const Tensor bytes = Tensor::of<std::int8_t>({3}, {-128, 64, -1});
+  CHECK(shift(bytes, Tensor::of<std::int8_t>({3}, {3, 3, 100}), "RIGHT") == std::vector<std::int64_t>{-16, 8, -1});
+  CHECK(shift(Tensor::of<std::uint8_t>({2}, {0x81, 1}), Tensor::of<std::uint8_t>({2}, {1, 200}), "LEFT") == std::vector<std::int64_t>{2, 0});
+  CHECK_THROWS_AS(shift(bytes, bytes, "UP"), Error);
+}
+
 TEST_CASE("binary: Pow takes an exponent of another type and keeps the base's type") {
   CHECK(run_op_f32(make_node("Pow"), 15, {row({3.0f, 2.0f}), row_i64({2, -1})}) == std::vector<float>{9.0f, 0.5f});
   CHECK(ints(run_op(make_node("Pow"), 15, {row_i64({3, -2}), row_i64({4, 3})})[0]) == std::vector<std::int64_t>{81, -8});
