@@ -90,6 +90,7 @@ void run_quantize(RunContext& context) {
   Tensor& y = context.output(0);
   const QuantParams params = params_of(node, context.input(1), context.has_input(2) ? &context.input(2) : nullptr, x.shape(), y.dtype());
   if (is_integer_code(y.dtype())) return quantize(x.data<float>(), x.shape(), params, y.bytes());
+  std::fill(y.bytes().begin(), y.bytes().end(), std::uint8_t{0});  // the last byte of packed codes may be half used
   Tensor steps(DType::f32, x.shape(), context.allocator());
   const std::span<const float> values = x.data<float>();
   const std::span<float> quotients = steps.data<float>();
