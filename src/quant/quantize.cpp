@@ -42,8 +42,10 @@ struct SharedScale {
         high(splat(static_cast<float>(range.qmax - zero_point))),
         offset(splat(zero_point) - bits_of(splat(kMagic))) {}
 
-  i32x4 codes_of(f32x4 x) const {
-    f32x4 steps = x / scale;
+  i32x4 codes_of(f32x4 x) const { return codes_of(x, scale); }
+  /// With other scales of the same zero point.
+  i32x4 codes_of(f32x4 x, f32x4 scales) const {
+    f32x4 steps = x / scales;
     steps = float_of_bits(bits_of(steps) & (x == x));
     return bits_of(min(max(steps, low), high) + splat(kMagic)) + offset;
   }
@@ -56,8 +58,8 @@ typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
 inline void store(std::uint8_t* out, i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
   const auto ab = __builtin_shufflevector(std::bit_cast<u16x8>(a), std::bit_cast<u16x8>(b), 0, 2, 4, 6, 8, 10, 12, 14);
   const auto cd = __builtin_shufflevector(std::bit_cast<u16x8>(c), std::bit_cast<u16x8>(d), 0, 2, 4, 6, 8, 10, 12, 14);
-  const auto all = __builtin_shufflevector(std::bit_cast<u8x16>(ab), std::bit_cast<u8x16>(cd), 0, 2, 4, 6, 8, 10, 12,
-                                           14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const auto all = __builtin_shufflevector(std::bit_cast<u8x16>(ab), std::bit_cast<u8x16>(cd), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18,
+                                           20, 22, 24, 26, 28, 30);
   std::memcpy(out, &all, sizeof(all));
 }
 inline void store(std::uint16_t* out, i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
@@ -84,8 +86,16 @@ inline i32x4 load_i32x4(const std::int32_t* p) {
 }
 
 template <typename Code>
-void quantize_varying(const float* x, std::size_t n, const float* scales, const std::int32_t* zero_points,
+void quantize_varying(const float* x, std::size_t n, const float* scales, const std::int32_t* zero_points, bool shares_zero_point,
                       CodeRange range, Code* out) {
+  if (shares_zero_point) {
+    const SharedScale shared(1.0f, zero_points[0], range);
+    const auto four = [&](std::size_t i) { return shared.codes_of(load_f32x4(x + i), load_f32x4(scales + i)); };
+    std::size_t i = 0;
+    for (; i + 16 <= n; i += 16) store(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
+    for (; i < n; ++i) out[i] = static_cast<Code>(shared.codes_of(splat(x[i]), splat(scales[i]))[0]);
+    return;
+  }
   const i32x4 qmin = splat(range.qmin);
   const i32x4 qmax = splat(range.qmax);
   const auto four = [&](std::size_t i) {
@@ -93,8 +103,7 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
   };
   std::size_t i = 0;
   for (; i + 16 <= n; i += 16) store(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
-  for (; i < n; ++i)
-    out[i] = static_cast<Code>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
+  for (; i < n; ++i) out[i] = static_cast<Code>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
 }
 
 /// Appends codes of 4 or 2 bits to packed bytes, at any element.
@@ -109,8 +118,8 @@ class Packer {
       for (; i + 2 <= n; i += 2) *out_++ = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 1] << 4));
     } else {
       for (; i + 4 <= n; i += 4)
-        *out_++ = static_cast<std::uint8_t>((codes[i] & 3u) | (codes[i + 1] & 3u) << 2 | (codes[i + 2] & 3u) << 4 |
-                                            codes[i + 3] << 6);
+        *out_++ =
+            static_cast<std::uint8_t>((codes[i] & 3u) | (codes[i + 1] & 3u) << 2 | (codes[i + 2] & 3u) << 4 | codes[i + 3] << 6);
     }
     while (i < n) push(codes[i++]);
   }
@@ -137,6 +146,9 @@ class Packer {
 
 template <typename Code, typename Emit>
 void quantize_runs(std::span<const float> values, const Shape& shape, const QuantParams& params, Emit&& emit) {
+  const auto& zero_points = params.zero_points;
+  const bool shares_zero_point =
+      std::all_of(zero_points.begin(), zero_points.end(), [&](std::int32_t z) { return z == zero_points[0]; });
   // `emit` is asked where the codes of a piece go, and told when they are there.
   const auto in_pieces = [&](std::int64_t element, std::int64_t count, auto&& piece) {
     for (std::size_t at = 0; at < static_cast<std::size_t>(count); at += kPieceLength) {
@@ -157,7 +169,8 @@ void quantize_runs(std::span<const float> values, const Shape& shape, const Quan
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
         const auto s = static_cast<std::size_t>(scale);
         in_pieces(element, count, [&](const float* x, std::size_t n, std::size_t at, Code* out) {
-          quantize_varying(x, n, params.scales.data() + s + at, params.zero_points.data() + s + at, params.range, out);
+          quantize_varying(x, n, params.scales.data() + s + at, zero_points.data() + s + at, shares_zero_point, params.range,
+                           out);
         });
       });
 }
@@ -196,8 +209,7 @@ void dequantize_runs(const Code* codes, const Shape& shape, const QuantParams& p
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
         const float s = params.scales[static_cast<std::size_t>(scale)];
         const std::int32_t zero_point = params.zero_points[static_cast<std::size_t>(scale)];
-        for (std::int64_t i = element; i < element + count; ++i)
-          values[i] = s * static_cast<float>(codes[i] - zero_point);
+        for (std::int64_t i = element; i < element + count; ++i) values[i] = s * static_cast<float>(codes[i] - zero_point);
       },
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
         const float* s = params.scales.data() + scale;
@@ -209,8 +221,7 @@ void dequantize_runs(const Code* codes, const Shape& shape, const QuantParams& p
 
 }  // namespace
 
-void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params,
-              std::span<std::uint8_t> codes) {
+void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes) {
   const int bits = dtype_bits(params.dtype);
   if (!is_integer(params.dtype) || bits > 16)
     throw Error(ErrorCode::unsupported, "no codes of type " + std::string(dtype_name(params.dtype)) +
@@ -220,8 +231,7 @@ void quantize(std::span<const float> values, const Shape& shape, const QuantPara
     quantize_runs<std::uint8_t>(values, shape, params, InPlace<std::uint8_t>{codes.data()});
   } else if (bits == 16) {
     BITWRIGHT_ASSERT(reinterpret_cast<std::uintptr_t>(codes.data()) % alignof(std::uint16_t) == 0);
-    quantize_runs<std::uint16_t>(values, shape, params,
-                                 InPlace<std::uint16_t>{reinterpret_cast<std::uint16_t*>(codes.data())});
+    quantize_runs<std::uint16_t>(values, shape, params, InPlace<std::uint16_t>{reinterpret_cast<std::uint16_t*>(codes.data())});
   } else {
     Packed packed{Packer(codes.data(), bits), {}};
     quantize_runs<std::uint8_t>(values, shape, params, packed);
@@ -229,8 +239,7 @@ void quantize(std::span<const float> values, const Shape& shape, const QuantPara
   }
 }
 
-void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params,
-                std::span<float> values) {
+void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values) {
   check_layout(values.size(), codes.size(), shape, params);
   const auto as = [&]<typename Code>(Code) {
     BITWRIGHT_ASSERT(reinterpret_cast<std::uintptr_t>(codes.data()) % alignof(Code) == 0);

@@ -47,11 +47,12 @@ Ends scan_piece(const float* x, std::size_t n) {
   }
   low[0] = min(low[0], low[1]);
   high[0] = max(high[0], high[1]);
+  // No lane is NaN here: min and max dropped them.
+  low[0] = min(low[0], __builtin_shufflevector(low[0], low[0], 2, 3, 0, 1));
+  low[0] = min(low[0], __builtin_shufflevector(low[0], low[0], 1, 0, 3, 2));
+  high[0] = max(high[0], __builtin_shufflevector(high[0], high[0], 2, 3, 0, 1));
+  high[0] = max(high[0], __builtin_shufflevector(high[0], high[0], 1, 0, 3, 2));
   Ends ends{low[0][0], high[0][0], (is_nan[0] | is_nan[1] | is_nan[2] | is_nan[3]) == 0};
-  for (int lane = 1; lane < 4; ++lane) {
-    if (low[0][lane] < ends.rmin) ends.rmin = low[0][lane];
-    if (high[0][lane] > ends.rmax) ends.rmax = high[0][lane];
-  }
   for (; i < n; ++i) {
     ends.is_finite &= is_finite(x[i]);
     if (x[i] < ends.rmin) ends.rmin = x[i];
@@ -107,8 +108,7 @@ MinMax scan_min_max(std::span<const float> values) {
 
 std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
   if (static_cast<std::int64_t>(values.size()) != n_elements(shape))
-    throw Error(ErrorCode::shape_mismatch,
-                std::to_string(values.size()) + " values were given for shape " + to_string(shape));
+    throw Error(ErrorCode::shape_mismatch, std::to_string(values.size()) + " values were given for shape " + to_string(shape));
   const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(granularity, shape)));
   std::vector<MinMax> found(n_scales, {kInfinity, -kInfinity, 0});
   std::vector<float> low;  // only filled for neighbours of different scales
