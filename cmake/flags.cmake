@@ -36,7 +36,7 @@ else()
 endif()
 
 if(BITWRIGHT_SANITIZE)
-  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g")
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
   target_compile_options(bitwright_flags INTERFACE
     -fsanitize=${BITWRIGHT_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
     $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # g++ warns falsely on instrumented code
