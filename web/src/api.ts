@@ -28,5 +28,5 @@ export { choosePreprocessing, imagePresets, type ChosenPreprocessing, type Prepr
 export { createSession, Session, type NodeTime, type SessionOptions } from './session.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
-  ByteInput, ByteReader, DType, Feeds, ImagePreprocessing, ImagePreset, ImageSample, Progress, RunOptions, Sample, Samples, Tensor, TypedArray, ValueInfo,
+  ByteInput, ByteReader, ByteWriter, DType, Feeds, ImagePreprocessing, ImagePreset, ImageSample, Progress, RunOptions, Sample, Samples, Tensor, TypedArray, ValueInfo,
 } from './types.js';

@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { QuantError } from './errors.js';
 import type { CoreFactory, CoreSource } from './wasm/core.js';
 import { chooseModule } from './wasm/choose.js';
-import { type CreateHash, bytesSource, memorySink, messageOf, readerSource } from './worker/byte-io.js';
+import { type CreateHash, bytesSource, memorySink, messageOf, readerSource, writerSink } from './worker/byte-io.js';
 import type { OpenedSink, OpenedSource, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
 
@@ -149,7 +149,10 @@ export const nodePlatform: Platform = {
   loadCore,
   openSource,
   openSibling,
-  openSink: (spec) => (spec.kind === 'path' ? pathSink(spec.path) : memorySink(createNodeHash)),
+  openSink: (spec) => {
+    if (spec.kind === 'path') return pathSink(spec.path);
+    return spec.kind === 'writer' ? writerSink(spec.writer, createNodeHash) : memorySink(createNodeHash);
+  },
   decodeOtherImage: null,
 };
 

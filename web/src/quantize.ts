@@ -5,7 +5,8 @@ import { Model } from './load-model.js';
 import { parseRecipe, recipeJson, type RecipeInput, type RecipePreset } from './recipe.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
 import { disposeSymbol } from './toolkit.js';
-import type { RunOptions, Samples } from './types.js';
+import type { ByteWriter, RunOptions, Samples } from './types.js';
+import type { SinkSpec } from './worker/protocol.js';
 
 export interface QuantizeOptions {
   readonly recipe?: RecipePreset | RecipeInput;
@@ -17,6 +18,9 @@ export interface QuantizeOptions {
   readonly feedback?: Readonly<Record<string, string>>;
   /** Writes to this file (Node) instead of memory; `result.bytes` is then empty. */
   readonly outputPath?: string;
+  /** Takes the file piece by piece instead (toolkits with runIn 'caller'); `result.bytes` is then empty. */
+  readonly output?: ByteWriter;
+  readonly externalOutput?: ByteWriter;
   /** Keeps the weights in one external file of this name; always done above 2 GiB. */
   readonly externalName?: string;
   readonly externalPath?: string | undefined;
@@ -52,6 +56,11 @@ export interface QuantizeResult {
 function summary(info: ModelInfo, bytes: number): ModelSummary {
   const { fileName, irVersion, opset, nodes, parameters } = info;
   return { fileName, bytes, irVersion, opset, nodes, parameters };
+}
+
+function sinkSpec(path: string | undefined, writer: ByteWriter | undefined): SinkSpec {
+  if (writer !== undefined) return { kind: 'writer', writer };
+  return path === undefined ? { kind: 'bytes' } : { kind: 'path', path };
 }
 
 function only(run: RunOptions): RunOptions {
@@ -109,16 +118,16 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       }
       warnings.push(finding);
     }
-    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || size.needsExternalData;
+    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || options.externalOutput !== undefined || size.needsExternalData;
     const externalPath = options.externalPath ?? options.overflowPath;
     const externalName = isExternal ? (options.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
     const written = await toolkit.call(
       'writeModel',
       {
         modelId: quantized.id,
-        sink: options.outputPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: options.outputPath },
+        sink: sinkSpec(options.outputPath, options.output),
         externalName,
-        externalSink: !isExternal ? null : externalPath === undefined ? { kind: 'bytes' } : { kind: 'path', path: externalPath },
+        externalSink: isExternal ? sinkSpec(externalPath, options.externalOutput) : null,
       },
       run,
     );

@@ -48,6 +48,11 @@ export interface ByteReader {
   read(offset: number, target: Uint8Array): void;
 }
 
+/** Takes an output file's bytes in order. The array is valid during the call only. */
+export interface ByteWriter {
+  write(bytes: Uint8Array): void;
+}
+
 /** What a model or sample can be read from. A path is understood in Node only, a ByteReader only without a worker. */
 export type ByteInput = Uint8Array | ArrayBuffer | Blob | string | ByteReader;
 

@@ -73,6 +73,28 @@ export function bytesSource(name: string, bytes: Uint8Array, createHash: CreateH
   return readerSource(name, bytes.byteLength, (offset, target) => target.set(bytes.subarray(offset, offset + target.byteLength)), bytes, createHash);
 }
 
+/** Hands output on as it comes. */
+export function writerSink(writer: { write(bytes: Uint8Array): void }, createHash: CreateHash): OpenedSink {
+  let sizeBytes = 0;
+  const hash = createHash();
+  return {
+    core: {
+      write: (view) => {
+        try {
+          writer.write(view);
+          hash.update(view);
+          sizeBytes += view.byteLength;
+          return '';
+        } catch (error) {
+          return messageOf(error) || 'writing failed';
+        }
+      },
+    },
+    finish: () => ({ bytes: new Uint8Array(0), sizeBytes, sha256: hash.hex() }),
+    discard: () => undefined,
+  };
+}
+
 /** Collects output in memory, in pieces that are joined once. */
 export function memorySink(createHash: CreateHash): OpenedSink {
   let pieces: Uint8Array[] = [];

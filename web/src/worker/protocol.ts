@@ -10,9 +10,10 @@ export type SourceSpec =
   | { readonly kind: 'path'; readonly path: string; readonly name: string }
   | { readonly kind: 'reader'; readonly reader: { readonly sizeBytes: number; read(offset: number, target: Uint8Array): void }; readonly name: string };
 
-/** Where a host writes an output file. `chunks` come back as messages (or calls) in order. */
+/** Where a host writes an output file. `path` works in Node only, `writer` only where host and caller share a thread. */
 export type SinkSpec =
   | { readonly kind: 'bytes' }
+  | { readonly kind: 'writer'; readonly writer: { write(bytes: Uint8Array): void } }
   | { readonly kind: 'path'; readonly path: string };
 
 /** One sample as it crosses: tensors, or a picture's bytes that the host decodes. */
