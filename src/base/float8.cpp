@@ -32,13 +32,15 @@ std::uint8_t f32_to_small_float(const SmallFloat& format, float value, bool is_s
   const int largest_code = format.has_infinity ? ((((1 << format.exponent_bits) - 1) << format.mantissa_bits) - 1)
                                                : all_ones - (format.has_nan && !format.is_fnuz ? 1 : 0);
   const int nan_code = format.is_fnuz ? 0x80 : all_ones;
-  if (std::isnan(value)) return static_cast<std::uint8_t>(format.has_nan ? (format.is_fnuz ? nan_code : sign | nan_code) : all_ones + 1);
+  if (std::isnan(value))
+    return static_cast<std::uint8_t>(format.has_nan ? (format.is_fnuz ? nan_code : sign | nan_code) : all_ones + 1);
 
   const float magnitude = std::fabs(value);
   int exponent = 1 - format.bias;
   if (magnitude > 0.0f && !std::isinf(magnitude)) exponent = std::max(exponent, std::ilogb(magnitude));
   const double step = std::ldexp(1.0, exponent - format.mantissa_bits);
-  const double rounded = std::isinf(magnitude) ? std::numeric_limits<double>::infinity() : std::nearbyint(static_cast<double>(magnitude) / step) * step;
+  const double rounded = std::isinf(magnitude) ? std::numeric_limits<double>::infinity()
+                                               : std::nearbyint(static_cast<double>(magnitude) / step) * step;
   if (rounded > static_cast<double>(format.largest)) {
     if (is_saturating || !format.has_nan) return static_cast<std::uint8_t>(sign | largest_code);
     if (format.has_infinity) return static_cast<std::uint8_t>(sign | (largest_code + 1));

@@ -23,7 +23,8 @@ f32x4 power_of_two(i32x4 n) { return float_of_bits((n + 127) << 23); }
 }  // namespace
 
 f32x4 exp(f32x4 x) {
-  static constexpr float kSeries[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  static constexpr float kSeries[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                      4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
   const f32x4 bounded = max(min(x, splat(89.0f)), splat(-104.0f));
   f32x4 n = round_small(bounded * 1.44269504088896341f);
   n = select(n == n, n, splat(0.0f));
@@ -36,8 +37,9 @@ f32x4 exp(f32x4 x) {
 }
 
 f32x4 log(f32x4 x) {
-  static constexpr float kSeries[] = {7.0376836292e-2f,  -1.1514610310e-1f, 1.1676998740e-1f,  -1.2420140846e-1f, 1.4249322787e-1f,
-                                      -1.6668057665e-1f, 2.0000714765e-1f,  -2.4999993993e-1f, 3.3333331174e-1f};
+  static constexpr float kSeries[] = {7.0376836292e-2f,  -1.1514610310e-1f, 1.1676998740e-1f,
+                                      -1.2420140846e-1f, 1.4249322787e-1f,  -1.6668057665e-1f,
+                                      2.0000714765e-1f,  -2.4999993993e-1f, 3.3333331174e-1f};
   const i32x4 is_small = x < splat(0x1p-126f);
   const i32x4 bits = bits_of(select(is_small, x * 0x1p23f, x));
   i32x4 exponent = ((bits >> 23) & 255) - 126 - (is_small & 23);
@@ -56,7 +58,8 @@ f32x4 log(f32x4 x) {
 }
 
 f32x4 tanh(f32x4 x) {
-  static constexpr float kSeries[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f, -3.33332819422e-1f};
+  static constexpr float kSeries[] = {-5.70498872745e-3f, 2.06390887954e-2f, -5.37397155531e-2f, 1.33314422036e-1f,
+                                      -3.33332819422e-1f};
   const f32x4 magnitude = abs(x);
   const f32x4 z = x * x;
   const f32x4 inner = horner(kSeries, z) * z * x + x;
@@ -79,7 +82,8 @@ f32x4 softplus(f32x4 x) {
 }
 
 f32x4 erf(f32x4 x) {
-  static constexpr float kInner[] = {-5.96761703e-4f, 4.99119423e-3f, -2.67681349e-2f, 1.12819925e-1f, -3.76125336e-1f, 1.28379166e-1f};
+  static constexpr float kInner[] = {-5.96761703e-4f, 4.99119423e-3f,  -2.67681349e-2f,
+                                     1.12819925e-1f,  -3.76125336e-1f, 1.28379166e-1f};
   const f32x4 t = abs(x);
   const f32x4 s = x * x;
   const f32x4 inner = horner(kInner, s) * x + x;

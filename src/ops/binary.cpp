@@ -66,15 +66,20 @@ const BinaryRow kRows[] = {
      [](Unsigned a, Unsigned b) { return wrapped(std::min(a, b)); }},
     {"Max", zip_f32__max, larger, [](std::int64_t a, std::int64_t b) { return std::max(a, b); },
      [](Unsigned a, Unsigned b) { return wrapped(std::max(a, b)); }},
-    {"Equal", nullptr, [](double a, double b) { return a == b ? 1.0 : 0.0; }, [](std::int64_t a, std::int64_t b) { return std::int64_t{a == b}; }, nullptr},
-    {"Less", nullptr, [](double a, double b) { return a < b ? 1.0 : 0.0; }, [](std::int64_t a, std::int64_t b) { return std::int64_t{a < b}; },
+    {"Equal", nullptr, [](double a, double b) { return a == b ? 1.0 : 0.0; },
+     [](std::int64_t a, std::int64_t b) { return std::int64_t{a == b}; }, nullptr},
+    {"Less", nullptr, [](double a, double b) { return a < b ? 1.0 : 0.0; },
+     [](std::int64_t a, std::int64_t b) { return std::int64_t{a < b}; },
      [](Unsigned a, Unsigned b) { return std::int64_t{a < b}; }},
     {"LessOrEqual", nullptr, [](double a, double b) { return a <= b ? 1.0 : 0.0; },
-     [](std::int64_t a, std::int64_t b) { return std::int64_t{a <= b}; }, [](Unsigned a, Unsigned b) { return std::int64_t{a <= b}; }},
-    {"Greater", nullptr, [](double a, double b) { return a > b ? 1.0 : 0.0; }, [](std::int64_t a, std::int64_t b) { return std::int64_t{a > b}; },
+     [](std::int64_t a, std::int64_t b) { return std::int64_t{a <= b}; },
+     [](Unsigned a, Unsigned b) { return std::int64_t{a <= b}; }},
+    {"Greater", nullptr, [](double a, double b) { return a > b ? 1.0 : 0.0; },
+     [](std::int64_t a, std::int64_t b) { return std::int64_t{a > b}; },
      [](Unsigned a, Unsigned b) { return std::int64_t{a > b}; }},
     {"GreaterOrEqual", nullptr, [](double a, double b) { return a >= b ? 1.0 : 0.0; },
-     [](std::int64_t a, std::int64_t b) { return std::int64_t{a >= b}; }, [](Unsigned a, Unsigned b) { return std::int64_t{a >= b}; }},
+     [](std::int64_t a, std::int64_t b) { return std::int64_t{a >= b}; },
+     [](Unsigned a, Unsigned b) { return std::int64_t{a >= b}; }},
     {"And", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return std::int64_t{a != 0 && b != 0}; }, nullptr},
     {"Or", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return std::int64_t{a != 0 || b != 0}; }, nullptr},
     {"Xor", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return std::int64_t{(a != 0) != (b != 0)}; }, nullptr},
@@ -82,11 +87,13 @@ const BinaryRow kRows[] = {
     {"BitwiseOr", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return a | b; }, nullptr},
     {"BitwiseXor", nullptr, nullptr, [](std::int64_t a, std::int64_t b) { return a ^ b; }, nullptr},
 };
-const BinaryRow kShiftLeft = {"BitShift", nullptr, nullptr, nullptr, [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a << b); }};
+const BinaryRow kShiftLeft = {"BitShift", nullptr, nullptr, nullptr,
+                              [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a << b); }};
 const BinaryRow kShiftRight = {"BitShift", nullptr, nullptr,
                                [](std::int64_t a, std::int64_t b) { return a >> (b < 0 || b > 63 ? 63 : b); },  // keeps the sign
                                [](Unsigned a, Unsigned b) { return b > 63 ? 0 : wrapped(a >> b); }};
-const BinaryRow kMod = {"Mod", nullptr, floored_remainder64, floored_remainder, [](Unsigned a, Unsigned b) { return b == 0 ? 0 : wrapped(a % b); }};
+const BinaryRow kMod = {"Mod", nullptr, floored_remainder64, floored_remainder,
+                        [](Unsigned a, Unsigned b) { return b == 0 ? 0 : wrapped(a % b); }};
 const BinaryRow kFmod = {"Mod", nullptr, [](double a, double b) { return std::fmod(a, b); }, remainder,
                          [](Unsigned a, Unsigned b) { return b == 0 ? 0 : wrapped(a % b); }};
 
@@ -95,7 +102,8 @@ const BinaryRow& row_of(const Node& node) {
   if (op_type == "Mod") return node.attr_i("fmod", 0) != 0 ? kFmod : kMod;
   if (op_type == "BitShift") {
     const std::string direction = node.attr_s("direction", "");
-    if (direction != "LEFT" && direction != "RIGHT") refuse(node, {"attribute 'direction' is ", quoted(direction), ", LEFT or RIGHT is needed"});
+    if (direction != "LEFT" && direction != "RIGHT")
+      refuse(node, {"attribute 'direction' is ", quoted(direction), ", LEFT or RIGHT is needed"});
     return direction == "LEFT" ? kShiftLeft : kShiftRight;
   }
   if (op_type == "Sum" || op_type == "Mean") op_type = "Add";
@@ -136,18 +144,21 @@ void zip_blocks(StridedWalk& walk, const Tensor& a, const Tensor& b, Tensor& y, 
 
 template <typename Wide, typename Join>
 void zip_each(StridedWalk& walk, const Tensor& a, const Tensor& b, Tensor& y, Join join) {
-  zip_blocks<Wide>(walk, a, b, y, [&](const Wide* va, std::int64_t sa, const Wide* vb, std::int64_t sb, Wide* out, std::int64_t n) {
-    for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<Wide>(join(va[i * sa], vb[i * sb]));
-  });
+  zip_blocks<Wide>(walk, a, b, y,
+                   [&](const Wide* va, std::int64_t sa, const Wide* vb, std::int64_t sb, Wide* out, std::int64_t n) {
+                     for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<Wide>(join(va[i * sa], vb[i * sb]));
+                   });
 }
 
 void zip_strings(const Node& node, StridedWalk& walk, const Tensor& a, const Tensor& b, Tensor& y) {
-  if (node.op_type != "Equal" || b.dtype() != DType::string) refuse(node, "strings can only be compared for equality", ErrorCode::unsupported);
+  if (node.op_type != "Equal" || b.dtype() != DType::string)
+    refuse(node, "strings can only be compared for equality", ErrorCode::unsupported);
   const auto out = y.bytes();
   for (; walk.has_run(); walk.advance())
     for (std::int64_t i = 0; i < walk.n_in_run(); ++i)
-      out[static_cast<std::size_t>(walk.offset(2) + i)] = a.strings()[static_cast<std::size_t>(walk.offset(0) + i * walk.run_stride(0))] ==
-                                                          b.strings()[static_cast<std::size_t>(walk.offset(1) + i * walk.run_stride(1))];
+      out[static_cast<std::size_t>(walk.offset(2) + i)] =
+          a.strings()[static_cast<std::size_t>(walk.offset(0) + i * walk.run_stride(0))] ==
+          b.strings()[static_cast<std::size_t>(walk.offset(1) + i * walk.run_stride(1))];
 }
 
 void zip(const Node& node, const BinaryRow& row, const Tensor& a, const Tensor& b, Tensor& y) {
@@ -160,7 +171,8 @@ void zip(const Node& node, const BinaryRow& row, const Tensor& a, const Tensor& 
     const float* vb = b.data<float>().data();
     float* vy = y.data<float>().data();
     for (; walk.has_run(); walk.advance())
-      row.f32(va + walk.offset(0), walk.run_stride(0), vb + walk.offset(1), walk.run_stride(1), vy + walk.offset(2), walk.n_in_run());
+      row.f32(va + walk.offset(0), walk.run_stride(0), vb + walk.offset(1), walk.run_stride(1), vy + walk.offset(2),
+              walk.n_in_run());
   } else if (dtype == DType::string) {
     zip_strings(node, walk, a, b, y);
   } else if (is_float(dtype) || is_float(b.dtype())) {
@@ -170,7 +182,9 @@ void zip(const Node& node, const BinaryRow& row, const Tensor& a, const Tensor& 
     else
       zip_each<double>(walk, a, b, y, row.f64);
   } else if (row.u64 != nullptr && (dtype == DType::u64 || row.i64 == nullptr)) {
-    zip_each<std::int64_t>(walk, a, b, y, [&](std::int64_t x, std::int64_t z) { return row.u64(static_cast<Unsigned>(x), static_cast<Unsigned>(z)); });
+    zip_each<std::int64_t>(walk, a, b, y, [&](std::int64_t x, std::int64_t z) {
+      return row.u64(static_cast<Unsigned>(x), static_cast<Unsigned>(z));
+    });
   } else {
     zip_each<std::int64_t>(walk, a, b, y, row.i64);
   }
@@ -182,7 +196,8 @@ std::optional<Shape> joined_shape(InferContext& context, bool may_mix_types) {
   for (std::size_t i = 1; i < context.n_inputs(); ++i) {
     const DType dtype = context.dtype(i);
     if (!may_mix_types && dtype != context.dtype(0) && dtype != DType::undefined && context.dtype(0) != DType::undefined)
-      refuse(context.node(), {"inputs of ", dtype_name(context.dtype(0)), " and ", dtype_name(dtype), " do not mix"}, ErrorCode::shape_mismatch);
+      refuse(context.node(), {"inputs of ", dtype_name(context.dtype(0)), " and ", dtype_name(dtype), " do not mix"},
+             ErrorCode::shape_mismatch);
     if (joined && context.has_shape(i))
       joined = broadcast(*joined, context.shape(i));
     else
@@ -204,7 +219,8 @@ void run_binary(RunContext& context) {
 
 void infer_prelu(InferContext& context) {
   infer_like_first(context);
-  if (context.has_shape(0) && context.has_shape(1) && broadcast(context.shape(0), context.shape(1)).size() != context.shape(0).size())
+  if (context.has_shape(0) && context.has_shape(1) &&
+      broadcast(context.shape(0), context.shape(1)).size() != context.shape(0).size())
     refuse(context.node(), "the slope has more axes than the input", ErrorCode::shape_mismatch);
 }
 
@@ -248,8 +264,9 @@ void choose(StridedWalk& walk, const std::uint8_t* condition, const Tensor& a, c
   T* vy = reinterpret_cast<T*>(y.bytes().data());
   for (; walk.has_run(); walk.advance())
     for (std::int64_t i = 0; i < walk.n_in_run(); ++i)
-      vy[walk.offset(3) + i] = condition[walk.offset(0) + i * walk.run_stride(0)] != 0 ? va[walk.offset(1) + i * walk.run_stride(1)]
-                                                                                      : vb[walk.offset(2) + i * walk.run_stride(2)];
+      vy[walk.offset(3) + i] = condition[walk.offset(0) + i * walk.run_stride(0)] != 0
+                                   ? va[walk.offset(1) + i * walk.run_stride(1)]
+                                   : vb[walk.offset(2) + i * walk.run_stride(2)];
 }
 
 void run_where(RunContext& context) {
@@ -257,16 +274,22 @@ void run_where(RunContext& context) {
   const Tensor& a = context.input(1);
   const Tensor& b = context.input(2);
   Tensor& y = context.output(0);
-  const std::vector<std::int64_t> strides[] = {broadcast_strides(condition.shape(), y.shape()), broadcast_strides(a.shape(), y.shape()),
-                                               broadcast_strides(b.shape(), y.shape()), row_major_strides(y.shape())};
+  const std::vector<std::int64_t> strides[] = {broadcast_strides(condition.shape(), y.shape()),
+                                               broadcast_strides(a.shape(), y.shape()), broadcast_strides(b.shape(), y.shape()),
+                                               row_major_strides(y.shape())};
   StridedWalk walk(y.shape(), strides);
   const std::uint8_t* flags = condition.bytes().data();
   switch (element_bytes(y.dtype())) {
-    case 1: return choose<std::uint8_t>(walk, flags, a, b, y);
-    case 2: return choose<std::uint16_t>(walk, flags, a, b, y);
-    case 4: return choose<std::uint32_t>(walk, flags, a, b, y);
-    case 8: return choose<std::uint64_t>(walk, flags, a, b, y);
-    default: refuse(context.node(), {"elements of ", dtype_name(y.dtype()), " are not allowed"}, ErrorCode::unsupported);
+    case 1:
+      return choose<std::uint8_t>(walk, flags, a, b, y);
+    case 2:
+      return choose<std::uint16_t>(walk, flags, a, b, y);
+    case 4:
+      return choose<std::uint32_t>(walk, flags, a, b, y);
+    case 8:
+      return choose<std::uint64_t>(walk, flags, a, b, y);
+    default:
+      refuse(context.node(), {"elements of ", dtype_name(y.dtype()), " are not allowed"}, ErrorCode::unsupported);
   }
 }
 

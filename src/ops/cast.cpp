@@ -49,7 +49,8 @@ void run_cast(RunContext& context) {
       refuse(context.node(), {"casts of ", dtype_name(dtype), " are not supported"}, ErrorCode::unsupported);
   const NarrowOptions options = narrow_options(context.node());
   // u64 above 2^63 must not be taken for a negative number on its way to a float.
-  if (x.dtype() == DType::f64 || (x.dtype() == DType::u64 && y.dtype() == DType::f64) || (is_float(x.dtype()) && !is_float(y.dtype())))
+  if (x.dtype() == DType::f64 || (x.dtype() == DType::u64 && y.dtype() == DType::f64) ||
+      (is_float(x.dtype()) && !is_float(y.dtype())))
     cast_through<double>(x, y, options);
   else if (is_float(x.dtype()) || x.dtype() == DType::e8m0 || (x.dtype() == DType::u64 && is_float(y.dtype())))
     cast_through<float>(x, y, options);
@@ -61,7 +62,8 @@ void infer_bit_cast(InferContext& context) {
   const DType target = target_of(context.node());
   const DType source = context.dtype(0);
   if (source != DType::undefined && (dtype_bits(source) != dtype_bits(target) || dtype_bits(target) == 0))
-    refuse(context.node(), {"elements of ", dtype_name(source), " and ", dtype_name(target), " differ in size"}, ErrorCode::shape_mismatch);
+    refuse(context.node(), {"elements of ", dtype_name(source), " and ", dtype_name(target), " differ in size"},
+           ErrorCode::shape_mismatch);
   context.set_output(0, target, context.input(0).shape);
 }
 

@@ -34,7 +34,8 @@ void run_non_max_suppression(RunContext& context) {
   const Node& node = context.node();
   const Shape& boxes_shape = context.input(0).shape();
   const Shape& scores_shape = context.input(1).shape();
-  if (boxes_shape.size() != 3 || scores_shape.size() != 3 || boxes_shape[2] != 4 || boxes_shape[0] != scores_shape[0] || boxes_shape[1] != scores_shape[2])
+  if (boxes_shape.size() != 3 || scores_shape.size() != 3 || boxes_shape[2] != 4 || boxes_shape[0] != scores_shape[0] ||
+      boxes_shape[1] != scores_shape[2])
     refuse(node, {"boxes ", boxes_shape, " and scores ", scores_shape, " do not fit together"}, ErrorCode::shape_mismatch);
   const auto number = [&](std::size_t i, double otherwise) {
     return context.has_input(i) && context.input(i).n_elements() > 0 ? element_f64(context.input(i), 0) : otherwise;
@@ -51,7 +52,8 @@ void run_non_max_suppression(RunContext& context) {
   std::vector<std::size_t> order(n_boxes);
   for (std::int64_t batch = 0; batch < boxes_shape[0]; ++batch)
     for (std::int64_t label = 0; label < scores_shape[1]; ++label) {
-      const std::span<const float> score(scores.data() + static_cast<std::size_t>(batch * scores_shape[1] + label) * n_boxes, n_boxes);
+      const std::span<const float> score(scores.data() + static_cast<std::size_t>(batch * scores_shape[1] + label) * n_boxes,
+                                         n_boxes);
       const std::span<const float> box(boxes.data() + static_cast<std::size_t>(batch) * n_boxes * 4, n_boxes * 4);
       std::iota(order.begin(), order.end(), std::size_t{0});
       std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -62,12 +64,15 @@ void run_non_max_suppression(RunContext& context) {
         if (kept.size() == most) break;
         if (has_score_threshold && !(static_cast<double>(score[i]) > score_threshold)) continue;
         const Box candidate = box_at(box, i, is_center);
-        if (std::any_of(kept.begin(), kept.end(), [&](const Box& other) { return overlap(candidate, other) > overlap_threshold; })) continue;
+        if (std::any_of(kept.begin(), kept.end(),
+                        [&](const Box& other) { return overlap(candidate, other) > overlap_threshold; }))
+          continue;
         kept.push_back(candidate);
         selected.insert(selected.end(), {batch, label, static_cast<std::int64_t>(i)});
       }
     }
-  context.set_output(0, Tensor::of<std::int64_t>({static_cast<std::int64_t>(selected.size() / 3), 3}, std::span<const std::int64_t>(selected)));
+  context.set_output(
+      0, Tensor::of<std::int64_t>({static_cast<std::int64_t>(selected.size() / 3), 3}, std::span<const std::int64_t>(selected)));
 }
 
 /// Samples along each side of a bin. Real models use 2; without 'sampling_ratio' it follows from the region, which a file may make huge.
@@ -83,8 +88,11 @@ void infer_roi_align(InferContext& context) {
   if (lacks_rank(context) || lacks_rank(context, 1)) return;
   const Shape& shape = context.shape(0);
   const Shape& rois = context.shape(1);
-  if (shape.size() != 4 || rois.size() != 2 || (rois[1] >= 0 && rois[1] != 4)) refuse(context.node(), "an input [n,c,h,w] and regions [r,4] are needed", ErrorCode::shape_mismatch);
-  context.set_output(0, context.dtype(0), Shape{rois[0], shape[1], pooled_extent(context.node(), "output_height"), pooled_extent(context.node(), "output_width")});
+  if (shape.size() != 4 || rois.size() != 2 || (rois[1] >= 0 && rois[1] != 4))
+    refuse(context.node(), "an input [n,c,h,w] and regions [r,4] are needed", ErrorCode::shape_mismatch);
+  context.set_output(
+      0, context.dtype(0),
+      Shape{rois[0], shape[1], pooled_extent(context.node(), "output_height"), pooled_extent(context.node(), "output_width")});
 }
 
 /// Bilinear reading: four corners and their weights; all weights 0 outside of the image.
@@ -121,7 +129,8 @@ void run_roi_align(RunContext& context) {
   const std::vector<float> image = to_f32_vector(x);
   const std::vector<float> rois = to_f32_vector(context.input(1));
   const std::vector<std::int64_t> batches = to_i64_vector(context.input(2));
-  if (static_cast<std::int64_t>(batches.size()) != y.extent(0) || image.empty()) refuse(node, "one batch index for each region is needed", ErrorCode::shape_mismatch);
+  if (static_cast<std::int64_t>(batches.size()) != y.extent(0) || image.empty())
+    refuse(node, "one batch index for each region is needed", ErrorCode::shape_mismatch);
   const bool is_max = node.attr_s("mode", "avg") == "max";
   const bool is_half_pixel = context.opset() >= 16 && node.attr_s("coordinate_transformation_mode", "half_pixel") == "half_pixel";
   const auto scale = static_cast<double>(node.attr_f("spatial_scale", 1.0f));
@@ -132,7 +141,8 @@ void run_roi_align(RunContext& context) {
   const std::int64_t n_channels = x.extent(1);
   for (std::int64_t roi = 0; roi < y.extent(0); ++roi) {
     const std::int64_t batch = batches[static_cast<std::size_t>(roi)];
-    if (batch < 0 || batch >= x.extent(0)) refuse(node, {"batch index ", batch, " lies outside of the batch"}, ErrorCode::bad_data);
+    if (batch < 0 || batch >= x.extent(0))
+      refuse(node, {"batch index ", batch, " lies outside of the batch"}, ErrorCode::bad_data);
     const float* region = rois.data() + static_cast<std::size_t>(roi) * 4;
     const auto edge = [&](std::size_t i) { return static_cast<double>(region[i]) * scale - (is_half_pixel ? 0.5 : 0.0); };
     double roi_width = edge(2) - edge(0);
@@ -145,14 +155,16 @@ void run_roi_align(RunContext& context) {
     const double bin_width = roi_width / static_cast<double>(y.extent(3));
     const double grid_height = ratio > 0.0 ? ratio : std::ceil(bin_height);
     const double grid_width = ratio > 0.0 ? ratio : std::ceil(bin_width);
-    if (!(grid_height <= kMaxSamplesPerSide && grid_width <= kMaxSamplesPerSide)) refuse(node, "a region needs more than 4096 samples per side of a bin", ErrorCode::limit_exceeded);
+    if (!(grid_height <= kMaxSamplesPerSide && grid_width <= kMaxSamplesPerSide))
+      refuse(node, "a region needs more than 4096 samples per side of a bin", ErrorCode::limit_exceeded);
     for (std::int64_t row = 0; row < y.extent(2); ++row)
       for (std::int64_t column = 0; column < y.extent(3); ++column) {
         std::vector<Corners> samples;
         for (double i = 0.0; i < grid_height; i += 1.0)
           for (double j = 0.0; j < grid_width; j += 1.0)
             samples.push_back(corners_at(edge(1) + static_cast<double>(row) * bin_height + (i + 0.5) * bin_height / grid_height,
-                                         edge(0) + static_cast<double>(column) * bin_width + (j + 0.5) * bin_width / grid_width, height, width));
+                                         edge(0) + static_cast<double>(column) * bin_width + (j + 0.5) * bin_width / grid_width,
+                                         height, width));
         for (std::int64_t channel = 0; channel < n_channels; ++channel) {
           const float* plane = image.data() + static_cast<std::size_t>(batch * n_channels + channel) * area;
           double value = 0.0;
@@ -172,7 +184,8 @@ void run_roi_align(RunContext& context) {
             is_first = false;
           }
           if (!is_max) value /= std::max(static_cast<double>(samples.size()), 1.0);
-          write_elements(y, ((roi * n_channels + channel) * y.extent(2) + row) * y.extent(3) + column, std::span<const double>(&value, 1));
+          write_elements(y, ((roi * n_channels + channel) * y.extent(2) + row) * y.extent(3) + column,
+                         std::span<const double>(&value, 1));
         }
       }
   }

@@ -50,7 +50,8 @@ void run_gather(RunContext& context) {
 void infer_gather_elements(InferContext& context) {
   context.set_output(0, context.dtype(0), context.input(1).shape);
   if (!context.has_shape(0) || !context.has_shape(1)) return;
-  if (context.shape(0).size() != context.shape(1).size()) refuse(context.node(), "data and indices differ in rank", ErrorCode::shape_mismatch);
+  if (context.shape(0).size() != context.shape(1).size())
+    refuse(context.node(), "data and indices differ in rank", ErrorCode::shape_mismatch);
   normalized_axis(context.node().attr_i("axis", 0), context.shape(0).size());
 }
 
@@ -60,7 +61,8 @@ void run_gather_elements(RunContext& context) {
   Tensor& y = context.output(0);
   const auto axis = static_cast<std::size_t>(normalized_axis(context.node().attr_i("axis", 0), x.rank()));
   for (std::size_t i = 0; i < x.rank(); ++i)
-    if (i != axis && indices.extent(i) > x.extent(i)) refuse(context.node(), {"the indices reach beyond axis ", i}, ErrorCode::shape_mismatch);
+    if (i != axis && indices.extent(i) > x.extent(i))
+      refuse(context.node(), {"the indices reach beyond axis ", i}, ErrorCode::shape_mismatch);
   const std::size_t bytes = element_bytes(x.dtype());
   std::vector<std::int64_t> strides[1] = {row_major_strides(x.shape())};
   const std::int64_t axis_stride = strides[0][axis];
@@ -80,14 +82,17 @@ void infer_gather_nd(InferContext& context) {
   const Shape& shape = context.shape(0);
   const Shape& indices = context.shape(1);
   const std::int64_t n_batch = context.node().attr_i("batch_dims", 0);
-  if (indices.empty() || shape.empty() || n_batch < 0 || n_batch >= static_cast<std::int64_t>(std::min(shape.size(), indices.size())))
+  if (indices.empty() || shape.empty() || n_batch < 0 ||
+      n_batch >= static_cast<std::int64_t>(std::min(shape.size(), indices.size())))
     refuse(context.node(), "attribute 'batch_dims' does not fit the inputs", ErrorCode::shape_mismatch);
   const std::int64_t n_indexed = indices.back();
   if (n_indexed < 0) return context.set_output(0, context.dtype(0), std::nullopt);
-  if (n_indexed > static_cast<std::int64_t>(shape.size()) - n_batch) refuse(context.node(), "the indices name more axes than the data have", ErrorCode::shape_mismatch);
+  if (n_indexed > static_cast<std::int64_t>(shape.size()) - n_batch)
+    refuse(context.node(), "the indices name more axes than the data have", ErrorCode::shape_mismatch);
   for (std::int64_t i = 0; i < n_batch; ++i) {
     const auto k = static_cast<std::size_t>(i);
-    if (shape[k] >= 0 && indices[k] >= 0 && shape[k] != indices[k]) refuse(context.node(), "data and indices differ in a batch axis", ErrorCode::shape_mismatch);
+    if (shape[k] >= 0 && indices[k] >= 0 && shape[k] != indices[k])
+      refuse(context.node(), "data and indices differ in a batch axis", ErrorCode::shape_mismatch);
   }
   Shape out(indices.begin(), indices.end() - 1);
   out.insert(out.end(), shape.begin() + static_cast<std::ptrdiff_t>(n_batch + n_indexed), shape.end());
@@ -113,7 +118,8 @@ void run_gather_nd(RunContext& context) {
   for (std::int64_t i = 0; i < n_slices; ++i) {
     std::int64_t from = i / (n_slices / n_batches) * batch_stride;
     for (std::size_t k = 0; k < n_indexed; ++k)
-      from += checked_index(context.node(), indices[static_cast<std::size_t>(i) * n_indexed + k], x.extent(n_batch + k)) * strides[n_batch + k];
+      from += checked_index(context.node(), indices[static_cast<std::size_t>(i) * n_indexed + k], x.extent(n_batch + k)) *
+              strides[n_batch + k];
     std::memcpy(y.bytes().data() + static_cast<std::size_t>(i) * slice_bytes,
                 x.bytes().data() + static_cast<std::size_t>(from) * element_bytes(x.dtype()), slice_bytes);
   }
@@ -134,7 +140,8 @@ void run_compress(RunContext& context) {
   const std::vector<std::int64_t> condition = to_i64_vector(context.input(1));
   std::vector<std::vector<std::int64_t>> tables;
   for (std::size_t i = 0; i < x.rank(); ++i) tables.push_back(i == axis ? std::vector<std::int64_t>{} : whole_axis(x.extent(i)));
-  if (static_cast<std::int64_t>(condition.size()) > x.extent(axis)) refuse(context.node(), "the condition is longer than the axis", ErrorCode::shape_mismatch);
+  if (static_cast<std::int64_t>(condition.size()) > x.extent(axis))
+    refuse(context.node(), "the condition is longer than the axis", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < condition.size(); ++i)
     if (condition[i] != 0) tables[axis].push_back(static_cast<std::int64_t>(i));
   Shape shape = x.shape();
@@ -192,7 +199,8 @@ void run_non_zero(RunContext& context) {
   const auto out = y.data<std::int64_t>();
   const std::vector<std::int64_t> strides = row_major_strides(x.shape());
   for (std::size_t k = 0; k < n_rows; ++k)
-    for (std::size_t i = 0; i < found.size(); ++i) out[k * found.size() + i] = x.rank() == 0 ? 0 : found[i] / strides[k] % x.extent(k);
+    for (std::size_t i = 0; i < found.size(); ++i)
+      out[k * found.size() + i] = x.rank() == 0 ? 0 : found[i] / strides[k] % x.extent(k);
   context.set_output(0, std::move(y));
 }
 
@@ -201,7 +209,8 @@ void infer_reverse_sequence(InferContext& context) {
   const std::int64_t time = context.node().attr_i("time_axis", 0);
   const std::int64_t batch = context.node().attr_i("batch_axis", 1);
   if (time + batch != 1 || time * batch != 0) refuse(context.node(), "'time_axis' and 'batch_axis' must be 0 and 1, or 1 and 0");
-  if (context.has_shape(0) && context.shape(0).size() < 2) refuse(context.node(), "an input of rank 2 or more is needed", ErrorCode::shape_mismatch);
+  if (context.has_shape(0) && context.shape(0).size() < 2)
+    refuse(context.node(), "an input of rank 2 or more is needed", ErrorCode::shape_mismatch);
 }
 
 void run_reverse_sequence(RunContext& context) {
@@ -210,14 +219,18 @@ void run_reverse_sequence(RunContext& context) {
   const auto time = static_cast<std::size_t>(context.node().attr_i("time_axis", 0));
   const std::vector<std::int64_t> strides = row_major_strides(x.shape());
   const std::vector<std::int64_t> lengths = to_i64_vector(context.input(1));
-  if (static_cast<std::int64_t>(lengths.size()) != x.extent(1 - time)) refuse(context.node(), "one length for each sequence is needed", ErrorCode::shape_mismatch);
+  if (static_cast<std::int64_t>(lengths.size()) != x.extent(1 - time))
+    refuse(context.node(), "one length for each sequence is needed", ErrorCode::shape_mismatch);
   const std::size_t block = static_cast<std::size_t>(strides[1]) * element_bytes(x.dtype());
   for (std::size_t b = 0; b < lengths.size(); ++b) {
-    if (lengths[b] < 0 || lengths[b] > x.extent(time)) refuse(context.node(), {"length ", lengths[b], " lies outside of the time axis"}, ErrorCode::bad_data);
+    if (lengths[b] < 0 || lengths[b] > x.extent(time))
+      refuse(context.node(), {"length ", lengths[b], " lies outside of the time axis"}, ErrorCode::bad_data);
     for (std::int64_t t = 0; t < x.extent(time); ++t) {
       const std::int64_t from = t < lengths[b] ? lengths[b] - 1 - t : t;
       const auto place = [&](std::int64_t at) {
-        return static_cast<std::size_t>(time == 0 ? at * x.extent(1) + static_cast<std::int64_t>(b) : static_cast<std::int64_t>(b) * x.extent(1) + at) * block;
+        return static_cast<std::size_t>(time == 0 ? at * x.extent(1) + static_cast<std::int64_t>(b)
+                                                  : static_cast<std::int64_t>(b) * x.extent(1) + at) *
+               block;
       };
       std::memcpy(y.bytes().data() + place(t), x.bytes().data() + place(from), block);
     }

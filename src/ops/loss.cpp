@@ -11,7 +11,8 @@ namespace {
 
 bool is_reduced(const Node& node) {
   const std::string reduction = node.attr_s("reduction", "mean");
-  if (reduction != "mean" && reduction != "sum" && reduction != "none") refuse(node, {"attribute 'reduction' is ", quoted(reduction), ", which is unknown"});
+  if (reduction != "mean" && reduction != "sum" && reduction != "none")
+    refuse(node, {"attribute 'reduction' is ", quoted(reduction), ", which is unknown"});
   return reduction != "none";
 }
 
@@ -27,7 +28,8 @@ AxisView checked_view(const RunContext& context) {
   Shape wanted = scores;
   if (scores.size() >= 2) wanted.erase(wanted.begin() + 1);
   if (scores.size() < 2 || context.input(1).shape() != wanted)
-    refuse(context.node(), {"scores ", scores, " and labels ", context.input(1).shape(), " do not fit together"}, ErrorCode::shape_mismatch);
+    refuse(context.node(), {"scores ", scores, " and labels ", context.input(1).shape(), " do not fit together"},
+           ErrorCode::shape_mismatch);
   return around_axis(scores, 1);
 }
 
@@ -37,7 +39,8 @@ void reduce_loss(RunContext& context, AxisView view, std::span<const double> log
   const std::vector<std::int64_t> labels = to_i64_vector(context.input(1));
   std::vector<double> weights(static_cast<std::size_t>(view.extent), 1.0);
   if (context.has_input(2)) {
-    if (context.input(2).n_elements() != view.extent) refuse(node, "one weight for each class is needed", ErrorCode::shape_mismatch);
+    if (context.input(2).n_elements() != view.extent)
+      refuse(node, "one weight for each class is needed", ErrorCode::shape_mismatch);
     read_elements(context.input(2), 0, std::span<double>(weights));
   }
   const bool has_ignored = node.has("ignore_index");
@@ -75,7 +78,9 @@ void run_softmax_cross_entropy(RunContext& context) {
   read_elements(context.input(0), 0, std::span<double>(values));
   for (std::int64_t outer = 0; outer < view.outer; ++outer)
     for (std::int64_t inner = 0; inner < view.inner; ++inner) {
-      const auto at = [&](std::int64_t i) -> double& { return values[static_cast<std::size_t>((outer * view.extent + i) * view.inner + inner)]; };
+      const auto at = [&](std::int64_t i) -> double& {
+        return values[static_cast<std::size_t>((outer * view.extent + i) * view.inner + inner)];
+      };
       double largest = -std::numeric_limits<double>::infinity();
       for (std::int64_t i = 0; i < view.extent; ++i) largest = std::max(largest, at(i));
       double sum = 0.0;

@@ -9,7 +9,8 @@ namespace bitwright {
 namespace {
 
 /// y, dense of shape `extents`, takes from x by strides of x.
-void copy_by_strides(const Tensor& x, const Shape& extents, std::span<const std::int64_t> x_strides, std::int64_t x_first, Tensor& y) {
+void copy_by_strides(const Tensor& x, const Shape& extents, std::span<const std::int64_t> x_strides, std::int64_t x_first,
+                     Tensor& y) {
   const std::size_t bytes = element_bytes(x.dtype());
   if (y.n_elements() == 0) return;
   strided_copy(bytes, extents, x.bytes().data() + static_cast<std::size_t>(x_first) * bytes, x_strides, y.bytes().data(),
@@ -34,7 +35,8 @@ std::vector<std::size_t> transpose_order(const Node& node, std::size_t rank) {
     return order;
   }
   const std::vector<std::int64_t> perm = node.attr_ints("perm");
-  if (perm.size() != rank) refuse(node, {"attribute 'perm' has ", perm.size(), " axes, the input ", rank}, ErrorCode::shape_mismatch);
+  if (perm.size() != rank)
+    refuse(node, {"attribute 'perm' has ", perm.size(), " axes, the input ", rank}, ErrorCode::shape_mismatch);
   axis_flags(node, perm, rank);
   for (std::size_t i = 0; i < rank; ++i) order[i] = static_cast<std::size_t>(normalized_axis(perm[i], rank));
   return order;
@@ -101,7 +103,8 @@ void infer_tile(InferContext& context) {
   if (lacks_rank(context)) return;
   Shape shape = context.shape(0);
   const auto repeats = context.ints_of(1);
-  if (repeats && repeats->size() != shape.size()) refuse(context.node(), "one repeat for each axis is needed", ErrorCode::shape_mismatch);
+  if (repeats && repeats->size() != shape.size())
+    refuse(context.node(), "one repeat for each axis is needed", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (repeats && (*repeats)[i] < 0) refuse(context.node(), {"repeat ", (*repeats)[i], " is negative"});
     shape[i] = repeats ? extent_product(shape[i], (*repeats)[i]) : kUnknownDim;
@@ -136,14 +139,16 @@ void infer_concat(InferContext& context) {
       continue;
     }
     const Shape& shape = context.shape(i);
-    if (shape.size() != out.size()) refuse(context.node(), {context.shape(0), " and ", shape, " differ in rank"}, ErrorCode::shape_mismatch);
+    if (shape.size() != out.size())
+      refuse(context.node(), {context.shape(0), " and ", shape, " differ in rank"}, ErrorCode::shape_mismatch);
     for (std::size_t k = 0; k < out.size(); ++k) {
       if (k == axis) {
         out[k] = out[k] < 0 || shape[k] < 0 ? kUnknownDim : out[k] + shape[k];
       } else if (out[k] == kUnknownDim) {
         out[k] = shape[k];
       } else if (shape[k] != kUnknownDim && shape[k] != out[k]) {
-        refuse(context.node(), {context.shape(0), " and ", shape, " do not fit together along axis ", axis}, ErrorCode::shape_mismatch);
+        refuse(context.node(), {context.shape(0), " and ", shape, " do not fit together along axis ", axis},
+               ErrorCode::shape_mismatch);
       }
     }
   }
@@ -173,7 +178,8 @@ void run_concat(RunContext& context) {
     const auto n = static_cast<std::size_t>(x.extent(axis) * whole.inner) * bytes;
     if (n != 0)
       for (std::int64_t row = 0; row < whole.outer; ++row)
-        std::copy_n(x.bytes().data() + static_cast<std::size_t>(row) * n, n, y.bytes().data() + static_cast<std::size_t>(row) * row_bytes + first);
+        std::copy_n(x.bytes().data() + static_cast<std::size_t>(row) * n, n,
+                    y.bytes().data() + static_cast<std::size_t>(row) * row_bytes + first);
     first += n;
   }
 }
@@ -188,14 +194,16 @@ void infer_split(InferContext& context) {
   const bool has_parts = context.has_input(1) || node.has("split");
   const std::int64_t extent = shape[axis];
   if (!has_parts) {
-    if (node.has("num_outputs") && node.attr_i("num_outputs", 0) != n_parts) refuse(node, "attribute 'num_outputs' is not the number of outputs");
+    if (node.has("num_outputs") && node.attr_i("num_outputs", 0) != n_parts)
+      refuse(node, "attribute 'num_outputs' is not the number of outputs");
     if (n_parts == 0) refuse(node, "there are no outputs");
     const std::int64_t even = extent < 0 ? kUnknownDim : (extent + n_parts - 1) / n_parts;
     if (extent >= 0 && extent % n_parts != 0 && !node.has("num_outputs"))
       refuse(node, {"an extent of ", extent, " is not divided by ", n_parts}, ErrorCode::shape_mismatch);
     parts.emplace(static_cast<std::size_t>(n_parts), even);
     if (extent >= 0) parts->back() = extent - even * (n_parts - 1);  // the last part is smaller
-    if (extent >= 0 && parts->back() < 0) refuse(node, {"an extent of ", extent, " is too small for the parts"}, ErrorCode::shape_mismatch);
+    if (extent >= 0 && parts->back() < 0)
+      refuse(node, {"an extent of ", extent, " is too small for the parts"}, ErrorCode::shape_mismatch);
   } else if (parts) {
     std::int64_t sum = 0;
     for (const std::int64_t part : *parts) {
@@ -283,7 +291,8 @@ void infer_slice(InferContext& context) {
     if (lists.axes->empty()) {
       shape.assign(shape.size(), kUnknownDim);
     } else {
-      for (const std::int64_t axis : *lists.axes) shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))] = kUnknownDim;
+      for (const std::int64_t axis : *lists.axes)
+        shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))] = kUnknownDim;
     }
   } else {
     for (std::size_t i = 0; i < lists.axes->size(); ++i) {
@@ -297,7 +306,9 @@ void infer_slice(InferContext& context) {
 void run_slice(RunContext& context) {
   const Node& node = context.node();
   const Tensor& x = context.input(0);
-  const auto list = [&](std::size_t i) { return context.has_input(i) ? to_i64_vector(context.input(i)) : std::vector<std::int64_t>{}; };
+  const auto list = [&](std::size_t i) {
+    return context.has_input(i) ? to_i64_vector(context.input(i)) : std::vector<std::int64_t>{};
+  };
   SliceLists lists;
   if (context.opset() < 10)
     lists = {node.attr_ints("starts"), node.attr_ints("ends"), node.attr_ints("axes"), std::vector<std::int64_t>{}};
@@ -334,7 +345,8 @@ void infer_depth_to_space(InferContext& context) {
   const std::int64_t area = extent_product(block, block);
   if (s.size() != 4 || (s[1] >= 0 && s[1] % area != 0))
     refuse(context.node(), {s, " has no channels for blocks of ", block}, ErrorCode::shape_mismatch);
-  context.set_output(0, context.dtype(0), Shape{s[0], s[1] < 0 ? kUnknownDim : s[1] / area, extent_product(s[2], block), extent_product(s[3], block)});
+  context.set_output(0, context.dtype(0),
+                     Shape{s[0], s[1] < 0 ? kUnknownDim : s[1] / area, extent_product(s[2], block), extent_product(s[3], block)});
 }
 
 void run_depth_to_space(RunContext& context) {
@@ -358,7 +370,8 @@ void infer_space_to_depth(InferContext& context) {
   if (s.size() != 4 || (s[2] >= 0 && s[2] % block != 0) || (s[3] >= 0 && s[3] % block != 0))
     refuse(context.node(), {s, " is not made of blocks of ", block}, ErrorCode::shape_mismatch);
   const auto divided = [&](std::int64_t extent) { return extent < 0 ? kUnknownDim : extent / block; };
-  context.set_output(0, context.dtype(0), Shape{s[0], extent_product(s[1], extent_product(block, block)), divided(s[2]), divided(s[3])});
+  context.set_output(0, context.dtype(0),
+                     Shape{s[0], extent_product(s[1], extent_product(block, block)), divided(s[2]), divided(s[3])});
 }
 
 void run_space_to_depth(RunContext& context) {
@@ -366,7 +379,8 @@ void run_space_to_depth(RunContext& context) {
   const Shape& s = x.shape();
   const std::int64_t block = block_size(context.node());
   const std::string mode = context.node().attr_s("mode", "DCR");
-  const std::vector<std::size_t> order = mode == "CRD" ? std::vector<std::size_t>{0, 1, 3, 5, 2, 4} : std::vector<std::size_t>{0, 3, 5, 1, 2, 4};
+  const std::vector<std::size_t> order =
+      mode == "CRD" ? std::vector<std::size_t>{0, 1, 3, 5, 2, 4} : std::vector<std::size_t>{0, 3, 5, 1, 2, 4};
   copy_transposed(x, {s[0], s[1], s[2] / block, block, s[3] / block, block}, order, context.output(0));
 }
 

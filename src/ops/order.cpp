@@ -38,9 +38,12 @@ class Lines {
   Lines(const Tensor& x, AxisView view) : view_(view), all_(order_keys(x)), line_(static_cast<std::size_t>(view.extent)) {}
   std::int64_t n_lines() const { return view_.extent == 0 ? 0 : static_cast<std::int64_t>(all_.size()) / view_.extent; }
   /// Where element i of the line stands in the tensor.
-  std::int64_t place(std::int64_t line, std::int64_t i) const { return (line / view_.inner * view_.extent + i) * view_.inner + line % view_.inner; }
+  std::int64_t place(std::int64_t line, std::int64_t i) const {
+    return (line / view_.inner * view_.extent + i) * view_.inner + line % view_.inner;
+  }
   const std::vector<std::int64_t>& line(std::int64_t line) {
-    for (std::int64_t i = 0; i < view_.extent; ++i) line_[static_cast<std::size_t>(i)] = all_[static_cast<std::size_t>(place(line, i))];
+    for (std::int64_t i = 0; i < view_.extent; ++i)
+      line_[static_cast<std::size_t>(i)] = all_[static_cast<std::size_t>(place(line, i))];
     return line_;
   }
 
@@ -88,7 +91,8 @@ void infer_top_k(InferContext& context) {
   if (lacks_rank(context)) return context.set_output(1, DType::i64, std::nullopt);
   Shape shape = context.shape(0);
   std::int64_t& extent = shape[axis_of(context.node(), shape.size(), -1)];
-  const auto k = context.opset() < 10 ? std::optional(std::vector<std::int64_t>{context.node().attr_i("k", -1)}) : context.ints_of(1);
+  const auto k =
+      context.opset() < 10 ? std::optional(std::vector<std::int64_t>{context.node().attr_i("k", -1)}) : context.ints_of(1);
   if (k && (k->size() != 1 || (*k)[0] < 0 || (extent >= 0 && (*k)[0] > extent)))
     refuse(context.node(), {"k is outside of the ", extent, " elements of the axis"}, ErrorCode::shape_mismatch);
   extent = k ? (*k)[0] : kUnknownDim;
@@ -122,7 +126,8 @@ void run_top_k(RunContext& context) {
       const std::int64_t from = lines.place(k, order[static_cast<std::size_t>(i)]);
       const std::int64_t to = (k / view.inner * out_view.extent + i) * view.inner + k % view.inner;
       out[static_cast<std::size_t>(to)] = order[static_cast<std::size_t>(i)];
-      std::copy_n(x.bytes().data() + static_cast<std::size_t>(from) * bytes, bytes, values.bytes().data() + static_cast<std::size_t>(to) * bytes);
+      std::copy_n(x.bytes().data() + static_cast<std::size_t>(from) * bytes, bytes,
+                  values.bytes().data() + static_cast<std::size_t>(to) * bytes);
     }
   }
 }
@@ -217,7 +222,7 @@ void run_unique(RunContext& context) {
     const int order_of_slices = compare(a, b);
     return order_of_slices == 0 ? a < b : order_of_slices < 0;
   });
-  std::vector<std::int64_t> first;       // of each group of equal slices, its first one
+  std::vector<std::int64_t> first;  // of each group of equal slices, its first one
   std::vector<std::int64_t> counts;
   std::vector<std::int64_t> group(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
@@ -262,7 +267,8 @@ void run_unique(RunContext& context) {
 
 void infer_trilu(InferContext& context) {
   infer_like_first(context);
-  if (context.has_shape(0) && context.shape(0).size() < 2) refuse(context.node(), "a matrix is needed", ErrorCode::shape_mismatch);
+  if (context.has_shape(0) && context.shape(0).size() < 2)
+    refuse(context.node(), "a matrix is needed", ErrorCode::shape_mismatch);
 }
 
 void run_trilu(RunContext& context) {
@@ -271,7 +277,8 @@ void run_trilu(RunContext& context) {
   const std::int64_t n_rows = x.extent(x.rank() - 2);
   const std::int64_t n_columns = x.extent(x.rank() - 1);
   const bool is_upper = context.node().attr_i("upper", 1) != 0;
-  const std::int64_t k = std::clamp<std::int64_t>(context.has_input(1) ? element_i64(context.input(1), 0) : 0, -n_rows, n_columns);
+  const std::int64_t k =
+      std::clamp<std::int64_t>(context.has_input(1) ? element_i64(context.input(1), 0) : 0, -n_rows, n_columns);
   const std::size_t bytes = element_bytes(x.dtype());
   if (x.n_elements() == 0) return;
   for (std::int64_t row = 0; row < x.n_elements() / n_columns; ++row) {

@@ -18,13 +18,15 @@ std::optional<std::vector<Padding>> paddings(const Node& node, std::optional<std
   if (!pads || !axes) return std::nullopt;
   if (!has_axes)
     for (std::size_t i = 0; i < rank; ++i) axes->push_back(static_cast<std::int64_t>(i));
-  if (pads->size() != 2 * axes->size()) refuse(node, {"'pads' needs two numbers for each axis, it has ", pads->size()}, ErrorCode::shape_mismatch);
+  if (pads->size() != 2 * axes->size())
+    refuse(node, {"'pads' needs two numbers for each axis, it has ", pads->size()}, ErrorCode::shape_mismatch);
   axis_flags(node, *axes, rank);
   std::vector<Padding> all(rank);
   for (std::size_t i = 0; i < axes->size(); ++i) {
     const Padding padding = {(*pads)[i], (*pads)[axes->size() + i]};
     for (const std::int64_t n : {padding.before, padding.after})
-      if (n > kMaxElements || n < -kMaxElements) refuse(node, {"a padding of ", n, " passes the limit"}, ErrorCode::limit_exceeded);
+      if (n > kMaxElements || n < -kMaxElements)
+        refuse(node, {"a padding of ", n, " passes the limit"}, ErrorCode::limit_exceeded);
     all[static_cast<std::size_t>(normalized_axis((*axes)[i], rank))] = padding;
   }
   return all;
@@ -49,7 +51,8 @@ void infer_pad(InferContext& context) {
 /// Which element of an axis of n stands at each place of the padded axis; -1 for the constant.
 std::vector<std::int64_t> padded_axis(const Node& node, std::int64_t n, Padding padding, std::string_view mode) {
   std::vector<std::int64_t> table(static_cast<std::size_t>(n + padding.before + padding.after));
-  if (n == 0 && mode != "constant" && !table.empty()) refuse(node, "an empty axis can only be padded with a constant", ErrorCode::shape_mismatch);
+  if (n == 0 && mode != "constant" && !table.empty())
+    refuse(node, "an empty axis can only be padded with a constant", ErrorCode::shape_mismatch);
   for (std::size_t place = 0; place < table.size(); ++place) {
     std::int64_t i = static_cast<std::int64_t>(place) - padding.before;
     if (mode == "constant") {
@@ -73,7 +76,8 @@ void run_pad(RunContext& context) {
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
   const std::string mode = node.attr_s("mode", "constant");
-  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap") refuse(node, {"attribute 'mode' is ", quoted(mode), ", which is unknown"}, ErrorCode::unsupported);
+  if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap")
+    refuse(node, {"attribute 'mode' is ", quoted(mode), ", which is unknown"}, ErrorCode::unsupported);
   const bool has_axes = context.opset() >= 18 && context.has_input(3);
   const auto all = paddings(node, context.opset() < 11 ? node.attr_ints("pads") : to_i64_vector(context.input(1)),
                             has_axes ? to_i64_vector(context.input(3)) : std::vector<std::int64_t>{}, has_axes, x.rank());
@@ -82,7 +86,8 @@ void run_pad(RunContext& context) {
     const float value = node.attr_f("value", 0.0f);
     write_elements(fill, 0, std::span<const float>(&value, 1));
   } else if (context.has_input(2) && context.input(2).n_elements() == 1) {
-    if (context.input(2).dtype() != x.dtype()) refuse(node, "the constant is of another element type than the input", ErrorCode::shape_mismatch);
+    if (context.input(2).dtype() != x.dtype())
+      refuse(node, "the constant is of another element type than the input", ErrorCode::shape_mismatch);
     fill = context.input(2);
   }
   std::vector<std::vector<std::int64_t>> tables;

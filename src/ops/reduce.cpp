@@ -22,9 +22,15 @@ struct ReductionRow {
 };
 
 constexpr ReductionRow kRows[] = {
-    {"ReduceSum", Reduction::sum, 13},        {"ReduceMean", Reduction::mean, 18},           {"ReduceMax", Reduction::max, 18},
-    {"ReduceMin", Reduction::min, 18},        {"ReduceProd", Reduction::prod, 18},           {"ReduceL1", Reduction::l1, 18},
-    {"ReduceL2", Reduction::l2, 18},          {"ReduceLogSum", Reduction::log_sum, 18},      {"ReduceLogSumExp", Reduction::log_sum_exp, 18},
+    {"ReduceSum", Reduction::sum, 13},
+    {"ReduceMean", Reduction::mean, 18},
+    {"ReduceMax", Reduction::max, 18},
+    {"ReduceMin", Reduction::min, 18},
+    {"ReduceProd", Reduction::prod, 18},
+    {"ReduceL1", Reduction::l1, 18},
+    {"ReduceL2", Reduction::l2, 18},
+    {"ReduceLogSum", Reduction::log_sum, 18},
+    {"ReduceLogSumExp", Reduction::log_sum_exp, 18},
     {"ReduceSumSquare", Reduction::sum_square, 18},
 };
 
@@ -46,8 +52,11 @@ void infer_reduce(InferContext& context) {
   const Node& node = context.node();
   const Shape& shape = context.shape(0);
   const bool keeps = node.attr_i("keepdims", 1) != 0;
-  const auto axes = context.opset() < row_of(node).axes_are_input_since ? std::optional(node.attr_ints("axes")) : context.ints_of(1);
-  if (!axes) return context.set_output(0, context.dtype(0), keeps ? std::optional<Shape>(unknown_shape(static_cast<std::int64_t>(shape.size()))) : std::nullopt);
+  const auto axes =
+      context.opset() < row_of(node).axes_are_input_since ? std::optional(node.attr_ints("axes")) : context.ints_of(1);
+  if (!axes)
+    return context.set_output(
+        0, context.dtype(0), keeps ? std::optional<Shape>(unknown_shape(static_cast<std::int64_t>(shape.size()))) : std::nullopt);
   const std::vector<bool> is_reduced = reduced_axes(node, *axes, shape.size());
   Shape out;
   for (std::size_t i = 0; i < shape.size(); ++i)
@@ -58,44 +67,65 @@ void infer_reduce(InferContext& context) {
 template <typename Wide>
 Wide start_value(Reduction reduction) {
   switch (reduction) {
-    case Reduction::prod: return Wide(1);
-    case Reduction::max: return std::numeric_limits<Wide>::has_infinity ? -std::numeric_limits<Wide>::infinity() : std::numeric_limits<Wide>::min();
-    case Reduction::min: return std::numeric_limits<Wide>::has_infinity ? std::numeric_limits<Wide>::infinity() : std::numeric_limits<Wide>::max();
-    default: return Wide(0);
+    case Reduction::prod:
+      return Wide(1);
+    case Reduction::max:
+      return std::numeric_limits<Wide>::has_infinity ? -std::numeric_limits<Wide>::infinity() : std::numeric_limits<Wide>::min();
+    case Reduction::min:
+      return std::numeric_limits<Wide>::has_infinity ? std::numeric_limits<Wide>::infinity() : std::numeric_limits<Wide>::max();
+    default:
+      return Wide(0);
   }
 }
 
-std::int64_t wrapped_add(std::int64_t a, std::int64_t b) { return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b)); }
-std::int64_t wrapped_mul(std::int64_t a, std::int64_t b) { return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b)); }
+std::int64_t wrapped_add(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) + static_cast<std::uint64_t>(b));
+}
+std::int64_t wrapped_mul(std::int64_t a, std::int64_t b) {
+  return static_cast<std::int64_t>(static_cast<std::uint64_t>(a) * static_cast<std::uint64_t>(b));
+}
 double wrapped_add(double a, double b) { return a + b; }
 double wrapped_mul(double a, double b) { return a * b; }
 
 template <typename Wide>
 Wide mapped(Reduction reduction, Wide x) {
   switch (reduction) {
-    case Reduction::l1: return x < Wide(0) ? wrapped_mul(x, Wide(-1)) : x;
-    case Reduction::l2: case Reduction::sum_square: return wrapped_mul(x, x);
-    default: return x;
+    case Reduction::l1:
+      return x < Wide(0) ? wrapped_mul(x, Wide(-1)) : x;
+    case Reduction::l2:
+    case Reduction::sum_square:
+      return wrapped_mul(x, x);
+    default:
+      return x;
   }
 }
 
 template <typename Wide>
 Wide folded(Reduction reduction, Wide a, Wide b) {
   switch (reduction) {
-    case Reduction::prod: return wrapped_mul(a, b);
-    case Reduction::max: return a != a || a > b ? a : b;
-    case Reduction::min: return a != a || a < b ? a : b;
-    default: return wrapped_add(a, b);
+    case Reduction::prod:
+      return wrapped_mul(a, b);
+    case Reduction::max:
+      return a != a || a > b ? a : b;
+    case Reduction::min:
+      return a != a || a < b ? a : b;
+    default:
+      return wrapped_add(a, b);
   }
 }
 
 template <typename Wide>
 Wide finished(Reduction reduction, Wide total, std::int64_t n) {
   switch (reduction) {
-    case Reduction::mean: return n == 0 ? (std::numeric_limits<Wide>::has_quiet_NaN ? std::numeric_limits<Wide>::quiet_NaN() : Wide(0)) : static_cast<Wide>(total / static_cast<Wide>(n));
-    case Reduction::l2: return static_cast<Wide>(std::sqrt(static_cast<double>(total)));
-    case Reduction::log_sum: return static_cast<Wide>(f64::log(static_cast<double>(total)));
-    default: return total;
+    case Reduction::mean:
+      return n == 0 ? (std::numeric_limits<Wide>::has_quiet_NaN ? std::numeric_limits<Wide>::quiet_NaN() : Wide(0))
+                    : static_cast<Wide>(total / static_cast<Wide>(n));
+    case Reduction::l2:
+      return static_cast<Wide>(std::sqrt(static_cast<double>(total)));
+    case Reduction::log_sum:
+      return static_cast<Wide>(f64::log(static_cast<double>(total)));
+    default:
+      return total;
   }
 }
 
@@ -127,7 +157,8 @@ void reduce(Reduction reduction, const Tensor& x, AxisView view, Tensor& y) {
       for (std::int64_t first = 0; first < view.extent; first += kBlockElements) {
         const std::int64_t n = std::min(kBlockElements, view.extent - first);
         read(outer * view.extent + first, n);
-        for (std::int64_t i = 0; i < n; ++i) parts[i & 3] = folded(reduction, parts[i & 3], mapped(reduction, block[static_cast<std::size_t>(i)]));
+        for (std::int64_t i = 0; i < n; ++i)
+          parts[i & 3] = folded(reduction, parts[i & 3], mapped(reduction, block[static_cast<std::size_t>(i)]));
       }
       totals[0] = folded(reduction, folded(reduction, parts[0], parts[1]), folded(reduction, parts[2], parts[3]));
       write(outer, 1);
@@ -138,7 +169,8 @@ void reduce(Reduction reduction, const Tensor& x, AxisView view, Tensor& y) {
       std::fill_n(totals.begin(), n, start_value<Wide>(reduction));
       for (std::int64_t row = 0; row < view.extent; ++row) {
         read((outer * view.extent + row) * view.inner + first, n);
-        for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) totals[i] = folded(reduction, totals[i], mapped(reduction, block[i]));
+        for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+          totals[i] = folded(reduction, totals[i], mapped(reduction, block[i]));
       }
       write(outer * view.inner + first, n);
     }

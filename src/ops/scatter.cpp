@@ -24,11 +24,16 @@ Joining joining_of(const Node& node) {
 template <typename Wide>
 Wide joined(Joining joining, Wide old_value, Wide update) {
   switch (joining) {
-    case Joining::add: return old_value + update;
-    case Joining::mul: return old_value * update;
-    case Joining::min: return std::min(old_value, update);
-    case Joining::max: return std::max(old_value, update);
-    default: return update;
+    case Joining::add:
+      return old_value + update;
+    case Joining::mul:
+      return old_value * update;
+    case Joining::min:
+      return std::min(old_value, update);
+    case Joining::max:
+      return std::max(old_value, update);
+    default:
+      return update;
   }
 }
 
@@ -55,8 +60,8 @@ void join_elements(Joining joining, Tensor& y, std::int64_t to, const Tensor& up
 void put(Joining joining, Tensor& y, std::int64_t to, const Tensor& updates, std::int64_t from, std::int64_t n) {
   if (joining == Joining::replace) {
     const std::size_t bytes = element_bytes(y.dtype());
-    std::memcpy(y.bytes().data() + static_cast<std::size_t>(to) * bytes, updates.bytes().data() + static_cast<std::size_t>(from) * bytes,
-                static_cast<std::size_t>(n) * bytes);
+    std::memcpy(y.bytes().data() + static_cast<std::size_t>(to) * bytes,
+                updates.bytes().data() + static_cast<std::size_t>(from) * bytes, static_cast<std::size_t>(n) * bytes);
   } else if (y.dtype() == DType::f64) {
     join_elements<double>(joining, y, to, updates, from, n);
   } else if (is_float(y.dtype())) {
@@ -76,7 +81,8 @@ std::int64_t checked_index(const Node& node, std::int64_t index, std::int64_t ex
 Tensor& copied_data(RunContext& context, std::size_t i_updates) {
   const Tensor& data = context.input(0);
   if (data.dtype() == DType::string) refuse(context.node(), "strings cannot be scattered", ErrorCode::unsupported);
-  if (context.input(i_updates).dtype() != data.dtype()) refuse(context.node(), "data and updates differ in element type", ErrorCode::shape_mismatch);
+  if (context.input(i_updates).dtype() != data.dtype())
+    refuse(context.node(), "data and updates differ in element type", ErrorCode::shape_mismatch);
   Tensor& y = context.output(0);
   std::copy(data.bytes().begin(), data.bytes().end(), y.bytes().begin());
   return y;
@@ -87,7 +93,8 @@ void run_scatter_elements(RunContext& context) {
   const Tensor& updates = context.input(2);
   const Shape& shape = context.input(1).shape();
   Tensor& y = copied_data(context, 2);
-  if (updates.shape() != shape || shape.size() != y.rank()) refuse(node, "data, indices and updates do not fit together", ErrorCode::shape_mismatch);
+  if (updates.shape() != shape || shape.size() != y.rank())
+    refuse(node, "data, indices and updates do not fit together", ErrorCode::shape_mismatch);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), y.rank()));
   for (std::size_t i = 0; i < y.rank(); ++i)
     if (i != axis && shape[i] > y.extent(i)) refuse(node, {"the indices reach beyond axis ", i}, ErrorCode::shape_mismatch);
@@ -109,11 +116,13 @@ void run_scatter_nd(RunContext& context) {
   const Tensor& updates = context.input(2);
   const Shape& index_shape = context.input(1).shape();
   Tensor& y = copied_data(context, 2);
-  if (index_shape.empty() || index_shape.back() > static_cast<std::int64_t>(y.rank())) refuse(node, "the indices name more axes than the data have", ErrorCode::shape_mismatch);
+  if (index_shape.empty() || index_shape.back() > static_cast<std::int64_t>(y.rank()))
+    refuse(node, "the indices name more axes than the data have", ErrorCode::shape_mismatch);
   const auto n_indexed = static_cast<std::size_t>(index_shape.back());
   Shape wanted(index_shape.begin(), index_shape.end() - 1);
   wanted.insert(wanted.end(), y.shape().begin() + static_cast<std::ptrdiff_t>(n_indexed), y.shape().end());
-  if (updates.shape() != wanted) refuse(node, {"updates of ", wanted, " are needed, ", updates.shape(), " were given"}, ErrorCode::shape_mismatch);
+  if (updates.shape() != wanted)
+    refuse(node, {"updates of ", wanted, " are needed, ", updates.shape(), " were given"}, ErrorCode::shape_mismatch);
   const Joining joining = joining_of(node);
   const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
   const std::vector<std::int64_t> strides = row_major_strides(y.shape());
@@ -134,16 +143,19 @@ void run_tensor_scatter(RunContext& context) {
   const Tensor& update = context.input(1);
   Tensor& y = copied_data(context, 1);
   const std::string mode = node.attr_s("mode", "linear");
-  if (mode != "linear" && mode != "circular") refuse(node, {"attribute 'mode' is ", quoted(mode), ", linear or circular is needed"});
+  if (mode != "linear" && mode != "circular")
+    refuse(node, {"attribute 'mode' is ", quoted(mode), ", linear or circular is needed"});
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", -2), y.rank()));
-  if (axis == 0 || update.rank() != y.rank()) refuse(node, "the sequence axis cannot be the batch axis, and ranks must agree", ErrorCode::shape_mismatch);
+  if (axis == 0 || update.rank() != y.rank())
+    refuse(node, "the sequence axis cannot be the batch axis, and ranks must agree", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < y.rank(); ++i)
     if (i != axis ? update.extent(i) != y.extent(i) : update.extent(i) > y.extent(i))
       refuse(node, {"an update of ", update.shape(), " does not fit a cache of ", y.shape()}, ErrorCode::shape_mismatch);
   const AxisView view = around_axis(y.shape(), axis);
   std::vector<std::int64_t> first(static_cast<std::size_t>(y.extent(0)), 0);
   if (context.has_input(2)) {
-    if (context.input(2).n_elements() != y.extent(0)) refuse(node, "one write index for each batch is needed", ErrorCode::shape_mismatch);
+    if (context.input(2).n_elements() != y.extent(0))
+      refuse(node, "one write index for each batch is needed", ErrorCode::shape_mismatch);
     first = to_i64_vector(context.input(2));
   }
   if (update.n_elements() == 0) return;
@@ -152,7 +164,8 @@ void run_tensor_scatter(RunContext& context) {
   for (std::int64_t outer = 0; outer < view.outer; ++outer)
     for (std::int64_t t = 0; t < n_new; ++t) {
       const std::int64_t start = first[static_cast<std::size_t>(outer / rows_per_batch)];
-      if (start < 0 || start > view.extent - (mode == "linear" ? n_new : 0)) refuse(node, {"write index ", start, " lies outside of the cache"}, ErrorCode::bad_data);
+      if (start < 0 || start > view.extent - (mode == "linear" ? n_new : 0))
+        refuse(node, {"write index ", start, " lies outside of the cache"}, ErrorCode::bad_data);
       const std::int64_t place = (start + t) % view.extent;
       put(Joining::replace, y, (outer * view.extent + place) * view.inner, update, (outer * n_new + t) * view.inner, view.inner);
     }

@@ -45,7 +45,8 @@ void infer_reshape(InferContext& context) {
   std::int64_t known = 1;
   for (std::size_t i = 0; i < shape.size(); ++i) {
     if (shape[i] == 0 && !zero_is_zero) {
-      if (has_input_shape && i >= context.shape(0).size()) refuse(context.node(), "the new shape copies an axis that the input does not have", ErrorCode::shape_mismatch);
+      if (has_input_shape && i >= context.shape(0).size())
+        refuse(context.node(), "the new shape copies an axis that the input does not have", ErrorCode::shape_mismatch);
       shape[i] = has_input_shape ? context.shape(0)[i] : kUnknownDim;
       known = extent_product(known, shape[i]);
     } else if (shape[i] == -1) {
@@ -60,8 +61,7 @@ void infer_reshape(InferContext& context) {
   if (has_input_shape && is_known(context.shape(0)) && known >= 0) {
     const std::int64_t n = n_elements(context.shape(0));
     const bool fits = open ? (known != 0 ? n % known == 0 : n == 0) : n == known;
-    if (!fits)
-      refuse(context.node(), {"shape ", context.shape(0), " cannot be seen as ", *wanted}, ErrorCode::shape_mismatch);
+    if (!fits) refuse(context.node(), {"shape ", context.shape(0), " cannot be seen as ", *wanted}, ErrorCode::shape_mismatch);
     if (open) shape[*open] = known != 0 ? n / known : 0;
   }
   context.set_output(0, context.dtype(0), shape);
@@ -72,7 +72,8 @@ void infer_flatten(InferContext& context) {
   const Shape& shape = context.shape(0);
   // Counted from the end, -1 is the last axis; the rank itself is allowed too.
   const std::int64_t wanted = context.node().attr_i("axis", 1);
-  const auto axis = static_cast<std::size_t>(wanted < 0 ? normalized_axis(wanted, shape.size()) : normalized_axis(wanted, shape.size(), true));
+  const auto axis =
+      static_cast<std::size_t>(wanted < 0 ? normalized_axis(wanted, shape.size()) : normalized_axis(wanted, shape.size(), true));
   Shape out = {1, 1};
   for (std::size_t i = 0; i < shape.size(); ++i) out[i < axis ? 0 : 1] = extent_product(out[i < axis ? 0 : 1], shape[i]);
   context.set_output(0, context.dtype(0), out);
@@ -102,8 +103,9 @@ void infer_unsqueeze(InferContext& context) {
   const auto axes = context.ints_of(1, "axes");
   if (!axes) {
     const auto n_axes = list_length(context, 1);
-    return context.set_output(0, context.dtype(0),
-                              n_axes ? std::optional<Shape>(unknown_shape(*n_axes + static_cast<std::int64_t>(shape.size()))) : std::nullopt);
+    return context.set_output(
+        0, context.dtype(0),
+        n_axes ? std::optional<Shape>(unknown_shape(*n_axes + static_cast<std::int64_t>(shape.size()))) : std::nullopt);
   }
   const std::vector<bool> is_new = axis_flags(context.node(), *axes, shape.size() + axes->size());
   Shape out;
@@ -176,7 +178,8 @@ void infer_eye_like(InferContext& context) {
     if (!wanted) refuse(context.node(), "attribute 'dtype' names no element type");
     dtype = *wanted;
   }
-  if (context.has_shape(0) && context.shape(0).size() != 2) refuse(context.node(), "a matrix is needed", ErrorCode::shape_mismatch);
+  if (context.has_shape(0) && context.shape(0).size() != 2)
+    refuse(context.node(), "a matrix is needed", ErrorCode::shape_mismatch);
   context.set_output(0, dtype, context.input(0).shape);
 }
 
@@ -187,7 +190,8 @@ void run_eye_like(RunContext& context) {
   const std::int64_t one = 1;
   for (std::int64_t row = 0; row < y.extent(0); ++row) {
     if (k <= -y.extent(0) || k >= y.extent(1)) break;
-    if (row + k >= 0 && row + k < y.extent(1)) write_elements(y, row * y.extent(1) + row + k, std::span<const std::int64_t>(&one, 1));
+    if (row + k >= 0 && row + k < y.extent(1))
+      write_elements(y, row * y.extent(1) + row + k, std::span<const std::int64_t>(&one, 1));
   }
 }
 

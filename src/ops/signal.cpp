@@ -101,7 +101,8 @@ void transform(std::vector<Complex>& x, bool is_inverse) {
 }
 
 void check_length(const Node& node, std::int64_t n) {
-  if (n < 1 || n > kMaxTransform) refuse(node, {"a transform of length ", n, " is not between 1 and ", kMaxTransform}, ErrorCode::limit_exceeded);
+  if (n < 1 || n > kMaxTransform)
+    refuse(node, {"a transform of length ", n, " is not between 1 and ", kMaxTransform}, ErrorCode::limit_exceeded);
 }
 
 /// The transformed axis: an attribute before opset 20, then an input. nullopt where it is not known yet.
@@ -139,7 +140,8 @@ void run_dft(RunContext& context) {
   const Node& node = context.node();
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
-  const std::size_t axis = *dft_axis(node, context.opset(), x.rank(), context.has_input(2), context.has_input(2) ? &context.input(2) : nullptr);
+  const std::size_t axis =
+      *dft_axis(node, context.opset(), x.rank(), context.has_input(2), context.has_input(2) ? &context.input(2) : nullptr);
   const bool is_onesided = node.attr_i("onesided", 0) != 0;
   const bool is_inverse = node.attr_i("inverse", 0) != 0;
   const std::int64_t n_parts = x.extent(x.rank() - 1);
@@ -170,7 +172,8 @@ void run_dft(RunContext& context) {
       for (std::int64_t i = 0; i < to.extent; ++i) {
         const Complex value = line[static_cast<std::size_t>(i)];
         const double parts[2] = {value.re * scale, value.im * scale};
-        write_elements(y, ((outer * to.extent + i) * to.inner + inner) * y_parts, std::span<const double>(parts, static_cast<std::size_t>(y_parts)));
+        write_elements(y, ((outer * to.extent + i) * to.inner + inner) * y_parts,
+                       std::span<const double>(parts, static_cast<std::size_t>(y_parts)));
       }
     }
 }
@@ -190,8 +193,11 @@ Frames frames_of(const Node& node, const Shape& signal, const Tensor& step, cons
   else if (window != nullptr && window->size() == 1)
     frames.length = (*window)[0];
   check_length(node, frames.length);
-  if (window != nullptr && *window != Shape{frames.length}) refuse(node, "the window is not as long as a frame", ErrorCode::shape_mismatch);
-  if (frames.step < 1 || frames.length > signal[1]) refuse(node, {"steps of ", frames.step, " and frames of ", frames.length, " do not fit the signal"}, ErrorCode::shape_mismatch);
+  if (window != nullptr && *window != Shape{frames.length})
+    refuse(node, "the window is not as long as a frame", ErrorCode::shape_mismatch);
+  if (frames.step < 1 || frames.length > signal[1])
+    refuse(node, {"steps of ", frames.step, " and frames of ", frames.length, " do not fit the signal"},
+           ErrorCode::shape_mismatch);
   frames.n = (signal[1] - frames.length) / frames.step + 1;
   return frames;
 }
@@ -199,20 +205,25 @@ Frames frames_of(const Node& node, const Shape& signal, const Tensor& step, cons
 void infer_stft(InferContext& context) {
   if (lacks_rank(context)) return;
   const bool has_window = context.has_shape(2);
-  const bool is_ready = is_known(context.shape(0)) && context.value(1) != nullptr && (!context.has_input(2) || has_window) && (!context.has_input(3) || context.value(3) != nullptr);
+  const bool is_ready = is_known(context.shape(0)) && context.value(1) != nullptr && (!context.has_input(2) || has_window) &&
+                        (!context.has_input(3) || context.value(3) != nullptr);
   if (!is_ready || (has_window && !is_known(context.shape(2)))) return context.set_output(0, context.dtype(0), unknown_shape(4));
-  const Frames frames = frames_of(context.node(), context.shape(0), *context.value(1), has_window ? &context.shape(2) : nullptr, context.value(3));
+  const Frames frames =
+      frames_of(context.node(), context.shape(0), *context.value(1), has_window ? &context.shape(2) : nullptr, context.value(3));
   const bool is_onesided = context.node().attr_i("onesided", 1) != 0;
-  context.set_output(0, context.dtype(0), Shape{context.shape(0)[0], frames.n, is_onesided ? frames.length / 2 + 1 : frames.length, 2});
+  context.set_output(0, context.dtype(0),
+                     Shape{context.shape(0)[0], frames.n, is_onesided ? frames.length / 2 + 1 : frames.length, 2});
 }
 
 void run_stft(RunContext& context) {
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
-  const Frames frames = frames_of(context.node(), x.shape(), context.input(1), context.has_input(2) ? &context.input(2).shape() : nullptr,
-                                  context.has_input(3) ? &context.input(3) : nullptr);
+  const Frames frames =
+      frames_of(context.node(), x.shape(), context.input(1), context.has_input(2) ? &context.input(2).shape() : nullptr,
+                context.has_input(3) ? &context.input(3) : nullptr);
   const std::int64_t n_parts = x.rank() > 2 ? x.extent(2) : 1;
-  if (x.rank() > 3 || n_parts < 1 || n_parts > 2) refuse(context.node(), "a signal [batch, length, 1 or 2] is needed", ErrorCode::shape_mismatch);
+  if (x.rank() > 3 || n_parts < 1 || n_parts > 2)
+    refuse(context.node(), "a signal [batch, length, 1 or 2] is needed", ErrorCode::shape_mismatch);
   std::vector<Complex> line(static_cast<std::size_t>(frames.length));
   std::int64_t to = 0;
   for (std::int64_t batch = 0; batch < x.extent(0); ++batch)
@@ -221,7 +232,8 @@ void run_stft(RunContext& context) {
       for (std::int64_t i = 0; i < frames.length; ++i) {
         const std::int64_t place = (batch * x.extent(1) + frame * frames.step + i) * n_parts;
         const double weight = context.has_input(2) ? element_f64(context.input(2), i) : 1.0;
-        line[static_cast<std::size_t>(i)] = {weight * element_f64(x, place), n_parts == 2 ? weight * element_f64(x, place + 1) : 0.0};
+        line[static_cast<std::size_t>(i)] = {weight * element_f64(x, place),
+                                             n_parts == 2 ? weight * element_f64(x, place + 1) : 0.0};
       }
       transform(line, false);
       for (std::int64_t i = 0; i < y.extent(2); ++i, to += 2) {
@@ -254,7 +266,8 @@ void run_mel_weight_matrix(RunContext& context) {
   const double step = (mel(element_f64(context.input(4), 0)) - low) / static_cast<double>(n_bins + 2);
   std::vector<std::int64_t> edges;
   for (std::int64_t i = 0; i < n_bins + 2; ++i)
-    edges.push_back(static_cast<std::int64_t>(std::floor(static_cast<double>(length + 1) * hertz(static_cast<double>(i) * step + low) / rate)));
+    edges.push_back(static_cast<std::int64_t>(
+        std::floor(static_cast<double>(length + 1) * hertz(static_cast<double>(i) * step + low) / rate)));
   std::vector<double> values(static_cast<std::size_t>(y.n_elements()), 0.0);
   const auto put = [&](std::int64_t row, std::int64_t bin, double value) {
     if (row >= 0 && row < n_rows) values[static_cast<std::size_t>(row * n_bins + bin)] = value;

@@ -61,7 +61,9 @@ Taps taps_at(double normalized, std::int64_t extent, bool aligns_corners, Sampli
     if (place >= 0 && place < extent) continue;
     if (border == Border::zeros) place = -1;
     if (border == Border::clamp) place = std::clamp<std::int64_t>(place, 0, extent - 1);
-    if (border == Border::reflect) place = std::clamp<std::int64_t>(static_cast<std::int64_t>(reflected(static_cast<double>(place), low, high)), 0, extent - 1);
+    if (border == Border::reflect)
+      place =
+          std::clamp<std::int64_t>(static_cast<std::int64_t>(reflected(static_cast<double>(place), low, high)), 0, extent - 1);
   }
   return taps;
 }
@@ -71,7 +73,8 @@ void infer_grid_sample(InferContext& context) {
   const Shape& x = context.shape(0);
   const Shape& grid = context.shape(1);
   const auto n_axes = static_cast<std::int64_t>(x.size()) - 2;
-  if (n_axes < 1 || n_axes > 3 || grid.size() != x.size() || (grid.back() >= 0 && grid.back() != n_axes) || (x[0] >= 0 && grid[0] >= 0 && x[0] != grid[0]))
+  if (n_axes < 1 || n_axes > 3 || grid.size() != x.size() || (grid.back() >= 0 && grid.back() != n_axes) ||
+      (x[0] >= 0 && grid[0] >= 0 && x[0] != grid[0]))
     refuse(context.node(), {"an input ", x, " and a grid ", grid, " do not fit together"}, ErrorCode::shape_mismatch);
   Shape out = {x[0], x[1]};
   out.insert(out.end(), grid.begin() + 1, grid.end() - 1);
@@ -85,10 +88,13 @@ void run_grid_sample(RunContext& context) {
   if (y.n_elements() == 0) return;
   const std::string mode = node.attr_s("mode", context.opset() < 20 ? "bilinear" : "linear");
   const std::string padding = node.attr_s("padding_mode", "zeros");
-  const Sampling sampling = mode == "nearest" ? Sampling::nearest : mode == "bicubic" || mode == "cubic" ? Sampling::cubic : Sampling::linear;
+  const Sampling sampling = mode == "nearest"                      ? Sampling::nearest
+                            : mode == "bicubic" || mode == "cubic" ? Sampling::cubic
+                                                                   : Sampling::linear;
   const Border border = padding == "border" ? Border::clamp : padding == "reflection" ? Border::reflect : Border::zeros;
   if ((sampling == Sampling::linear && mode != "bilinear" && mode != "linear") || (border == Border::zeros && padding != "zeros"))
-    refuse(node, {"attributes 'mode' ", quoted(mode), " and 'padding_mode' ", quoted(padding), " are not understood"}, ErrorCode::unsupported);
+    refuse(node, {"attributes 'mode' ", quoted(mode), " and 'padding_mode' ", quoted(padding), " are not understood"},
+           ErrorCode::unsupported);
   const bool aligns_corners = node.attr_i("align_corners", 0) != 0;
   const std::size_t n_axes = x.rank() - 2;
   const std::vector<float> image = to_f32_vector(x);
@@ -106,7 +112,8 @@ void run_grid_sample(RunContext& context) {
       reads.assign(1, {0, 1.0});
       for (std::size_t axis = 0; axis < n_axes; ++axis) {
         // The grid names the innermost axis first.
-        const Taps taps = taps_at(static_cast<double>(coordinates[n_axes - 1 - axis]), x.extent(axis + 2), aligns_corners, sampling, border);
+        const Taps taps =
+            taps_at(static_cast<double>(coordinates[n_axes - 1 - axis]), x.extent(axis + 2), aligns_corners, sampling, border);
         next.clear();
         for (const auto& [offset, weight] : reads)
           for (int i = 0; i < taps.n; ++i)
@@ -126,7 +133,8 @@ void infer_affine_grid(InferContext& context) {
   const auto size = context.ints_of(1);
   if (!size) return context.set_output(0, context.dtype(0), std::nullopt);
   const auto n_axes = static_cast<std::int64_t>(size->size()) - 2;
-  const bool fits = (n_axes == 2 || n_axes == 3) && std::all_of(size->begin(), size->end(), [](std::int64_t n) { return n >= 0; });
+  const bool fits =
+      (n_axes == 2 || n_axes == 3) && std::all_of(size->begin(), size->end(), [](std::int64_t n) { return n >= 0; });
   if (!fits) refuse(context.node(), "a size [n,c,h,w] or [n,c,d,h,w] is needed", ErrorCode::shape_mismatch);
   if (context.has_shape(0) && is_known(context.shape(0)) && context.shape(0) != Shape{(*size)[0], n_axes, n_axes + 1})
     refuse(context.node(), {"a matrix of ", context.shape(0), " does not fit the size"}, ErrorCode::shape_mismatch);
@@ -156,8 +164,12 @@ void run_affine_grid(RunContext& context) {
     for (std::size_t row = 0; row < n_axes; ++row) {
       double value = 0.0;
       for (std::size_t k = 0; k <= n_axes; ++k)
-        value += base[k] * element_f64(context.input(0), (batch * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row)) * static_cast<std::int64_t>(n_axes + 1) + static_cast<std::int64_t>(k));
-      write_elements(y, i * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row), std::span<const double>(&value, 1));
+        value +=
+            base[k] * element_f64(context.input(0), (batch * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row)) *
+                                                            static_cast<std::int64_t>(n_axes + 1) +
+                                                        static_cast<std::int64_t>(k));
+      write_elements(y, i * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row),
+                     std::span<const double>(&value, 1));
     }
   }
 }
@@ -194,10 +206,12 @@ void infer_max_unpool(InferContext& context) {
   Shape shape = unpooled_shape(context.node(), context.shape(0));
   if (context.has_input(2)) {
     const auto wanted = context.ints_of(2);
-    if (wanted && wanted->size() != shape.size()) refuse(context.node(), "the output shape has another rank than the input", ErrorCode::shape_mismatch);
+    if (wanted && wanted->size() != shape.size())
+      refuse(context.node(), "the output shape has another rank than the input", ErrorCode::shape_mismatch);
     if (wanted && is_known(shape))
       for (std::size_t i = 0; i < shape.size(); ++i)
-        if ((*wanted)[i] < shape[i]) refuse(context.node(), "the output shape is smaller than what is unpooled", ErrorCode::shape_mismatch);
+        if ((*wanted)[i] < shape[i])
+          refuse(context.node(), "the output shape is smaller than what is unpooled", ErrorCode::shape_mismatch);
     shape = wanted ? *wanted : unknown_shape(static_cast<std::int64_t>(shape.size()));
   }
   context.set_output(0, context.dtype(0), shape);
@@ -210,13 +224,15 @@ void run_max_unpool(RunContext& context) {
   const Shape seen = unpooled_shape(context.node(), x.shape());
   const std::int64_t n_seen = n_elements(seen);
   const std::vector<std::int64_t> indices = to_i64_vector(context.input(1));
-  if (context.input(1).shape() != x.shape()) refuse(context.node(), "values and indices differ in shape", ErrorCode::shape_mismatch);
+  if (context.input(1).shape() != x.shape())
+    refuse(context.node(), "values and indices differ in shape", ErrorCode::shape_mismatch);
   const std::vector<std::int64_t> from = row_major_strides(seen);
   const std::vector<std::int64_t> to = row_major_strides(y.shape());
   const std::size_t bytes = static_cast<std::size_t>(dtype_bits(x.dtype()) / 8);
   std::fill(y.bytes().begin(), y.bytes().end(), std::uint8_t{0});
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    if (indices[i] < 0 || indices[i] >= n_seen) refuse(context.node(), {"index ", indices[i], " lies outside of the output"}, ErrorCode::bad_data);
+    if (indices[i] < 0 || indices[i] >= n_seen)
+      refuse(context.node(), {"index ", indices[i], " lies outside of the output"}, ErrorCode::bad_data);
     std::int64_t place = 0;
     for (std::size_t axis = 0; axis < seen.size(); ++axis) place += indices[i] / from[axis] % seen[axis] * to[axis];
     std::copy_n(x.bytes().data() + i * bytes, bytes, y.bytes().data() + static_cast<std::size_t>(place) * bytes);
@@ -261,7 +277,8 @@ void run_col2im(RunContext& context) {
   }
   const std::int64_t n_steps = n_elements(steps);
   const std::int64_t area = n_elements(block);
-  if (x.extent(2) != n_steps) refuse(node, {x.extent(2), " columns were given, ", n_steps, " are needed"}, ErrorCode::shape_mismatch);
+  if (x.extent(2) != n_steps)
+    refuse(node, {x.extent(2), " columns were given, ", n_steps, " are needed"}, ErrorCode::shape_mismatch);
   std::vector<double> sums(static_cast<std::size_t>(y.n_elements()), 0.0);
   const std::vector<std::int64_t> step_strides = row_major_strides(steps);
   const std::vector<std::int64_t> block_strides = row_major_strides(block);
@@ -272,7 +289,8 @@ void run_col2im(RunContext& context) {
         std::int64_t to = plane * image_strides[1];
         bool is_inside = true;
         for (std::size_t i = 0; i < n_axes && is_inside; ++i) {
-          const std::int64_t at = step / step_strides[i] % steps[i] * strides[i] - pads[i] + in_block / block_strides[i] % block[i] * dilations[i];
+          const std::int64_t at =
+              step / step_strides[i] % steps[i] * strides[i] - pads[i] + in_block / block_strides[i] % block[i] * dilations[i];
           is_inside = at >= 0 && at < y.extent(i + 2);
           to += at * image_strides[i + 2];
         }
@@ -285,7 +303,8 @@ void infer_det(InferContext& context) {
   if (lacks_rank(context)) return;
   const Shape& shape = context.shape(0);
   const std::size_t rank = shape.size();
-  if (rank < 2 || (shape[rank - 1] >= 0 && shape[rank - 2] >= 0 && shape[rank - 1] != shape[rank - 2])) refuse(context.node(), "square matrices are needed", ErrorCode::shape_mismatch);
+  if (rank < 2 || (shape[rank - 1] >= 0 && shape[rank - 2] >= 0 && shape[rank - 1] != shape[rank - 2]))
+    refuse(context.node(), "square matrices are needed", ErrorCode::shape_mismatch);
   context.set_output(0, context.dtype(0), Shape(shape.begin(), shape.end() - 2));
 }
 
@@ -304,7 +323,9 @@ void run_det(RunContext& context) {
       for (std::size_t row = k + 1; row < size; ++row)
         if (std::fabs(a[row * size + k]) > std::fabs(a[pivot * size + k])) pivot = row;
       if (pivot != k) {
-        std::swap_ranges(a.begin() + static_cast<std::ptrdiff_t>(pivot * size), a.begin() + static_cast<std::ptrdiff_t>((pivot + 1) * size), a.begin() + static_cast<std::ptrdiff_t>(k * size));
+        std::swap_ranges(a.begin() + static_cast<std::ptrdiff_t>(pivot * size),
+                         a.begin() + static_cast<std::ptrdiff_t>((pivot + 1) * size),
+                         a.begin() + static_cast<std::ptrdiff_t>(k * size));
         det = -det;
       }
       det *= a[k * size + k];

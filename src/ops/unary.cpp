@@ -38,9 +38,12 @@ double rounded64(double x) {
 std::int64_t negated(std::int64_t x) { return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(x)); }
 
 const UnaryRow kRows[] = {
-    {"Abs", map_f32__abs, [](double x, double, double) { return std::fabs(x); }, [](std::int64_t x) { return x < 0 ? negated(x) : x; }},
+    {"Abs", map_f32__abs, [](double x, double, double) { return std::fabs(x); },
+     [](std::int64_t x) { return x < 0 ? negated(x) : x; }},
     {"Neg", map_f32__neg, [](double x, double, double) { return -x; }, negated},
-    {"Sign", map_f32__sign, [](double x, double, double) { return x > 0.0 ? 1.0 : x < 0.0 ? -1.0 : x; },
+    {"Sign", map_f32__sign, [](double x, double, double) { return x > 0.0   ? 1.0
+                                                                  : x < 0.0 ? -1.0
+                                                                            : x; },
      [](std::int64_t x) { return std::int64_t{x > 0} - std::int64_t{x < 0}; }},
     {"BitwiseNot", nullptr, nullptr, [](std::int64_t x) { return ~x; }},
     {"Sqrt", map_f32__sqrt, [](double x, double, double) { return std::sqrt(x); }, nullptr},
@@ -64,24 +67,29 @@ const UnaryRow kRows[] = {
     {"Floor", map_f32__floor, [](double x, double, double) { return std::floor(x); }, nullptr},
     {"Round", map_f32__round, [](double x, double, double) { return rounded64(x); }, nullptr},
     {"Sigmoid", map_f32__sigmoid, [](double x, double, double) { return sigmoid64(x); }, nullptr},
-    {"Relu", map_f32__relu, [](double x, double, double) { return x < 0.0 ? 0.0 : x; }, [](std::int64_t x) { return x < 0 ? 0 : x; }},
+    {"Relu", map_f32__relu, [](double x, double, double) { return x < 0.0 ? 0.0 : x; },
+     [](std::int64_t x) { return x < 0 ? 0 : x; }},
     {"LeakyRelu", map_f32__leaky_relu, [](double x, double a, double) { return x < 0.0 ? a * x : x; }, nullptr, "alpha", 0.01f},
     {"Elu", map_f32__elu, [](double x, double a, double) { return x < 0.0 ? a * f64::expm1(x) : x; }, nullptr, "alpha", 1.0f},
     {"Selu", map_f32__selu, [](double x, double a, double b) { return b * (x > 0.0 ? x : a * f64::expm1(x)); }, nullptr, "alpha",
      1.67326319217681884765625f, "gamma", 1.05070102214813232421875f},
-    {"Celu", map_f32__celu, [](double x, double a, double) { return x < 0.0 ? a * f64::expm1(x / a) : x; }, nullptr, "alpha", 1.0f},
+    {"Celu", map_f32__celu, [](double x, double a, double) { return x < 0.0 ? a * f64::expm1(x / a) : x; }, nullptr, "alpha",
+     1.0f},
     {"Gelu", map_f32__gelu, [](double x, double, double) { return gelu64(x); }, nullptr},
     {"QuickGelu", map_f32__swish, [](double x, double a, double) { return x * sigmoid64(a * x); }, nullptr, "alpha", 1.702f},
     {"Swish", map_f32__swish, [](double x, double a, double) { return x * sigmoid64(a * x); }, nullptr, "alpha", 1.0f},
-    {"HardSigmoid", map_f32__hard_sigmoid, [](double x, double a, double b) { return bounded64(a * x + b, 0.0, 1.0); }, nullptr, "alpha",
-     0.2f, "beta", 0.5f},
+    {"HardSigmoid", map_f32__hard_sigmoid, [](double x, double a, double b) { return bounded64(a * x + b, 0.0, 1.0); }, nullptr,
+     "alpha", 0.2f, "beta", 0.5f},
     {"HardSwish", map_f32__hard_swish, [](double x, double, double) { return x * bounded64(x / 6.0 + 0.5, 0.0, 1.0); }, nullptr},
     {"Mish", map_f32__mish, [](double x, double, double) { return x * f64::tanh(softplus64(x)); }, nullptr},
     {"Softplus", map_f32__softplus, [](double x, double, double) { return softplus64(x); }, nullptr},
     {"Softsign", map_f32__softsign, [](double x, double, double) { return x / (1.0 + std::fabs(x)); }, nullptr},
-    {"ThresholdedRelu", map_f32__thresholded_relu, [](double x, double a, double) { return x > a ? x : 0.0; }, nullptr, "alpha", 1.0f},
-    {"Shrink", map_f32__shrink, [](double x, double a, double b) { return x < -a ? x + b : x > a ? x - b : 0.0; }, nullptr, "lambd", 0.5f,
-     "bias", 0.0f},
+    {"ThresholdedRelu", map_f32__thresholded_relu, [](double x, double a, double) { return x > a ? x : 0.0; }, nullptr, "alpha",
+     1.0f},
+    {"Shrink", map_f32__shrink, [](double x, double a, double b) { return x < -a  ? x + b
+                                                                          : x > a ? x - b
+                                                                                  : 0.0; }, nullptr,
+     "lambd", 0.5f, "bias", 0.0f},
 };
 
 const UnaryRow kGeluTanh = {"Gelu", map_f32__gelu_tanh, [](double x, double, double) { return gelu_tanh64(x); }, nullptr};
@@ -106,7 +114,8 @@ void run_row(const Node& node, const UnaryRow& row, const Tensor& x, Tensor& y) 
     if (row.f32 != nullptr && dtype == DType::f32) {
       row.f32(x.data<float>().data(), y.data<float>().data(), x.n_elements(), params);
     } else if (row.f32 != nullptr && dtype != DType::f64) {
-      map_blocks<float>(x, y, [&](std::span<float> v) { row.f32(v.data(), v.data(), static_cast<std::int64_t>(v.size()), params); });
+      map_blocks<float>(x, y,
+                        [&](std::span<float> v) { row.f32(v.data(), v.data(), static_cast<std::int64_t>(v.size()), params); });
     } else {
       const auto alpha = static_cast<double>(params.alpha);
       const auto beta = static_cast<double>(params.beta);
@@ -196,7 +205,8 @@ void run_clip(RunContext& context) {
   } else if (is_float(dtype)) {
     const MapParams params = {clip_bound<float>(context, 1, "min", -HUGE_VALF), clip_bound<float>(context, 2, "max", HUGE_VALF)};
     if (dtype == DType::f32) return map_f32__clip(x.data<float>().data(), y.data<float>().data(), x.n_elements(), params);
-    map_blocks<float>(x, y, [&](std::span<float> v) { map_f32__clip(v.data(), v.data(), static_cast<std::int64_t>(v.size()), params); });
+    map_blocks<float>(
+        x, y, [&](std::span<float> v) { map_f32__clip(v.data(), v.data(), static_cast<std::int64_t>(v.size()), params); });
   } else {
     // u64 is ordered as i64 once its top bit is turned over.
     const std::int64_t flip = dtype == DType::u64 ? INT64_MIN : 0;
@@ -210,13 +220,15 @@ void run_clip(RunContext& context) {
 
 void infer_dropout(InferContext& context) {
   infer_like_first(context);
-  if (context.n_outputs() > 1) context.set_output(1, context.opset() < 10 ? context.dtype(0) : DType::boolean, context.input(0).shape);
+  if (context.n_outputs() > 1)
+    context.set_output(1, context.opset() < 10 ? context.dtype(0) : DType::boolean, context.input(0).shape);
 }
 
 void run_dropout(RunContext& context) {
   if (context.opset() >= 12 && context.has_input(2) && element_i64(context.input(2), 0) != 0) {
     const double ratio = context.has_input(1) ? element_f64(context.input(1), 0) : 0.5;
-    if (ratio != 0.0) refuse(context.node(), "training mode draws random numbers; set 'training_mode' to false", ErrorCode::unsupported);
+    if (ratio != 0.0)
+      refuse(context.node(), "training mode draws random numbers; set 'training_mode' to false", ErrorCode::unsupported);
   }
   context.set_output(0, context.input(0));
   if (context.wants_output(1)) {

@@ -52,12 +52,18 @@ void write_plain(std::uint8_t* bytes, std::int64_t first, std::span<const Wide> 
 
 const SmallFloat* small_float_of(DType dtype) {
   switch (dtype) {
-    case DType::f8e4m3fn: return &kF8e4m3fn;
-    case DType::f8e4m3fnuz: return &kF8e4m3fnuz;
-    case DType::f8e5m2: return &kF8e5m2;
-    case DType::f8e5m2fnuz: return &kF8e5m2fnuz;
-    case DType::f4e2m1: return &kF4e2m1;
-    default: return nullptr;
+    case DType::f8e4m3fn:
+      return &kF8e4m3fn;
+    case DType::f8e4m3fnuz:
+      return &kF8e4m3fnuz;
+    case DType::f8e5m2:
+      return &kF8e5m2;
+    case DType::f8e5m2fnuz:
+      return &kF8e5m2fnuz;
+    case DType::f4e2m1:
+      return &kF4e2m1;
+    default:
+      return nullptr;
   }
 }
 
@@ -81,26 +87,39 @@ void read_as(const Tensor& tensor, std::int64_t first, std::span<Wide> out) {
   const std::uint8_t* bytes = tensor.bytes().data();
   const DType dtype = tensor.dtype();
   switch (dtype) {
-    case DType::f32: return read_plain<float>(bytes, first, out);
-    case DType::f64: return read_plain<double>(bytes, first, out);
-    case DType::i64: return read_plain<std::int64_t>(bytes, first, out);
-    case DType::u64: return read_plain<std::uint64_t>(bytes, first, out);
-    case DType::i32: return read_plain<std::int32_t>(bytes, first, out);
-    case DType::u32: return read_plain<std::uint32_t>(bytes, first, out);
-    case DType::i16: return read_plain<std::int16_t>(bytes, first, out);
-    case DType::u16: return read_plain<std::uint16_t>(bytes, first, out);
-    case DType::i8: return read_plain<std::int8_t>(bytes, first, out);
-    case DType::u8: return read_plain<std::uint8_t>(bytes, first, out);
+    case DType::f32:
+      return read_plain<float>(bytes, first, out);
+    case DType::f64:
+      return read_plain<double>(bytes, first, out);
+    case DType::i64:
+      return read_plain<std::int64_t>(bytes, first, out);
+    case DType::u64:
+      return read_plain<std::uint64_t>(bytes, first, out);
+    case DType::i32:
+      return read_plain<std::int32_t>(bytes, first, out);
+    case DType::u32:
+      return read_plain<std::uint32_t>(bytes, first, out);
+    case DType::i16:
+      return read_plain<std::int16_t>(bytes, first, out);
+    case DType::u16:
+      return read_plain<std::uint16_t>(bytes, first, out);
+    case DType::i8:
+      return read_plain<std::int8_t>(bytes, first, out);
+    case DType::u8:
+      return read_plain<std::uint8_t>(bytes, first, out);
     case DType::boolean:
-      for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<Wide>(bytes[first + static_cast<std::int64_t>(i)] != 0 ? 1 : 0);
+      for (std::size_t i = 0; i < out.size(); ++i)
+        out[i] = static_cast<Wide>(bytes[first + static_cast<std::int64_t>(i)] != 0 ? 1 : 0);
       return;
-    case DType::f16: case DType::bf16: {
+    case DType::f16:
+    case DType::bf16: {
       const auto* halves = reinterpret_cast<const std::uint16_t*>(bytes) + first;
       for (std::size_t i = 0; i < out.size(); ++i)
         out[i] = converted<float, Wide>(dtype == DType::f16 ? f16_to_f32(halves[i]) : bf16_to_f32(halves[i]));
       return;
     }
-    default: break;
+    default:
+      break;
   }
   const int n_bits = dtype_bits(dtype);
   const SmallFloat* format = small_float_of(dtype);
@@ -125,20 +144,31 @@ void write_as(Tensor& tensor, std::int64_t first, std::span<const Wide> values, 
   std::uint8_t* bytes = tensor.bytes().data();
   const DType dtype = tensor.dtype();
   switch (dtype) {
-    case DType::f32: return write_plain<float>(bytes, first, values);
-    case DType::f64: return write_plain<double>(bytes, first, values);
-    case DType::i64: return write_plain<std::int64_t>(bytes, first, values);
-    case DType::u64: return write_plain<std::uint64_t>(bytes, first, values);
-    case DType::i32: return write_plain<std::int32_t>(bytes, first, values);
-    case DType::u32: return write_plain<std::uint32_t>(bytes, first, values);
-    case DType::i16: return write_plain<std::int16_t>(bytes, first, values);
-    case DType::u16: return write_plain<std::uint16_t>(bytes, first, values);
-    case DType::i8: return write_plain<std::int8_t>(bytes, first, values);
-    case DType::u8: return write_plain<std::uint8_t>(bytes, first, values);
+    case DType::f32:
+      return write_plain<float>(bytes, first, values);
+    case DType::f64:
+      return write_plain<double>(bytes, first, values);
+    case DType::i64:
+      return write_plain<std::int64_t>(bytes, first, values);
+    case DType::u64:
+      return write_plain<std::uint64_t>(bytes, first, values);
+    case DType::i32:
+      return write_plain<std::int32_t>(bytes, first, values);
+    case DType::u32:
+      return write_plain<std::uint32_t>(bytes, first, values);
+    case DType::i16:
+      return write_plain<std::int16_t>(bytes, first, values);
+    case DType::u16:
+      return write_plain<std::uint16_t>(bytes, first, values);
+    case DType::i8:
+      return write_plain<std::int8_t>(bytes, first, values);
+    case DType::u8:
+      return write_plain<std::uint8_t>(bytes, first, values);
     case DType::boolean:
       for (std::size_t i = 0; i < values.size(); ++i) bytes[first + static_cast<std::int64_t>(i)] = values[i] != Wide(0) ? 1 : 0;
       return;
-    case DType::f16: case DType::bf16: {
+    case DType::f16:
+    case DType::bf16: {
       auto* halves = reinterpret_cast<std::uint16_t*>(bytes) + first;
       for (std::size_t i = 0; i < values.size(); ++i) {
         const auto value = static_cast<float>(values[i]);
@@ -146,7 +176,8 @@ void write_as(Tensor& tensor, std::int64_t first, std::span<const Wide> values, 
       }
       return;
     }
-    default: break;
+    default:
+      break;
   }
   const int n_bits = dtype_bits(dtype);
   const SmallFloat* format = small_float_of(dtype);

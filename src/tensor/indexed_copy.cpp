@@ -19,7 +19,8 @@ std::vector<Run> runs_of(const std::vector<std::int64_t>& table, std::int64_t ex
   std::vector<Run> runs;
   for (const std::int64_t index : table) {
     BITWRIGHT_ASSERT(index >= -1 && index < extent);
-    if (!runs.empty() && (index == -1 ? runs.back().src_first == -1 : runs.back().src_first >= 0 && index == runs.back().src_first + runs.back().n))
+    if (!runs.empty() && (index == -1 ? runs.back().src_first == -1
+                                      : runs.back().src_first >= 0 && index == runs.back().src_first + runs.back().n))
       ++runs.back().n;
     else
       runs.push_back({index, 1});
@@ -61,7 +62,8 @@ void indexed_copy(std::size_t element_bytes, const Shape& src_shape, const std::
   // The innermost axes taken whole make one block.
   std::size_t n_axes = src_shape.size();
   std::size_t block_bytes = element_bytes;
-  while (n_axes > 0 && is_whole(tables[n_axes - 1], src_shape[n_axes - 1])) block_bytes *= static_cast<std::size_t>(src_shape[--n_axes]);
+  while (n_axes > 0 && is_whole(tables[n_axes - 1], src_shape[n_axes - 1]))
+    block_bytes *= static_cast<std::size_t>(src_shape[--n_axes]);
   if (n_axes == 0) {
     std::memcpy(dst, src, block_bytes);
     return;

@@ -15,14 +15,14 @@ struct Block16 {
 };
 
 // One of each per element size; places in elements.
-using CopyRun = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst, std::int64_t dst_first,
-                         std::int64_t dst_stride, std::int64_t n);
-using CopyTurned = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst, std::int64_t dst_first,
-                            std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j);
+using CopyRun = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst,
+                         std::int64_t dst_first, std::int64_t dst_stride, std::int64_t n);
+using CopyTurned = void (*)(const std::uint8_t* src, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst,
+                            std::int64_t dst_first, std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j);
 
 template <typename T>
-void copy_run(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst_bytes, std::int64_t dst_first,
-              std::int64_t dst_stride, std::int64_t n) {
+void copy_run(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride, std::uint8_t* dst_bytes,
+              std::int64_t dst_first, std::int64_t dst_stride, std::int64_t n) {
   const T* src = reinterpret_cast<const T*>(src_bytes) + src_first;
   T* dst = reinterpret_cast<T*>(dst_bytes) + dst_first;
   if (src_stride == 1 && dst_stride == 1) {
@@ -34,8 +34,8 @@ void copy_run(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_
 
 /// A matrix turned over in square tiles: src is dense along i, dst along j.
 template <typename T>
-void copy_turned(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst_bytes, std::int64_t dst_first,
-                 std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j) {
+void copy_turned(const std::uint8_t* src_bytes, std::int64_t src_first, std::int64_t src_stride_j, std::uint8_t* dst_bytes,
+                 std::int64_t dst_first, std::int64_t dst_stride_i, std::int64_t n_i, std::int64_t n_j) {
   const T* src = reinterpret_cast<const T*>(src_bytes) + src_first;
   T* dst = reinterpret_cast<T*>(dst_bytes) + dst_first;
   constexpr std::int64_t kTile = 16;
@@ -48,8 +48,8 @@ void copy_turned(const std::uint8_t* src_bytes, std::int64_t src_first, std::int
     }
 }
 
-void copy_all(CopyRun copy_run, CopyTurned copy_turned, const Shape& extents, const std::uint8_t* src, std::span<const std::int64_t> src_strides,
-              std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
+void copy_all(CopyRun copy_run, CopyTurned copy_turned, const Shape& extents, const std::uint8_t* src,
+              std::span<const std::int64_t> src_strides, std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
   std::vector<std::int64_t> strides[2] = {{src_strides.begin(), src_strides.end()}, {dst_strides.begin(), dst_strides.end()}};
   Shape walked = extents;
 
@@ -96,7 +96,8 @@ StridedWalk::StridedWalk(const Shape& extents, std::span<const std::vector<std::
     Axis axis{extents[i], {}};
     for (std::size_t k = 0; k < n_operands_; ++k) axis.strides[k] = strides[k][i];
     bool is_merged = !axes_.empty();
-    for (std::size_t k = 0; k < n_operands_ && is_merged; ++k) is_merged = axes_.back().strides[k] == axis.strides[k] * axis.extent;
+    for (std::size_t k = 0; k < n_operands_ && is_merged; ++k)
+      is_merged = axes_.back().strides[k] == axis.strides[k] * axis.extent;
     if (is_merged) {
       axis.extent *= axes_.back().extent;
       axes_.back() = axis;
@@ -124,21 +125,28 @@ void StridedWalk::advance() {
   has_run_ = false;
 }
 
-void strided_copy(std::size_t element_bytes, const Shape& extents, const std::uint8_t* src, std::span<const std::int64_t> src_strides,
-                  std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
+void strided_copy(std::size_t element_bytes, const Shape& extents, const std::uint8_t* src,
+                  std::span<const std::int64_t> src_strides, std::uint8_t* dst, std::span<const std::int64_t> dst_strides) {
   switch (element_bytes) {
-    case 1: return copy_all(copy_run<std::uint8_t>, copy_turned<std::uint8_t>, extents, src, src_strides, dst, dst_strides);
-    case 2: return copy_all(copy_run<std::uint16_t>, copy_turned<std::uint16_t>, extents, src, src_strides, dst, dst_strides);
-    case 4: return copy_all(copy_run<std::uint32_t>, copy_turned<std::uint32_t>, extents, src, src_strides, dst, dst_strides);
-    case 8: return copy_all(copy_run<std::uint64_t>, copy_turned<std::uint64_t>, extents, src, src_strides, dst, dst_strides);
-    case 16: return copy_all(copy_run<Block16>, copy_turned<Block16>, extents, src, src_strides, dst, dst_strides);
-    default: BITWRIGHT_ASSERT(false);
+    case 1:
+      return copy_all(copy_run<std::uint8_t>, copy_turned<std::uint8_t>, extents, src, src_strides, dst, dst_strides);
+    case 2:
+      return copy_all(copy_run<std::uint16_t>, copy_turned<std::uint16_t>, extents, src, src_strides, dst, dst_strides);
+    case 4:
+      return copy_all(copy_run<std::uint32_t>, copy_turned<std::uint32_t>, extents, src, src_strides, dst, dst_strides);
+    case 8:
+      return copy_all(copy_run<std::uint64_t>, copy_turned<std::uint64_t>, extents, src, src_strides, dst, dst_strides);
+    case 16:
+      return copy_all(copy_run<Block16>, copy_turned<Block16>, extents, src, src_strides, dst, dst_strides);
+    default:
+      BITWRIGHT_ASSERT(false);
   }
 }
 
 std::size_t element_bytes(DType dtype) {
   const int n_bits = dtype_bits(dtype);
-  if (n_bits < 8) throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(dtype)) + " cannot be moved one by one here");
+  if (n_bits < 8)
+    throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(dtype)) + " cannot be moved one by one here");
   return static_cast<std::size_t>(n_bits / 8);
 }
 

@@ -22,7 +22,7 @@ class StridedWalk {
   bool has_run() const { return has_run_; }
   void advance();
   std::int64_t n_in_run() const { return n_in_run_; }
-  std::int64_t offset(std::size_t operand) const { return offsets_[operand]; }   // of the run's first element
+  std::int64_t offset(std::size_t operand) const { return offsets_[operand]; }  // of the run's first element
   std::int64_t run_stride(std::size_t operand) const { return run_strides_[operand]; }
 
  private:
@@ -41,8 +41,8 @@ class StridedWalk {
 
 /// Copies elements of 1, 2, 4, 8 or 16 bytes: dst[sum i_k dst_strides_k] = src[sum i_k src_strides_k] for every index i below
 /// `extents`. Strides in elements, any sign; 0 repeats. The regions must not overlap.
-void strided_copy(std::size_t element_bytes, const Shape& extents, const std::uint8_t* src, std::span<const std::int64_t> src_strides,
-                  std::uint8_t* dst, std::span<const std::int64_t> dst_strides);
+void strided_copy(std::size_t element_bytes, const Shape& extents, const std::uint8_t* src,
+                  std::span<const std::int64_t> src_strides, std::uint8_t* dst, std::span<const std::int64_t> dst_strides);
 
 /// Bytes of one element. Throws Error{unsupported} for packed types and strings, which cannot be addressed by element.
 std::size_t element_bytes(DType dtype);

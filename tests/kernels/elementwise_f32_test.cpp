@@ -35,7 +35,9 @@ std::vector<float> samples(std::size_t n) {
   return values;
 }
 
-bool has_same_bits(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (std::isnan(a) && std::isnan(b)); }
+bool has_same_bits(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) || (std::isnan(a) && std::isnan(b));
+}
 
 }  // namespace
 
@@ -80,7 +82,8 @@ TEST_CASE("elementwise_f32: zips agree with one another at every stride and leng
           if (a_stride == 1) {
             std::vector<float> in_place = a;
             zip.run(in_place.data(), 1, b.data(), b_stride, in_place.data(), n);
-            for (std::int64_t i = 0; i < n; ++i) CHECK(has_same_bits(in_place[static_cast<std::size_t>(i)], y[static_cast<std::size_t>(i)]));
+            for (std::int64_t i = 0; i < n; ++i)
+              CHECK(has_same_bits(in_place[static_cast<std::size_t>(i)], y[static_cast<std::size_t>(i)]));
           }
         }
   }
@@ -97,7 +100,8 @@ TEST_CASE("elementwise_f32: maps give the values of their formulas") {
     }
   };
   check(map_f32__gelu, {}, [](double v) { return 0.5 * v * (1.0 + std::erf(v / std::sqrt(2.0))); });
-  check(map_f32__gelu_tanh, {}, [](double v) { return 0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979) * (v + 0.044715 * v * v * v))); });
+  check(map_f32__gelu_tanh, {},
+        [](double v) { return 0.5 * v * (1.0 + std::tanh(std::sqrt(2.0 / 3.14159265358979) * (v + 0.044715 * v * v * v))); });
   check(map_f32__mish, {}, [](double v) { return v * std::tanh(std::log1p(std::exp(v))); });
   check(map_f32__swish, {1.702f, 0.0f}, [](double v) { return v / (1.0 + std::exp(-static_cast<double>(1.702f) * v)); });
   check(map_f32__elu, {1.0f, 0.0f}, [](double v) { return v < 0.0 ? std::expm1(v) : v; });

@@ -14,7 +14,9 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<std::int64_t> ints(const Tensor& tensor) { return to_i64_vector(tensor); }
 Tensor row(std::initializer_list<float> values) { return Tensor::of<float>({static_cast<std::int64_t>(values.size())}, values); }
-Tensor row_i64(std::initializer_list<std::int64_t> values) { return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values); }
+Tensor row_i64(std::initializer_list<std::int64_t> values) {
+  return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values);
+}
 
 }  // namespace
 
@@ -22,8 +24,10 @@ TEST_CASE("unary: rounding goes half to even and keeps the sign of zero") {
   const auto y = run_op_f32(make_node("Round"), 22, {row({0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 8388609.0f, -2.4f})});
   CHECK(y == std::vector<float>{0.0f, 2.0f, 2.0f, -0.0f, -2.0f, 8388609.0f, -2.0f});
   CHECK(std::signbit(y[3]));
-  CHECK(run_op_f32(make_node("Floor"), 13, {row({-0.5f, 0.5f, -2.0f, 1e30f, -kInf})}) == std::vector<float>{-1.0f, 0.0f, -2.0f, 1e30f, -kInf});
-  CHECK(run_op_f32(make_node("Ceil"), 13, {row({-0.5f, 0.5f, -2.0f, 1e30f, kInf})}) == std::vector<float>{-0.0f, 1.0f, -2.0f, 1e30f, kInf});
+  CHECK(run_op_f32(make_node("Floor"), 13, {row({-0.5f, 0.5f, -2.0f, 1e30f, -kInf})}) ==
+        std::vector<float>{-1.0f, 0.0f, -2.0f, 1e30f, -kInf});
+  CHECK(run_op_f32(make_node("Ceil"), 13, {row({-0.5f, 0.5f, -2.0f, 1e30f, kInf})}) ==
+        std::vector<float>{-0.0f, 1.0f, -2.0f, 1e30f, kInf});
 }
 
 TEST_CASE("unary: Relu and Clip let NaN through") {
@@ -36,16 +40,18 @@ TEST_CASE("unary: Clip takes its bounds from attributes before opset 11, from in
   const Node old_form = make_node("Clip", {Attribute::of_float("min", -1.0f), Attribute::of_float("max", 2.0f)});
   CHECK(run_op_f32(old_form, 7, {x}) == std::vector<float>{-1.0f, 1.0f, 2.0f});
   CHECK(run_op_f32(make_node("Clip"), 13, {x, Tensor(), Tensor::scalar(2.0f)}) == std::vector<float>{-3.0f, 1.0f, 2.0f});
-  CHECK(ints(run_op(make_node("Clip"), 13, {row_i64({-3, 1, 9}), Tensor::scalar<std::int64_t>(0), Tensor::scalar<std::int64_t>(5)})[0]) ==
+  CHECK(ints(run_op(make_node("Clip"), 13,
+                    {row_i64({-3, 1, 9}), Tensor::scalar<std::int64_t>(0), Tensor::scalar<std::int64_t>(5)})[0]) ==
         std::vector<std::int64_t>{0, 1, 5});
 }
 
 TEST_CASE("unary: activations give their defining values") {
-  CHECK(run_op_f32(make_node("LeakyRelu", {Attribute::of_float("alpha", 0.5f)}), 16, {row({-2.0f, 3.0f})}) == std::vector<float>{-1.0f, 3.0f});
+  CHECK(run_op_f32(make_node("LeakyRelu", {Attribute::of_float("alpha", 0.5f)}), 16, {row({-2.0f, 3.0f})}) ==
+        std::vector<float>{-1.0f, 3.0f});
   CHECK(run_op_f32(make_node("HardSigmoid"), 22, {row({-10.0f, 0.0f, 10.0f})}) == std::vector<float>{0.0f, 0.5f, 1.0f});
   CHECK(run_op_f32(make_node("HardSwish"), 22, {row({-4.0f, 3.0f, 5.0f})}) == std::vector<float>{-0.0f, 3.0f, 5.0f});
-  CHECK(run_op_f32(make_node("Shrink", {Attribute::of_float("lambd", 1.5f), Attribute::of_float("bias", 1.5f)}), 9, {row({-2.0f, 0.0f, 2.0f})}) ==
-        std::vector<float>{-0.5f, 0.0f, 0.5f});
+  CHECK(run_op_f32(make_node("Shrink", {Attribute::of_float("lambd", 1.5f), Attribute::of_float("bias", 1.5f)}), 9,
+                   {row({-2.0f, 0.0f, 2.0f})}) == std::vector<float>{-0.5f, 0.0f, 0.5f});
   CHECK(run_op_f32(make_node("Sigmoid"), 13, {row({0.0f})})[0] == 0.5f);
   CHECK(run_op_f32(make_node("Gelu"), 20, {row({1.0f})})[0] == doctest::Approx(0.8413447461).epsilon(1e-6));
   CHECK_THROWS_AS(run_op(make_node("Gelu", {Attribute::of_string("approximate", "cubic")}), 20, {row({1.0f})}), Error);
@@ -62,8 +68,13 @@ TEST_CASE("unary: a half float is computed as float and rounded once") {
 }
 
 TEST_CASE("binary: every pattern of broadcasting gives the same sums as plain loops") {
-  for (const auto& [a_shape, b_shape] : std::vector<std::pair<Shape, Shape>>{
-           {{2, 3, 5}, {2, 3, 5}}, {{2, 3, 5}, {}}, {{}, {2, 3, 5}}, {{2, 3, 5}, {3, 1}}, {{2, 1, 5}, {3, 1}}, {{5}, {2, 3, 1}}, {{2, 3, 5}, {1, 1, 5}}}) {
+  for (const auto& [a_shape, b_shape] : std::vector<std::pair<Shape, Shape>>{{{2, 3, 5}, {2, 3, 5}},
+                                                                             {{2, 3, 5}, {}},
+                                                                             {{}, {2, 3, 5}},
+                                                                             {{2, 3, 5}, {3, 1}},
+                                                                             {{2, 1, 5}, {3, 1}},
+                                                                             {{5}, {2, 3, 1}},
+                                                                             {{2, 3, 5}, {1, 1, 5}}}) {
     const Shape out = broadcast(a_shape, b_shape);
     Tensor a(DType::f32, a_shape);
     Tensor b(DType::f32, b_shape);
@@ -88,14 +99,18 @@ TEST_CASE("binary: every pattern of broadcasting gives the same sums as plain lo
 
 TEST_CASE("binary: integers wrap, divide toward zero, and never trap") {
   const std::int64_t least = std::numeric_limits<std::int64_t>::min();
-  CHECK(ints(run_op(make_node("Div"), 14, {row_i64({7, -7, 7, least, 5}), row_i64({2, 2, -2, -1, 0})})[0]) == std::vector<std::int64_t>{3, -3, -3, least, 0});
-  CHECK(ints(run_op(make_node("Mod"), 13, {row_i64({7, -7, 7, -7}), row_i64({3, 3, -3, -3})})[0]) == std::vector<std::int64_t>{1, 2, -2, -1});
+  CHECK(ints(run_op(make_node("Div"), 14, {row_i64({7, -7, 7, least, 5}), row_i64({2, 2, -2, -1, 0})})[0]) ==
+        std::vector<std::int64_t>{3, -3, -3, least, 0});
+  CHECK(ints(run_op(make_node("Mod"), 13, {row_i64({7, -7, 7, -7}), row_i64({3, 3, -3, -3})})[0]) ==
+        std::vector<std::int64_t>{1, 2, -2, -1});
   const Node c_remainder = make_node("Mod", {Attribute::of_int("fmod", 1)});
-  CHECK(ints(run_op(c_remainder, 13, {row_i64({7, -7, 7, -7}), row_i64({3, 3, -3, -3})})[0]) == std::vector<std::int64_t>{1, -1, 1, -1});
+  CHECK(ints(run_op(c_remainder, 13, {row_i64({7, -7, 7, -7}), row_i64({3, 3, -3, -3})})[0]) ==
+        std::vector<std::int64_t>{1, -1, 1, -1});
   const Tensor bytes = Tensor::of<std::uint8_t>({2}, {200, 3});
   CHECK(ints(run_op(make_node("Add"), 14, {bytes, bytes})[0]) == std::vector<std::int64_t>{144, 6});
   const Tensor large = Tensor::of<std::uint64_t>({1}, {0xffffffffffffffffull});
-  CHECK(run_op(make_node("Max"), 13, {large, Tensor::of<std::uint64_t>({1}, {1})})[0].data<std::uint64_t>()[0] == 0xffffffffffffffffull);
+  CHECK(run_op(make_node("Max"), 13, {large, Tensor::of<std::uint64_t>({1}, {1})})[0].data<std::uint64_t>()[0] ==
+        0xffffffffffffffffull);
   CHECK(ints(run_op(make_node("Greater"), 13, {large, Tensor::of<std::uint64_t>({1}, {1})})[0]) == std::vector<std::int64_t>{1});
 }
 
@@ -105,7 +120,8 @@ TEST_CASE("binary: BitShift to the right keeps the sign of signed integers, and 
   };
   const Tensor bytes = Tensor::of<std::int8_t>({3}, {-128, 64, -1});
   CHECK(shift(bytes, Tensor::of<std::int8_t>({3}, {3, 3, 100}), "RIGHT") == std::vector<std::int64_t>{-16, 8, -1});
-  CHECK(shift(Tensor::of<std::uint8_t>({2}, {0x81, 1}), Tensor::of<std::uint8_t>({2}, {1, 200}), "LEFT") == std::vector<std::int64_t>{2, 0});
+  CHECK(shift(Tensor::of<std::uint8_t>({2}, {0x81, 1}), Tensor::of<std::uint8_t>({2}, {1, 200}), "LEFT") ==
+        std::vector<std::int64_t>{2, 0});
   CHECK_THROWS_AS(shift(bytes, bytes, "UP"), Error);
 }
 
@@ -125,12 +141,15 @@ TEST_CASE("binary: Where chooses element by element with three-way broadcasting"
   Tensor condition(DType::boolean, {2, 1});
   condition.bytes()[0] = 1;
   condition.bytes()[1] = 0;
-  CHECK(run_op_f32(make_node("Where"), 16, {condition, row({1.0f, 2.0f}), Tensor::scalar(9.0f)}) == std::vector<float>{1.0f, 2.0f, 9.0f, 9.0f});
+  CHECK(run_op_f32(make_node("Where"), 16, {condition, row({1.0f, 2.0f}), Tensor::scalar(9.0f)}) ==
+        std::vector<float>{1.0f, 2.0f, 9.0f, 9.0f});
 }
 
 TEST_CASE("cast: floats truncate to integers, round to small floats and saturate when told") {
   const auto cast = [](const Tensor& x, DType to, std::int64_t saturate = 1) {
-    return run_op(make_node("Cast", {Attribute::of_int("to", static_cast<std::int64_t>(to)), Attribute::of_int("saturate", saturate)}), 19, {x})[0];
+    return run_op(
+        make_node("Cast", {Attribute::of_int("to", static_cast<std::int64_t>(to)), Attribute::of_int("saturate", saturate)}), 19,
+        {x})[0];
   };
   CHECK(ints(cast(row({-1.9f, 1.9f, 300.0f, kNan}), DType::u8)) == std::vector<std::int64_t>{255, 1, 44, 0});
   CHECK(ints(cast(row({-0.0f, 0.25f}), DType::boolean)) == std::vector<std::int64_t>{0, 1});

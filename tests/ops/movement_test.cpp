@@ -12,7 +12,9 @@ Tensor counted(Shape shape) {
   std::iota(tensor.data<float>().begin(), tensor.data<float>().end(), 0.0f);
   return tensor;
 }
-Tensor list(std::initializer_list<std::int64_t> values) { return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values); }
+Tensor list(std::initializer_list<std::int64_t> values) {
+  return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values);
+}
 using Floats = std::vector<float>;
 
 }  // namespace
@@ -32,7 +34,8 @@ TEST_CASE("Transpose: every order of four axes puts each element where its index
       for (std::int64_t b = 0; b < extent(1); ++b)
         for (std::int64_t c = 0; c < extent(2); ++c)
           for (std::int64_t d = 0; d < extent(3); ++d)
-            is_right = is_right && y.data<float>()[next++] == static_cast<float>(a * stride(0) + b * stride(1) + c * stride(2) + d * stride(3));
+            is_right = is_right && y.data<float>()[next++] ==
+                                       static_cast<float>(a * stride(0) + b * stride(1) + c * stride(2) + d * stride(3));
     CHECK(is_right);
   } while (std::next_permutation(perm.begin(), perm.end()));
   CHECK_THROWS_AS(run_op(make_node("Transpose", {Attribute::of_ints("perm", {0, 0, 1, 2})}), 13, {x}), Error);
@@ -50,7 +53,8 @@ TEST_CASE("Slice: starts and ends are clamped, negative steps run backward") {
   CHECK(slice(5, 0, INT64_MIN) == Floats{5});
   CHECK(slice(3, 3, 1).empty());
   CHECK_THROWS_AS(slice(0, 1, 0), Error);
-  const Node old_form = make_node("Slice", {Attribute::of_ints("starts", {1}), Attribute::of_ints("ends", {3}), Attribute::of_ints("axes", {-1})});
+  const Node old_form =
+      make_node("Slice", {Attribute::of_ints("starts", {1}), Attribute::of_ints("ends", {3}), Attribute::of_ints("axes", {-1})});
   CHECK(run_op_f32(old_form, 9, {x}) == Floats{1, 2});
 }
 
@@ -67,7 +71,8 @@ TEST_CASE("Concat and Split are inverse along the middle axis") {
 TEST_CASE("Pad: each mode continues a row of three as ONNX defines it") {
   const Tensor x = counted({3});
   const auto pad = [&](const char* mode, std::int64_t before, std::int64_t after) {
-    return run_op_f32(make_node("Pad", {Attribute::of_string("mode", mode)}), 19, {x, list({before, after}), Tensor::scalar(9.0f)});
+    return run_op_f32(make_node("Pad", {Attribute::of_string("mode", mode)}), 19,
+                      {x, list({before, after}), Tensor::scalar(9.0f)});
   };
   CHECK(pad("constant", 1, 2) == Floats{9, 0, 1, 2, 9, 9});
   CHECK(pad("edge", 1, 2) == Floats{0, 0, 1, 2, 2, 2});
@@ -92,7 +97,8 @@ TEST_CASE("Reshape: 0 copies an extent, -1 is computed, and what does not fit is
   CHECK_THROWS_AS(run_op(make_node("Reshape"), 14, {x, list({5, -1})}), Error);
   CHECK_THROWS_AS(run_op(make_node("Reshape"), 14, {x, list({-1, -1})}), Error);
   CHECK_THROWS_AS(run_op(make_node("Reshape"), 14, {x, list({2, 3, 4, 0})}), Error);
-  CHECK(run_op(make_node("Reshape", {Attribute::of_int("allowzero", 1)}), 14, {counted({0, 3}), list({3, 0})})[0].shape() == Shape{3, 0});
+  CHECK(run_op(make_node("Reshape", {Attribute::of_int("allowzero", 1)}), 14, {counted({0, 3}), list({3, 0})})[0].shape() ==
+        Shape{3, 0});
 }
 
 TEST_CASE("Gather: indices count from the end too, and those outside are refused") {
@@ -110,8 +116,10 @@ TEST_CASE("Scatter: updates land, join, and are checked") {
   const Node add = make_node("ScatterElements", {Attribute::of_string("reduction", "add")});
   CHECK(run_op_f32(add, 18, {x, list({1, 1, -1}), Tensor::of<float>({3}, {10.0f, 20.0f, 30.0f})}) == Floats{0, 31, 2, 33});
   CHECK_THROWS_AS(run_op(add, 18, {x, list({4}), Tensor::of<float>({1}, {1.0f})}), Error);
-  CHECK(run_op_f32(make_node("ScatterND"), 18, {x, Tensor::of<std::int64_t>({2, 1}, {3, 0}), Tensor::of<float>({2}, {7.0f, 8.0f})}) == Floats{8, 1, 2, 7});
-  CHECK_THROWS_AS(run_op(make_node("ScatterND"), 18, {x, Tensor::of<std::int64_t>({1, 1}, {-5}), Tensor::of<float>({1}, {1.0f})}), Error);
+  CHECK(run_op_f32(make_node("ScatterND"), 18,
+                   {x, Tensor::of<std::int64_t>({2, 1}, {3, 0}), Tensor::of<float>({2}, {7.0f, 8.0f})}) == Floats{8, 1, 2, 7});
+  CHECK_THROWS_AS(run_op(make_node("ScatterND"), 18, {x, Tensor::of<std::int64_t>({1, 1}, {-5}), Tensor::of<float>({1}, {1.0f})}),
+                  Error);
 }
 
 }  // namespace bitwright::tests

@@ -14,14 +14,18 @@ Tensor counted(Shape shape) {
   std::iota(tensor.data<float>().begin(), tensor.data<float>().end(), 0.0f);
   return tensor;
 }
-Tensor list(std::initializer_list<std::int64_t> values) { return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values); }
+Tensor list(std::initializer_list<std::int64_t> values) {
+  return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, values);
+}
 using Floats = std::vector<float>;
 
 }  // namespace
 
 TEST_CASE("reduce: axes inside, outside and on both sides give the sums of plain loops") {
   const Tensor x = counted({2, 3, 2});
-  const auto sum = [&](std::initializer_list<std::int64_t> axes) { return run_op_f32(make_node("ReduceSum"), 13, {x, list(axes)}); };
+  const auto sum = [&](std::initializer_list<std::int64_t> axes) {
+    return run_op_f32(make_node("ReduceSum"), 13, {x, list(axes)});
+  };
   CHECK(sum({2}) == Floats{1, 5, 9, 13, 17, 21});
   CHECK(sum({0}) == Floats{6, 8, 10, 12, 14, 16});
   CHECK(sum({1}) == Floats{6, 9, 24, 27});
@@ -33,7 +37,8 @@ TEST_CASE("reduce: axes inside, outside and on both sides give the sums of plain
 
 TEST_CASE("reduce: axes are an attribute before the opset that made them an input") {
   const Tensor x = counted({2, 2});
-  CHECK(run_op_f32(make_node("ReduceMean", {Attribute::of_ints("axes", {1}), Attribute::of_int("keepdims", 0)}), 13, {x}) == Floats{0.5f, 2.5f});
+  CHECK(run_op_f32(make_node("ReduceMean", {Attribute::of_ints("axes", {1}), Attribute::of_int("keepdims", 0)}), 13, {x}) ==
+        Floats{0.5f, 2.5f});
   CHECK(run_op_f32(make_node("ReduceMean"), 18, {x, list({1})}) == Floats{0.5f, 2.5f});
   CHECK(run_op_f32(make_node("ReduceMean"), 18, {x}) == Floats{1.5f});
   CHECK(run_op_f32(make_node("ReduceMean", {Attribute::of_int("noop_with_empty_axes", 1)}), 18, {x}) == to_f32_vector(x));
@@ -46,7 +51,8 @@ TEST_CASE("reduce: a sum of a hundred thousand small numbers is right to the las
 }
 
 TEST_CASE("reduce: LogSumExp does not overflow, and empty sets give the neutral element") {
-  CHECK(run_op_f32(make_node("ReduceLogSumExp"), 18, {Tensor::of<float>({2}, {1000.0f, 1000.0f})})[0] == doctest::Approx(1000.6931).epsilon(1e-6));
+  CHECK(run_op_f32(make_node("ReduceLogSumExp"), 18, {Tensor::of<float>({2}, {1000.0f, 1000.0f})})[0] ==
+        doctest::Approx(1000.6931).epsilon(1e-6));
   const Tensor empty(DType::f32, {0, 2});
   CHECK(run_op_f32(make_node("ReduceSum"), 13, {empty, list({0})}) == Floats{0, 0});
   CHECK(run_op_f32(make_node("ReduceProd"), 18, {empty, list({0})}) == Floats{1, 1});
@@ -56,7 +62,8 @@ TEST_CASE("reduce: LogSumExp does not overflow, and empty sets give the neutral 
 TEST_CASE("ArgMax and TopK: equal elements keep their order, NaN counts as the greatest") {
   const Tensor x = Tensor::of<float>({5}, {1.0f, 3.0f, -0.0f, 3.0f, 0.0f});
   CHECK(to_i64_vector(run_op(make_node("ArgMax"), 13, {x})[0]) == std::vector<std::int64_t>{1});
-  CHECK(to_i64_vector(run_op(make_node("ArgMax", {Attribute::of_int("select_last_index", 1)}), 13, {x})[0]) == std::vector<std::int64_t>{3});
+  CHECK(to_i64_vector(run_op(make_node("ArgMax", {Attribute::of_int("select_last_index", 1)}), 13, {x})[0]) ==
+        std::vector<std::int64_t>{3});
   CHECK(to_i64_vector(run_op(make_node("ArgMin"), 13, {x})[0]) == std::vector<std::int64_t>{2});
   const std::vector<Tensor> top = run_op(make_node("TopK", {}, 2), 11, {x, list({3})});
   CHECK(to_f32_vector(top[0]) == Floats{3, 3, 1});

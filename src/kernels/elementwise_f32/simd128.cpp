@@ -121,9 +121,9 @@ void zip_all(const float* a, std::int64_t a_stride, const float* b, std::int64_t
 #include "kernels/elementwise_f32/maps.inc"
 #undef MAP_KERNEL
 
-#define ZIP_KERNEL(name)                                                                                                           \
+#define ZIP_KERNEL(name)                                                                                                         \
   void zip_f32__##name(const float* a, std::int64_t a_stride, const float* b, std::int64_t b_stride, float* y, std::int64_t n) { \
-    zip_all<zips::name>(a, a_stride, b, b_stride, y, n);                                                                           \
+    zip_all<zips::name>(a, a_stride, b, b_stride, y, n);                                                                         \
   }
 #include "kernels/elementwise_f32/zips.inc"
 #undef ZIP_KERNEL
