@@ -34,7 +34,7 @@ void run_conv(RunContext& context) {
   const Tensor bias = context.has_input(2) ? as_f32(context.input(2), context.allocator()) : Tensor();
   F32Output output(context, 0);
   convolve(context.node(), plan, x.shape(), x.data<float>().data(), w.data<float>().data(), bias.is_defined() ? bias.data<float>().data() : nullptr,
-           output.data(), context.allocator());
+           output.data(), choose_gemm_f32(context.is_deterministic()), context.allocator());
   output.finish();
 }
 

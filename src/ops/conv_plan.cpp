@@ -79,7 +79,7 @@ ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x,
 }
 
 void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias, float* y,
-              Allocator& allocator) {
+              GemmF32Kernel kernel, Allocator& allocator) {
   const ConvGeometry g = geometry_of(node, plan.window, x_shape, plan.output);
   if (n_elements(plan.output) == 0) return;
   const std::int64_t group_channels = plan.channels / plan.group, group_outputs = plan.out_channels / plan.group;
@@ -93,7 +93,7 @@ void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, cons
       conv.w = w + group * group_outputs * group_channels * g.n_taps();
       conv.bias = bias != nullptr ? bias + group * group_outputs : nullptr;
       conv.y = y + (image * plan.out_channels + group * group_outputs) * g.n_outputs();
-      conv_f32_blocked(conv, scratch.data<float>().data(), choose_gemm_f32());
+      conv_f32_blocked(conv, scratch.data<float>().data(), kernel);
     }
 }
 

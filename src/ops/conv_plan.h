@@ -19,6 +19,6 @@ ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x,
 
 /// y = conv(x, w) + bias. All dense; bias may be nullptr. Depthwise planes go their own way; the rest by packed GEMM.
 void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias, float* y,
-              Allocator& allocator);
+              GemmF32Kernel kernel, Allocator& allocator);
 
 }  // namespace bitwright

@@ -43,6 +43,7 @@ struct Side {
 void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is_a_transposed, bool is_b_transposed, float alpha) {
   const Tensor a = as_f32(context.input(0), context.allocator());
   const Tensor b = as_f32(context.input(1), context.allocator());
+  const GemmF32Kernel kernel = choose_gemm_f32(context.is_deterministic());
   F32Output output(context, 0);
   const Side side_a = is_a_transposed ? Side{1, shape.m} : Side{shape.k, 1};
   const Side side_b = is_b_transposed ? Side{1, shape.k} : Side{shape.n, 1};
@@ -68,14 +69,14 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
       fresh = right_operand(b_data, side_b.row_stride, side_b.column_stride, shape.k, shape.n, m, context.allocator());
     }
     for (std::int64_t i = 0; i < n_batches; ++i)
-      multiply(a_data + i * shape.m * shape.k, side_a.row_stride, side_a.column_stride, m, *right, output.data() + i * m * shape.n);
+      multiply(a_data + i * shape.m * shape.k, side_a.row_stride, side_a.column_stride, m, *right, output.data() + i * m * shape.n, nullptr, kernel);
   } else {
     const std::vector<std::int64_t> offsets_a = batch_offsets(batch_a, shape.batch), offsets_b = batch_offsets(batch_b, shape.batch);
     for (std::size_t i = 0; i < offsets_a.size(); ++i) {
       const RightOperand right = right_operand(b_data + offsets_b[i] * shape.k * shape.n, side_b.row_stride, side_b.column_stride, shape.k, shape.n,
                                                shape.m, context.allocator());
       multiply(a_data + offsets_a[i] * shape.m * shape.k, side_a.row_stride, side_a.column_stride, shape.m, right,
-               output.data() + static_cast<std::int64_t>(i) * shape.m * shape.n);
+               output.data() + static_cast<std::int64_t>(i) * shape.m * shape.n, nullptr, kernel);
     }
   }
   if (alpha != 1.0f)
@@ -196,7 +197,8 @@ void run_gemm(RunContext& context) {
   const Tensor c = has_c ? as_f32(context.input(2), context.allocator()) : Tensor();
   const bool is_bias = has_c && alpha == 1.0f && beta == 1.0f && c.n_elements() == shape.n && c.rank() >= 1 && c.shape().back() == shape.n;
   const std::int64_t a_row_stride = shape.is_a_transposed ? 1 : shape.k, a_k_stride = shape.is_a_transposed ? shape.m : 1;
-  multiply(a.data<float>().data(), a_row_stride, a_k_stride, shape.m, *right, output.data(), is_bias ? c.data<float>().data() : nullptr);
+  multiply(a.data<float>().data(), a_row_stride, a_k_stride, shape.m, *right, output.data(), is_bias ? c.data<float>().data() : nullptr,
+           choose_gemm_f32(context.is_deterministic()));
   if ((has_c && !is_bias) || alpha != 1.0f)
     add_scaled(output.span(), alpha, beta, has_c ? c.data<float>().data() : nullptr, has_c ? c.shape() : Shape{}, output.shape());
   output.finish();

@@ -25,7 +25,7 @@ RightOperand right_operand(const float* b, std::int64_t k_stride, std::int64_t c
 }
 
 void multiply(const float* a, std::int64_t a_row_stride, std::int64_t a_k_stride, std::int64_t m, const RightOperand& b, float* c,
-              const float* column_bias) {
+              const float* column_bias, GemmF32Kernel kernel) {
   gemm_f32_blocked({.m = static_cast<std::ptrdiff_t>(m),
                     .n = static_cast<std::ptrdiff_t>(b.n),
                     .k = static_cast<std::ptrdiff_t>(b.k),
@@ -39,7 +39,7 @@ void multiply(const float* a, std::int64_t a_row_stride, std::int64_t a_k_stride
                     .c_row_stride = static_cast<std::ptrdiff_t>(b.n),
                     .row_bias = nullptr,
                     .column_bias = column_bias},
-                   choose_gemm_f32());
+                   kernel);
 }
 
 MatMulShape matmul_shape(const Node& node, Shape a, Shape b) {

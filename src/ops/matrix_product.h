@@ -24,9 +24,9 @@ struct PackedRight : OpState {
   RightOperand operand;
 };
 
-/// c[m, n] = a[m, k] b[k, n]; a by strides, c row-major with rows of n.
+/// c[m, n] = a[m, k] b[k, n]; a by strides, c row-major with rows of n. The default kernel is deterministic.
 void multiply(const float* a, std::int64_t a_row_stride, std::int64_t a_k_stride, std::int64_t m, const RightOperand& b, float* c,
-              const float* column_bias = nullptr);
+              const float* column_bias = nullptr, GemmF32Kernel kernel = choose_gemm_f32());
 
 /// MatMul's shapes: batch axes broadcast, vectors promoted.
 struct MatMulShape {

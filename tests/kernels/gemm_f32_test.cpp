@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/gemm_f32/gemm_f32.h"
@@ -74,5 +75,20 @@ TEST_CASE("pack_b_f32: unpacking gives the matrix back, with zeros beyond the la
         const float expected = j >= n ? 0.0f : b[static_cast<std::size_t>(is_transposed ? j * k + p : p * n + j)];
         CHECK(packed[static_cast<std::size_t>(j / 8 * 8 * k + p * 8 + j % 8)] == expected);
       }
+  }
+}
+
+TEST_CASE("gemm_f32: variants that contract stay near the reference") {
+  constexpr float kTolerance = 1e-5f;  // 65 terms below 1: at most 65 roundings of 2^-24 each way
+  const std::ptrdiff_t m = 13, n = 21, k = 65;
+  const auto a = random_floats(static_cast<std::size_t>(m * k), 1), b = random_floats(static_cast<std::size_t>(n * k), 2);
+  std::vector<float> packed(static_cast<std::size_t>(packed_b_floats(k, n)));
+  pack_b_f32(b.data(), n, 1, k, n, 0, (n + 7) / 8, packed.data());
+  const GemmF32 g{.m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = k, .b = packed.data(), .b_panel_stride = 8 * k, .b_k_stride = 8};
+  const std::vector<float> expected = product(gemm_f32__reference, g);
+  for (const GemmF32Variant& variant : gemm_f32_variants()) {
+    CAPTURE(variant.name);
+    const std::vector<float> c = product(variant.run, g);
+    for (std::size_t i = 0; i < c.size(); ++i) CHECK(std::abs(c[i] - expected[i]) <= kTolerance);
   }
 }
