@@ -1,5 +1,6 @@
-// roundtrip IN.onnx OUT.onnx [--external NAME] [--in-memory]: reads a model and writes it again.
+// roundtrip IN.onnx OUT.onnx [--opset N] [--external NAME]: reads a model and writes it again. Exit code 3: refused, 4: no upgrade.
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -7,6 +8,7 @@
 
 #include "base/error.h"
 #include "files/onnx/onnx.h"
+#include "passes/upgrade_opset.h"
 
 namespace {
 
@@ -59,16 +61,27 @@ class FileSink final : public ByteSink {
 
 int run(int argc, char** argv) {
   if (argc < 3) {
-    std::fputs("usage: roundtrip IN.onnx OUT.onnx [--external NAME]\n", stderr);
+    std::fputs("usage: roundtrip IN.onnx OUT.onnx [--opset N] [--external NAME]\n", stderr);
     return 2;
   }
   const std::filesystem::path in = argv[1];
   const std::filesystem::path out = argv[2];
   OnnxWriteOptions options;
-  for (int i = 3; i + 1 < argc; i += 2)
+  std::int64_t opset = 0;
+  for (int i = 3; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--external") == 0) options.external_name = argv[i + 1];
+    if (std::strcmp(argv[i], "--opset") == 0) opset = std::atoll(argv[i + 1]);
+  }
   FolderData folder(in.parent_path());
-  const Model model = read_onnx(std::make_shared<FileSource>(in), folder);
+  Model model = read_onnx(std::make_shared<FileSource>(in), folder);
+  if (opset != 0) {
+    const UpgradeResult result = upgrade_opset(model, opset);
+    for (const std::string& message : result.messages) std::cout << message << "\n";
+    if (!result.is_done) {
+      std::cerr << result.node << ": " << result.reason << "\n";
+      return 4;
+    }
+  }
   FileSink sink(out);
   std::unique_ptr<FileSink> external;
   if (!options.external_name.empty()) external = std::make_unique<FileSink>(out.parent_path() / options.external_name);
