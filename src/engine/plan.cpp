@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine/attribute_binding.h"
 #include "engine/fold.h"
+#include "model/limits.h"
 
 namespace bitwright {
 

@@ -69,7 +69,5 @@ std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std:
 
 /// Most steps after inlining. Largest known real graph: 30 000 nodes.
 inline constexpr std::size_t kMaxSteps = std::size_t{1} << 20;
-/// Most subgraphs and local functions inside each other. Largest known: 6.
-inline constexpr int kMaxNesting = 64;
 
 }  // namespace bitwright

@@ -3,6 +3,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "model/limits.h"
 #include "ops/op.h"
 
 namespace bitwright {
@@ -11,7 +12,6 @@ namespace {
 
 /// The newest opset of ai.onnx whose definitions we know.
 constexpr std::int64_t kNewestOpset = 28;
-constexpr int kMaxNesting = 64;
 
 class Checker {
  public:
