@@ -16,6 +16,11 @@ struct Prepared {
   PassResult result;
 };
 
+/// Raises the model's opset to what the recipe's codes need, if it can be: 10 or 13 for static mode, 11 for dynamic, up to 25 for
+/// weights only. Where a node cannot be upgraded the opset stays, and the passes use com.microsoft operators, as the message says.
+/// Throws Error{unsupported} naming the node for Target::portable, and where onnxruntime has no integer operators at that opset.
+PassResult raise_opset(Model& model, const Recipe& recipe);
+
 /// Copies the model (values are shared), raises its opset where the codes ask for it, lifts constants, bypasses identities, folds
 /// batch norm and per-channel constants (if the recipe says so), fuses MatMul and Add. Names of activations stay, so that
 /// statistics of the input hold. Throws Error{unsupported} where the opset cannot be raised and the target is portable.

@@ -127,11 +127,14 @@ PlannedEdit edit_in_place(Model& model, const Recipe& recipe) {
 QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const OnProgress& on_progress) {
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
+  own_subgraphs(*result.model);
+  take_result(result, raise_opset(*result.model, recipe));
+  const Model raised = *result.model;  // what the plan speaks of
   say(on_progress, "plan");
   const PlannedEdit edit = edit_in_place(*result.model, recipe);
-  result.nodes = edit.plan.nodes;
-  result.lint = lint_plan(model, edit.plan, recipe);
-  result.tensors = tensor_reports(model, edit.plan, nullptr, on_progress);
+  result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
+  result.lint = lint_plan(raised, edit.plan, recipe);
+  result.tensors = tensor_reports(raised, edit.plan, nullptr, on_progress);
   take_result(result, edit.result);
   return result;
 }

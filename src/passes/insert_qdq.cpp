@@ -78,6 +78,7 @@ class QdqInserter {
     first = graph_.nodes.size();
     for (const NodeInput& consumer : tensor.consumers)
       for (const std::size_t i : by_key_[consumer.node]) {
+        if (tensor.role != TensorRole::activation && graph_.nodes[i].op_type == "Gather") continue;
         std::vector<std::string>& inputs = graph_.nodes[i].inputs;
         const auto k = static_cast<std::size_t>(consumer.input);
         if (k >= inputs.size() || inputs[k] != tensor.value) continue;
@@ -115,42 +116,64 @@ class QdqInserter {
     const TensorRecord& record = *index_.initializer(tensor.value);
     const std::string stem = stem_of(tensor.value);
     const bool is_bias = tensor.role == TensorRole::bias;
+    const std::vector<std::size_t> gathers = gathers_of(tensor);
     const std::string dequantized = names_.fresh(stem + "_dequantized");
-    std::size_t first = 0;
-    read_from(tensor, dequantized, first);
-    if (first == graph_.nodes.size()) return;
+    std::size_t first = graph_.nodes.size();
+    if (gathers.size() < tensor.consumers.size()) read_from(tensor, dequantized, first);
+    if (first == graph_.nodes.size() && gathers.empty()) return;
 
-    Shape shape = record.shape;
-    Values codes;
-    if (is_bias) {
-      Tensor values = bias_codes(tensor, record);
-      shape = values.shape();
-      codes = std::move(values);
-    } else if (const std::uint64_t n = packed_bytes(tensor.params.dtype, static_cast<std::uint64_t>(n_elements(shape))); n <= kMaxHeldBytes - held_bytes_) {
-      held_bytes_ += n;
-      codes = quantize(record.load(), tensor.params);
-    } else {
-      codes = Generated{[record, params = tensor.params] { return quantize(record.load(), params); }};
-    }
     TensorRecord coded;
     coded.name = names_.fresh(stem + "_quantized");
     coded.dtype = tensor.params.dtype;
-    coded.shape = shape;
-    coded.values = std::move(codes);
-    std::vector<std::string> inputs{coded.name, parameter(stem + "_scale", scale_tensor(tensor.params, shape))};
+    coded.shape = is_bias ? Shape{static_cast<std::int64_t>(n_bias_codes(tensor, record))} : record.shape;
+    if (is_bias) {
+      coded.values = bias_codes(tensor, record);
+    } else if (coded.size_bytes() <= kMaxHeldBytes - held_bytes_) {
+      held_bytes_ += coded.size_bytes();
+      coded.values = quantize(record.load(), tensor.params);
+    } else {
+      coded.values = Generated{[record, params = tensor.params] { return quantize(record.load(), params); }};
+    }
+    std::vector<std::string> inputs{coded.name, parameter(stem + "_scale", scale_tensor(tensor.params, coded.shape))};
     // A bias has zero point 0, the default; onnxruntime's Gemm wants the weight's to be there.
-    if (!is_bias) inputs.push_back(parameter(stem + "_zero_point", zero_point_tensor(tensor.params, shape)));
+    if (!is_bias) inputs.push_back(parameter(stem + "_zero_point", zero_point_tensor(tensor.params, coded.shape)));
     records_.push_back(std::move(coded));
+    const auto* channel = std::get_if<PerChannel>(&tensor.params.granularity);
+    for (const std::size_t i : gathers) {
+      Node& gather = graph_.nodes[i];
+      const std::string picked = names_.fresh(stem + "_gathered");
+      Node node = make_node("DequantizeLinear", {picked, inputs[1], inputs[2]}, gather.outputs[0]);
+      if (channel != nullptr) node.set(Attribute::of_int("axis", -1));  // the table's last axis, wherever it comes to stand
+      gather.inputs[0] = inputs[0];
+      gather.outputs[0] = picked;
+      after_[i].insert(after_[i].begin(), std::move(node));
+    }
+    if (first == graph_.nodes.size()) return;
     Node node = make_node("DequantizeLinear", std::move(inputs), dequantized);
-    if (const auto* channel = std::get_if<PerChannel>(&tensor.params.granularity)) node.set(Attribute::of_int("axis", channel->axis));
+    if (channel != nullptr) node.set(Attribute::of_int("axis", channel->axis));
     before_[first].push_back(std::move(node));
+  }
+
+  /// Tables stay codes until Gather has picked its rows: dequantizing the whole table on every run would cost more than it saves.
+  std::vector<std::size_t> gathers_of(const TensorPlan& tensor) {
+    std::vector<std::size_t> gathers;
+    for (const NodeInput& consumer : tensor.consumers)
+      for (const std::size_t i : by_key_[consumer.node]) {
+        const Node& node = graph_.nodes[i];
+        if (node.op_type == "Gather" && consumer.input == 0 && node.inputs[0] == tensor.value) gathers.push_back(i);
+      }
+    return gathers;
+  }
+
+  static std::size_t n_bias_codes(const TensorPlan& tensor, const TensorRecord& record) {
+    return std::max(static_cast<std::size_t>(n_elements(record.shape)), tensor.params.scales.size());
   }
 
   /// One int32 code per output channel.
   static Tensor bias_codes(const TensorPlan& tensor, const TensorRecord& record) {
     const std::vector<float> bias = to_f32_vector(record.load());
     const std::vector<float>& scales = tensor.params.scales;
-    const std::size_t n = std::max(bias.size(), scales.size());
+    const std::size_t n = n_bias_codes(tensor, record);
     Tensor codes(DType::i32, {static_cast<std::int64_t>(n)});
     for (std::size_t i = 0; i < n; ++i) {
       const double real = bias[bias.size() == 1 ? 0 : i];

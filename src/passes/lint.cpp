@@ -51,7 +51,7 @@ class Linter {
     const auto found = nodes_.find(decision.node);
     if (found == nodes_.end()) return;
     const Node& node = *found->second;
-    if (decision.mode.starts_with("weights only"))
+    if (decision.mode.starts_with("weights only") && node.op_type != "Gather")
       add(Severity::info, decision.node, "weights are dequantized on every run: a smaller file, not a faster model");
     if (node.op_type == "Conv")
       if (const TensorRecord* weight = index_.initializer(node.inputs[1]); weight != nullptr && is_depthwise(node, weight->shape)) depthwise_.push_back(decision.node);

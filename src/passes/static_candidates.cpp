@@ -31,7 +31,7 @@ void StaticPlanner::find_candidates() {
     state.refusal = refusal_of(node, state);
     if (!state.refusal.empty() && is_weights_only(node)) {
       state.is_weights_only = true;
-      state.note = "size only: runs in float";
+      state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it" : "size only: runs in float";
     }
   }
 }
@@ -127,14 +127,17 @@ std::string StaticPlanner::product_refusal(const Node& node, State& state) const
   return "";
 }
 
-/// Recurrent layers everywhere, and ConvTranspose where the target has no integer kernel: codes make the file smaller.
+/// Recurrent layers and tables everywhere, ConvTranspose where the target has no integer kernel: codes make the file smaller.
 bool StaticPlanner::is_weights_only(const Node& node) const {
-  if (!node.domain.empty() || !selection_.refusal(node).empty() || node.inputs.size() < 2) return false;
-  const bool is_recurrent = node.op_type == "LSTM" || node.op_type == "GRU";
-  if (!is_recurrent && node.op_type != "ConvTranspose") return false;
-  for (std::size_t k = 1; k < (is_recurrent ? std::min<std::size_t>(3, node.inputs.size()) : 2); ++k) {
+  if (!node.domain.empty() || !selection_.refusal(node).empty()) return false;
+  const bool is_table = node.op_type == "Gather";
+  if (!is_table && node.op_type != "LSTM" && node.op_type != "GRU" && node.op_type != "ConvTranspose") return false;
+  const auto [first, last] = weight_inputs(node);
+  if (last <= first) return false;
+  for (std::size_t k = first; k < last; ++k) {
     const TensorRecord* weight = index_.initializer(node.inputs[k]);
-    if (weight == nullptr || weight->dtype != DType::f32 || weight->shape.size() < 3 || n_elements(weight->shape) < kMinWeightsOnly) return false;
+    if (weight == nullptr || weight->dtype != DType::f32 || n_elements(weight->shape) < kMinWeightsOnly) return false;
+    if (is_table ? weight->shape.size() != 2 || node.attr_i("axis", 0) != 0 : weight->shape.size() < 3) return false;
     if (!weight_refusal(node, node.inputs[k]).empty()) return false;
   }
   return true;

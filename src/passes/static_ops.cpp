@@ -1,5 +1,6 @@
 #include "passes/static_ops.h"
 
+#include <algorithm>
 #include <map>
 
 namespace bitwright {
@@ -77,6 +78,12 @@ bool is_activation_input(const Node& node, const StaticOp& op, std::size_t input
   if (op.name == "MatMul") return input < 2;
   if (op.kind == StaticKind::mix) return true;
   return input == 0;
+}
+
+std::pair<std::size_t, std::size_t> weight_inputs(const Node& node) {
+  const std::size_t first = node.op_type == "Gather" ? 0 : 1;
+  const std::size_t last = node.op_type == "LSTM" || node.op_type == "GRU" ? 3 : first + 1;
+  return {first, std::min(last, node.inputs.size())};
 }
 
 bool is_depthwise(const Node& node, const Shape& weight) {

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "model/model.h"
 #include "quant/recipe.h"
@@ -35,6 +36,9 @@ std::optional<RealRange> known_range(const Node& node);
 
 /// The inputs of the node that may carry codes of activations.
 bool is_activation_input(const Node& node, const StaticOp& op, std::size_t input);
+
+/// The inputs [first, last) that hold weights: 0 of Gather (its table), 1 and 2 of LSTM and GRU, 1 of layers.
+std::pair<std::size_t, std::size_t> weight_inputs(const Node& node);
 
 /// Conv with one input channel per group and several groups.
 bool is_depthwise(const Node& node, const Shape& weight);

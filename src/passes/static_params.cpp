@@ -18,7 +18,7 @@ std::int64_t channel_axis(const Node& node, const Shape& weight) {
   if (node.op_type == "ConvTranspose") return node.attr_i("group", 1) == 1 ? 1 : kNoAxis;
   if (node.op_type == "Gemm") return node.attr_i("transB", 0) != 0 ? 0 : 1;
   if (node.op_type == "MatMul") return weight.size() == 2 ? 1 : kNoAxis;
-  return 1;  // LSTM and GRU: [directions, gates * hidden, inputs]
+  return 1;  // LSTM and GRU: [directions, gates * hidden, inputs]; tables of Gather: [rows, columns]
 }
 
 QuantParams activation_params(RealRange range, const TensorScheme& scheme) {
@@ -146,9 +146,9 @@ void StaticPlanner::plan_weights(QuantPlan& plan) const {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const State& state = states_[i];
     const Node& node = graph_.nodes[i];
-    const bool is_recurrent = state.is_weights_only && node.op_type != "ConvTranspose";
     if (!state.is_weights_only && !(state.is_quantized && state.is_layer())) continue;
-    for (std::size_t k = 1; k < (is_recurrent ? std::min<std::size_t>(3, node.inputs.size()) : 2); ++k) {
+    const auto [first, last] = weight_inputs(node);
+    for (std::size_t k = first; k < last; ++k) {
       if (!layers.contains(node.inputs[k])) order.push_back(node.inputs[k]);
       layers[node.inputs[k]].push_back({i, k});
     }

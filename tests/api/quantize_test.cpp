@@ -1,0 +1,116 @@
+#include "api/quantize.h"
+
+#include <doctest/doctest.h>
+
+#include <random>
+
+#include "api/calibration_run.h"
+#include "base/error.h"
+#include "engine/model_builder.h"
+#include "files/onnx/onnx.h"
+
+namespace bitwright {
+namespace {
+
+Tensor noise(Shape shape, std::uint32_t seed) {
+  Tensor tensor(DType::f32, std::move(shape));
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-1.0f, 1.0f);
+  for (float& value : tensor.data<float>()) value = uniform(random);
+  return tensor;
+}
+
+std::shared_ptr<const Model> layer_and_norm() {
+  Graph graph;
+  graph.initializers.push_back(TensorRecord::of("w", noise({16, 16, 3, 3}, 1)));
+  for (const char* name : {"scale", "shift", "mean", "variance"}) {
+    Tensor values = noise({16}, 2);
+    for (float& value : values.data<float>()) value = value * value + 0.1f;
+    graph.initializers.push_back(TensorRecord::of(name, std::move(values)));
+  }
+  graph.nodes.push_back(tests::make_node("Conv", {"x", "w"}, {"a"}));
+  graph.nodes.push_back(tests::make_node("BatchNormalization", {"a", "scale", "shift", "mean", "variance"}, {"b"}));
+  graph.nodes.push_back(tests::make_node("Relu", {"b"}, {"y"}));
+  graph.inputs.push_back(ValueInfo::of("x", DType::f32, {1, 16, 6, 6}));
+  graph.outputs.push_back(ValueInfo::of("y", DType::f32, {1, 16, 4, 4}));
+  return tests::share(tests::make_model(std::move(graph), 12));
+}
+
+Statistics statistics_of(const std::shared_ptr<const Model>& model, const Recipe& recipe) {
+  CalibrationRun run(model, recipe, false);
+  for (std::uint32_t seed = 10; seed < 14; ++seed) run.feed({{"x", noise({1, 16, 6, 6}, seed)}});
+  return run.statistics();
+}
+
+std::vector<std::uint8_t> bytes_of(const Model& model) {
+  MemorySink sink;
+  write_onnx(model, sink, nullptr);
+  return sink.take();
+}
+
+TEST_CASE("quantize: folds, raises the opset, tables every node and leaves the input alone") {
+  const std::shared_ptr<const Model> model = layer_and_norm();
+  const std::vector<std::uint8_t> before = bytes_of(*model);
+  Recipe recipe;
+  recipe.canonical_json = "{}";
+  CHECK(values_to_calibrate(*model, recipe) == std::vector<std::string>{"x", "y"});
+  const Statistics statistics = statistics_of(model, recipe);
+  const QuantizeResult result = quantize(*model, recipe, &statistics, "abc");
+  CHECK(bytes_of(*model) == before);
+  CHECK(result.model->opset() == 13);
+  REQUIRE(result.nodes.size() == 3);
+  CHECK(result.nodes[0].is_quantized);
+  CHECK(result.nodes[1].mode == "folded");
+  CHECK(result.nodes[2].is_quantized);
+  CHECK(result.bytes_after < result.bytes_before);
+  CHECK(result.bytes_after == bytes_of(*result.model).size());
+  REQUIRE(result.tensors.size() == 4);  // x, y, weight, bias
+  CHECK(result.tensors[2].role == TensorRole::weight);
+  CHECK(result.tensors[2].sqnr_db > 40.0);  // 8 bits over a uniform distribution: about 48 dB
+  CHECK(result.model->metadata.size() == 3);
+}
+
+TEST_CASE("quantize: the same input, recipe and statistics give the same bytes") {
+  const std::shared_ptr<const Model> model = layer_and_norm();
+  const Statistics statistics = statistics_of(model, {});
+  CHECK(bytes_of(*quantize(*model, {}, &statistics).model) == bytes_of(*quantize(*model, {}, &statistics).model));
+}
+
+TEST_CASE("quantize: static mode without statistics is refused") {
+  CHECK_THROWS_AS(quantize(*layer_and_norm(), {}, nullptr), Error);
+}
+
+TEST_CASE("quantize: where everything is excluded, nothing_quantized says why") {
+  const std::shared_ptr<const Model> model = layer_and_norm();
+  Recipe recipe;
+  recipe.exclude = {"*"};
+  const Statistics statistics;
+  try {
+    quantize(*model, recipe, &statistics);
+    FAIL("not refused");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::nothing_quantized);
+    CHECK(std::string(error.what()).find("excluded by '*'") != std::string::npos);
+  }
+}
+
+TEST_CASE("quantize: a result that is no smaller is refused") {
+  Graph graph;
+  graph.initializers.push_back(TensorRecord::of("w", noise({1, 1, 1, 1}, 1)));
+  graph.nodes.push_back(tests::make_node("Conv", {"x", "w"}, {"y"}));
+  graph.inputs.push_back(ValueInfo::of("x", DType::f32, {1, 1, 6, 6}));
+  graph.outputs.push_back(ValueInfo::of("y", DType::f32, {1, 1, 6, 6}));
+  const auto model = tests::share(tests::make_model(std::move(graph), 13));
+  CalibrationRun run(model, {}, false);
+  run.feed({{"x", noise({1, 1, 6, 6}, 1)}});
+  const Statistics statistics = run.statistics();
+  try {
+    quantize(*model, {}, &statistics);
+    FAIL("not refused");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::not_smaller);
+  }
+}
+
+}  // namespace
+}  // namespace bitwright
