@@ -11,8 +11,8 @@ namespace bitwright {
 
 namespace {
 
-/// Larger tensors are not read a second time for their SQNR: it would hold float, codes and float again.
-constexpr std::uint64_t kMaxMeasuredBytes = std::uint64_t{256} << 20;
+/// Larger tensors are not read again for their SQNR: it would hold float, codes and float at once.
+constexpr std::uint64_t kMaxMeasuredBytes = std::uint64_t{64} << 20;
 
 using Records = std::map<std::string, const TensorRecord*, std::less<>>;
 
