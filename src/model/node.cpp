@@ -15,8 +15,9 @@ Attribute named(std::string name, AttributeType type) {
 }
 
 std::string_view type_name(AttributeType type) {
-  static constexpr std::string_view kNames[] = {"undefined", "float", "int", "string", "tensor", "graph", "floats", "ints", "strings", "tensors", "graphs",
-                                                "sparse tensor", "sparse tensors", "type", "types"};
+  static constexpr std::string_view kNames[] = {"undefined",      "float", "int",     "string",  "tensor", "graph",
+                                                "floats",         "ints",  "strings", "tensors", "graphs", "sparse tensor",
+                                                "sparse tensors", "type",  "types"};
   return kNames[static_cast<std::size_t>(type)];
 }
 
@@ -25,8 +26,9 @@ const Attribute* typed(const Node& node, std::string_view name, AttributeType ty
   const Attribute* attribute = node.find(name);
   if (attribute == nullptr) return nullptr;
   if (attribute->type != type)
-    throw Error(ErrorCode::bad_graph, node.label() + ": attribute " + quoted(name) + " is of type " + std::string(type_name(attribute->type)) + " where " +
-                                          std::string(type_name(type)) + " is needed; mend the model")
+    throw Error(ErrorCode::bad_graph, node.label() + ": attribute " + quoted(name) + " is of type " +
+                                          std::string(type_name(attribute->type)) + " where " + std::string(type_name(type)) +
+                                          " is needed; mend the model")
         .about(node.name);
   return attribute;
 }

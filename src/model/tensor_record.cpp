@@ -10,17 +10,21 @@ namespace {
 
 [[noreturn]] void refuse_missing(const TensorRecord& record) {
   if (record.dtype == DType::undefined)
-    throw Error(ErrorCode::unsupported, "tensor " + quoted(record.name) + ": its element type is not known here, so its values cannot be read").about(record.name);
-  throw Error(ErrorCode::bad_external_data, "tensor " + quoted(record.name) + ": its values lie in " +
-                                                (record.external_location.empty() ? "no file" : "the external file " + quoted(record.external_location)) +
-                                                ", which was not given; give that file beside the model")
+    throw Error(ErrorCode::unsupported,
+                "tensor " + quoted(record.name) + ": its element type is not known here, so its values cannot be read")
+        .about(record.name);
+  throw Error(ErrorCode::bad_external_data,
+              "tensor " + quoted(record.name) + ": its values lie in " +
+                  (record.external_location.empty() ? "no file" : "the external file " + quoted(record.external_location)) +
+                  ", which was not given; give that file beside the model")
       .about(record.name);
 }
 
 Tensor load_range(const TensorRecord& record, const SourceRange& range) {
   Tensor tensor(record.dtype, record.shape);
   if (tensor.size_bytes() != range.length)
-    throw Error(ErrorCode::bad_model, "tensor " + quoted(record.name) + ": " + std::to_string(range.length) + " bytes of values where shape and element type ask for " +
+    throw Error(ErrorCode::bad_model, "tensor " + quoted(record.name) + ": " + std::to_string(range.length) +
+                                          " bytes of values where shape and element type ask for " +
                                           std::to_string(tensor.size_bytes()))
         .about(record.name);
   range.source->read(range.offset, tensor.bytes());
@@ -29,12 +33,11 @@ Tensor load_range(const TensorRecord& record, const SourceRange& range) {
 
 }  // namespace
 
-std::uint64_t TensorRecord::size_bytes() const {
-  return packed_bytes(dtype, static_cast<std::uint64_t>(n_elements(shape)));
-}
+std::uint64_t TensorRecord::size_bytes() const { return packed_bytes(dtype, static_cast<std::uint64_t>(n_elements(shape))); }
 
 Tensor TensorRecord::load() const {
-  if (const auto* range = std::get_if<SourceRange>(&values); range != nullptr && dtype != DType::undefined) return load_range(*this, *range);
+  if (const auto* range = std::get_if<SourceRange>(&values); range != nullptr && dtype != DType::undefined)
+    return load_range(*this, *range);
   if (const auto* tensor = std::get_if<Tensor>(&values)) return *tensor;
   if (const auto* generated = std::get_if<Generated>(&values)) {
     Tensor tensor = generated->make();

@@ -95,10 +95,12 @@ void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, con
   for (Node& node : nodes) {
     for (const std::string& input : node.inputs)
       if (!input.empty() && !scope.has(input))
-        refuse(node.label() + where + ": its input " + quoted(input) + " is made by no node and is no input or initializer", node.name);
+        refuse(node.label() + where + ": its input " + quoted(input) + " is made by no node and is no input or initializer",
+               node.name);
     std::unordered_set<std::string_view> names;
     for (Attribute& attribute : node.attributes) {
-      if (!names.insert(attribute.name).second) refuse(node.label() + where + ": attribute " + quoted(attribute.name) + " stands twice", node.name);
+      if (!names.insert(attribute.name).second)
+        refuse(node.label() + where + ": attribute " + quoted(attribute.name) + " stands twice", node.name);
       if (attribute.g) validate_graph(*attribute.g, &scope, depth + 1);
       for (const auto& graph : attribute.graphs) validate_graph(*graph, &scope, depth + 1);
     }
@@ -107,7 +109,8 @@ void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, con
 
 void validate_graph(Graph& graph, const Scope* outer, int depth) {
   if (depth > kMaxNesting)
-    throw Error(ErrorCode::limit_exceeded, "graph " + quoted(graph.name) + ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
+    throw Error(ErrorCode::limit_exceeded,
+                "graph " + quoted(graph.name) + ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
   const std::string where = depth == 0 ? "" : " in subgraph " + quoted(graph.name);
   Scope scope;
   scope.outer = outer;
@@ -115,7 +118,8 @@ void validate_graph(Graph& graph, const Scope* outer, int depth) {
     if (!scope.names.insert(input.name).second) refuse("graph input " + quoted(input.name) + where + " stands twice", input.name);
   std::unordered_set<std::string_view> initializers;
   for (const TensorRecord& record : graph.initializers) {
-    if (!initializers.insert(record.name).second) refuse("initializer " + quoted(record.name) + where + " stands twice", record.name);
+    if (!initializers.insert(record.name).second)
+      refuse("initializer " + quoted(record.name) + where + " stands twice", record.name);
     scope.names.insert(record.name);
   }
   define_outputs(graph.nodes, scope, where);
@@ -132,9 +136,11 @@ FunctionKey key_of(const std::string& domain, const std::string& name, const std
   return std::to_string(domain.size()) + ":" + domain + std::to_string(name.size()) + ":" + name + overload;
 }
 
-void collect_calls(const std::vector<Node>& nodes, const std::unordered_map<FunctionKey, std::size_t>& functions, std::vector<std::size_t>& calls) {
+void collect_calls(const std::vector<Node>& nodes, const std::unordered_map<FunctionKey, std::size_t>& functions,
+                   std::vector<std::size_t>& calls) {
   for (const Node& node : nodes) {
-    if (const auto found = functions.find(key_of(node.domain, node.op_type, node.overload)); found != functions.end()) calls.push_back(found->second);
+    if (const auto found = functions.find(key_of(node.domain, node.op_type, node.overload)); found != functions.end())
+      calls.push_back(found->second);
     for (const Attribute& attribute : node.attributes) {
       if (attribute.g) collect_calls(attribute.g->nodes, functions, calls);
       for (const auto& graph : attribute.graphs) collect_calls(graph->nodes, functions, calls);
@@ -166,7 +172,8 @@ void refuse_recursion(const Model& model) {
       if (--n_callers[callee] == 0) ready.push_back(callee);
   }
   for (std::size_t i = 0; i < calls.size(); ++i)
-    if (n_callers[i] != 0) refuse("local function " + quoted(model.functions[i].name) + " is part of a recursion", model.functions[i].name);
+    if (n_callers[i] != 0)
+      refuse("local function " + quoted(model.functions[i].name) + " is part of a recursion", model.functions[i].name);
 }
 
 void validate_function(Function& function) {

@@ -17,7 +17,8 @@ constexpr std::int64_t kLastIrWithConstantInputs = 3;
 
 class Upgrader {
  public:
-  Upgrader(Model& model, std::int64_t target, std::vector<std::string>& messages) : target_(target), names_(model), messages_(messages) {
+  Upgrader(Model& model, std::int64_t target, std::vector<std::string>& messages)
+      : target_(target), names_(model), messages_(messages) {
     for (const Function& function : model.functions) functions_.insert({function.domain, function.name});
   }
 
@@ -29,7 +30,8 @@ class Upgrader {
   }
 
   void upgrade(Function& function) {
-    auto import = std::find_if(function.opset_imports.begin(), function.opset_imports.end(), [](const OpsetImport& one) { return one.domain.empty(); });
+    auto import = std::find_if(function.opset_imports.begin(), function.opset_imports.end(),
+                               [](const OpsetImport& one) { return one.domain.empty(); });
     if (import == function.opset_imports.end() || import->version >= target_) return;
     const ValueFacts facts(function);
     std::vector<TensorRecord> constants;
@@ -68,7 +70,8 @@ class Upgrader {
         const std::size_t n_before = one.before.size() + one.constants.size();
         adapter->apply(one);
         const bool is_rewritten = one.before.size() + one.constants.size() != n_before || adapter->op_type != node.op_type;
-        if (is_rewritten && !adapter->change.empty()) messages_.push_back(label + ": " + std::string(adapter->change) + " (opset " + std::to_string(opset) + ")");
+        if (is_rewritten && !adapter->change.empty())
+          messages_.push_back(label + ": " + std::string(adapter->change) + " (opset " + std::to_string(opset) + ")");
       }
       std::move(one.before.begin(), one.before.end(), std::back_inserter(upgraded));
       upgraded.push_back(std::move(node));
@@ -89,7 +92,8 @@ void drop_constant_inputs(Graph& graph, std::vector<std::string>& messages) {
   std::set<std::string_view> initializers;
   for (const TensorRecord& record : graph.initializers) initializers.insert(record.name);
   const auto n_dropped = std::erase_if(graph.inputs, [&](const ValueInfo& input) { return initializers.count(input.name) != 0; });
-  if (n_dropped != 0) messages.push_back(std::to_string(n_dropped) + " initializers are no longer listed as graph inputs (IR version 4)");
+  if (n_dropped != 0)
+    messages.push_back(std::to_string(n_dropped) + " initializers are no longer listed as graph inputs (IR version 4)");
 }
 
 }  // namespace
@@ -107,7 +111,9 @@ std::int64_t ir_version_of_opset(std::int64_t opset) {
 
 UpgradeResult upgrade_opset(Model& model, std::int64_t target) {
   if (target < 1 || target > kMaxUpgradeOpset)
-    throw Error(ErrorCode::invalid_argument, "opset " + std::to_string(target) + " is no target of an upgrade; it is between 1 and " + std::to_string(kMaxUpgradeOpset));
+    throw Error(ErrorCode::invalid_argument, "opset " + std::to_string(target) +
+                                                 " is no target of an upgrade; it is between 1 and " +
+                                                 std::to_string(kMaxUpgradeOpset));
   UpgradeResult result;
   result.from = result.to = model.opset();
   result.ir_version = model.ir_version;
@@ -128,7 +134,8 @@ UpgradeResult upgrade_opset(Model& model, std::int64_t target) {
     return result;
   }
   const std::int64_t ir_version = std::max(model.ir_version, ir_version_of_opset(target));
-  if (draft.ir_version <= kLastIrWithConstantInputs && ir_version > kLastIrWithConstantInputs) drop_constant_inputs(draft.graph, result.messages);
+  if (draft.ir_version <= kLastIrWithConstantInputs && ir_version > kLastIrWithConstantInputs)
+    drop_constant_inputs(draft.graph, result.messages);
   draft.ir_version = ir_version;
   draft.set_opset("", target);
   model = std::move(draft);

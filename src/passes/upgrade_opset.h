@@ -14,10 +14,10 @@ struct UpgradeResult {
   /// False where a node could not be upgraded: then nothing was changed, and `node` and `reason` say why.
   bool is_done = false;
   std::int64_t from = 0;
-  std::int64_t to = 0;              // the opset the model has now
-  std::int64_t ir_version = 0;      // the IR version the model has now
+  std::int64_t to = 0;                // the opset the model has now
+  std::int64_t ir_version = 0;        // the IR version the model has now
   std::vector<std::string> messages;  // one sentence per node that was rewritten, for the report
-  std::string node;                 // label of the node at fault
+  std::string node;                   // label of the node at fault
   std::string reason;
 };
 

@@ -23,14 +23,18 @@ std::string NodeUpgrade::i64_constant(const std::string& role, const std::vector
 
 std::string NodeUpgrade::scalar_constant(const std::string& role, DType dtype, float value) {
   switch (dtype) {
-    case DType::f32: return constant(role, Tensor::scalar(value));
-    case DType::f64: return constant(role, Tensor::scalar(static_cast<double>(value)));
-    case DType::f16: case DType::bf16: {
+    case DType::f32:
+      return constant(role, Tensor::scalar(value));
+    case DType::f64:
+      return constant(role, Tensor::scalar(static_cast<double>(value)));
+    case DType::f16:
+    case DType::bf16: {
       Tensor tensor(dtype, {});
       tensor.data<std::uint16_t>()[0] = dtype == DType::f16 ? f32_to_f16(value) : f32_to_bf16(value);
       return constant(role, std::move(tensor));
     }
-    default: refuse("its " + role + " cannot be said as " + std::string(dtype_name(dtype)));
+    default:
+      refuse("its " + role + " cannot be said as " + std::string(dtype_name(dtype)));
   }
 }
 
@@ -72,7 +76,8 @@ namespace {
 /// A reference to an attribute of the function around it has no value to move into an input.
 void need_value(NodeUpgrade& up, std::string_view attribute) {
   const Attribute* found = up.node.find(attribute);
-  if (found != nullptr && !found->ref_attr_name.empty()) up.refuse("its attribute " + std::string(attribute) + " is set by the caller of the function; inline the function");
+  if (found != nullptr && !found->ref_attr_name.empty())
+    up.refuse("its attribute " + std::string(attribute) + " is set by the caller of the function; inline the function");
 }
 
 void ints_to_input(NodeUpgrade& up, const std::string& attribute, std::size_t i) {
@@ -93,7 +98,9 @@ void trim_outputs(Node& node) {
   while (!node.outputs.empty() && node.outputs.back().empty()) node.outputs.pop_back();
 }
 
-void refuse_change(NodeUpgrade& up) { up.refuse("its meaning changed in opset 9 in a way that is not converted; export the model for a newer opset"); }
+void refuse_change(NodeUpgrade& up) {
+  up.refuse("its meaning changed in opset 9 in a way that is not converted; export the model for a newer opset");
+}
 void refuse_removed(NodeUpgrade& up) { up.refuse("the operator was removed in opset 10; export the model for a newer opset"); }
 
 void batch_norm_9(NodeUpgrade& up) {
@@ -159,7 +166,8 @@ void resize_11(NodeUpgrade& up) {
     if (factors.empty()) up.refuse("its scales are not constant, so which pixel is nearest cannot be told");
     const bool grows = std::all_of(factors.begin(), factors.end(), [](float factor) { return factor >= 1.0f; });
     const bool shrinks = std::all_of(factors.begin(), factors.end(), [](float factor) { return factor <= 1.0f; });
-    if (!grows && !shrinks) up.refuse("it grows along one axis and shrinks along another, which takes the nearest pixel in two ways");
+    if (!grows && !shrinks)
+      up.refuse("it grows along one axis and shrinks along another, which takes the nearest pixel in two ways");
     up.node.set(Attribute::of_string("nearest_mode", grows ? "floor" : "ceil"));
   }
   up.node.set(Attribute::of_string("coordinate_transformation_mode", "asymmetric"));
@@ -170,7 +178,8 @@ void resize_11(NodeUpgrade& up) {
 }
 
 void resize_13(NodeUpgrade& up) {
-  if (up.node.attr_s("coordinate_transformation_mode", "half_pixel") == "tf_half_pixel_for_nn") up.refuse("the coordinate mode tf_half_pixel_for_nn was removed in opset 13");
+  if (up.node.attr_s("coordinate_transformation_mode", "half_pixel") == "tf_half_pixel_for_nn")
+    up.refuse("the coordinate mode tf_half_pixel_for_nn was removed in opset 13");
   for (std::size_t i = 1; i <= 2; ++i) {
     if (!up.has_input(i)) continue;
     const auto constant = up.facts.small_constant(up.input(i));
@@ -181,7 +190,8 @@ void resize_13(NodeUpgrade& up) {
 void scatter_11(NodeUpgrade& up) { up.node.op_type = "ScatterElements"; }
 
 void dropout_12(NodeUpgrade& up) {
-  if (up.node.outputs.size() > 1 && up.facts.is_used(up.node.outputs[1])) up.refuse("its mask is used, which opset 12 turned from all false to all true");
+  if (up.node.outputs.size() > 1 && up.facts.is_used(up.node.outputs[1]))
+    up.refuse("its mask is used, which opset 12 turned from all false to all true");
   need_value(up, "ratio");
   if (!up.node.has("ratio")) return;
   up.set_input(1, up.constant("ratio", Tensor::scalar(up.node.attr_f("ratio", 0.5f))));
@@ -218,7 +228,8 @@ void batch_norm_14(NodeUpgrade& up) {
 }
 
 void roi_align_16(NodeUpgrade& up) {
-  if (!up.node.has("coordinate_transformation_mode")) up.node.set(Attribute::of_string("coordinate_transformation_mode", "output_half_pixel"));
+  if (!up.node.has("coordinate_transformation_mode"))
+    up.node.set(Attribute::of_string("coordinate_transformation_mode", "output_half_pixel"));
 }
 
 /// onnxruntime knew the operator before ONNX did, with a scale of another element type.
@@ -322,7 +333,9 @@ struct OldOperator {
   std::string_view op_type;
   std::int64_t opset;
 };
-constexpr OldOperator kOldOperators[] = {{"GlobalLpPool", 2}, {"LpPool", 2}, {"Pad", 2}, {"Split", 2}, {"GRU", 3}, {"Concat", 4}, {"Reshape", 5}, {"Cast", 6}, {"Selu", 6}, {"Tile", 6}, {"PRelu", 7}, {"Upsample", 7}};
+constexpr OldOperator kOldOperators[] = {{"GlobalLpPool", 2}, {"LpPool", 2}, {"Pad", 2},     {"Split", 2},
+                                         {"GRU", 3},          {"Concat", 4}, {"Reshape", 5}, {"Cast", 6},
+                                         {"Selu", 6},         {"Tile", 6},   {"PRelu", 7},   {"Upsample", 7}};
 constexpr std::string_view kOldAttributes[] = {"broadcast", "consumed_inputs", "output_sequence"};
 
 }  // namespace
@@ -336,11 +349,15 @@ const OpsetAdapter* find_opset_adapter(std::string_view op_type, std::int64_t op
 void upgrade_below_7(NodeUpgrade& upgrade, std::int64_t from) {
   const std::string remedy = "; export the model for opset 7 or newer";
   for (const OldOperator& old : kOldOperators)
-    if (old.op_type == upgrade.node.op_type && from < old.opset) upgrade.refuse("its form of opset " + std::to_string(from) + " is not converted" + remedy);
+    if (old.op_type == upgrade.node.op_type && from < old.opset)
+      upgrade.refuse("its form of opset " + std::to_string(from) + " is not converted" + remedy);
   for (const std::string_view attribute : kOldAttributes)
-    if (upgrade.node.has(attribute)) upgrade.refuse("its attribute " + std::string(attribute) + " of opset " + std::to_string(from) + " is not converted" + remedy);
+    if (upgrade.node.has(attribute))
+      upgrade.refuse("its attribute " + std::string(attribute) + " of opset " + std::to_string(from) + " is not converted" +
+                     remedy);
   if (upgrade.node.op_type == "BatchNormalization" || upgrade.node.op_type == "Dropout") {
-    if (upgrade.node.attr_i("is_test", 0) == 0) upgrade.refuse("it is in training mode (is_test = 0), as was the default before opset 7" + remedy);
+    if (upgrade.node.attr_i("is_test", 0) == 0)
+      upgrade.refuse("it is in training mode (is_test = 0), as was the default before opset 7" + remedy);
     upgrade.node.remove("is_test");
   }
 }

@@ -12,7 +12,8 @@ namespace bitwright {
 /// What an adapter may do besides changing its node: put nodes before and behind it, add constants, or refuse.
 class NodeUpgrade {
  public:
-  NodeUpgrade(Node& node, const ValueFacts& facts, NameAllocator& names, std::int64_t target) : node(node), facts(facts), target(target), names_(names) {}
+  NodeUpgrade(Node& node, const ValueFacts& facts, NameAllocator& names, std::int64_t target)
+      : node(node), facts(facts), target(target), names_(names) {}
 
   /// The name of a new constant, "<node>_<role>".
   std::string constant(const std::string& role, Tensor value);

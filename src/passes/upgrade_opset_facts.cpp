@@ -16,18 +16,81 @@ bool is_one_of(std::string_view op, const std::array<std::string_view, N>& ops) 
   return std::find(ops.begin(), ops.end(), op) != ops.end();
 }
 
-constexpr std::array<std::string_view, 14> kMakesBool{"Equal", "Less", "Greater", "LessOrEqual", "GreaterOrEqual", "And", "Or", "Xor", "Not", "IsNaN", "IsInf",
-                                                      "OptionalHasElement", "StringEndsWith", "StringStartsWith"};
-constexpr std::array<std::string_view, 8> kMakesI64{"Shape", "Size", "ArgMax", "ArgMin", "NonZero", "NonMaxSuppression", "SequenceLength", "TfIdfVectorizer"};
+constexpr std::array<std::string_view, 14> kMakesBool{"Equal",
+                                                      "Less",
+                                                      "Greater",
+                                                      "LessOrEqual",
+                                                      "GreaterOrEqual",
+                                                      "And",
+                                                      "Or",
+                                                      "Xor",
+                                                      "Not",
+                                                      "IsNaN",
+                                                      "IsInf",
+                                                      "OptionalHasElement",
+                                                      "StringEndsWith",
+                                                      "StringStartsWith"};
+constexpr std::array<std::string_view, 8> kMakesI64{
+    "Shape", "Size", "ArgMax", "ArgMin", "NonZero", "NonMaxSuppression", "SequenceLength", "TfIdfVectorizer"};
 /// Operators whose output type is not told by their first input, in ways that are not followed here.
-constexpr std::array<std::string_view, 17> kOther{"If", "Loop", "Scan", "SequenceAt", "SequenceConstruct", "SplitToSequence", "OptionalGetElement", "Optional", "EyeLike",
-                                                  "Multinomial", "RandomNormal", "RandomUniform", "BlackmanWindow", "HannWindow", "HammingWindow", "MelWeightMatrix",
+constexpr std::array<std::string_view, 17> kOther{"If",
+                                                  "Loop",
+                                                  "Scan",
+                                                  "SequenceAt",
+                                                  "SequenceConstruct",
+                                                  "SplitToSequence",
+                                                  "OptionalGetElement",
+                                                  "Optional",
+                                                  "EyeLike",
+                                                  "Multinomial",
+                                                  "RandomNormal",
+                                                  "RandomUniform",
+                                                  "BlackmanWindow",
+                                                  "HannWindow",
+                                                  "HammingWindow",
+                                                  "MelWeightMatrix",
                                                   "ImageDecoder"};
 constexpr std::array<std::string_view, 10> kBinary{"Add", "Sub", "Mul", "Div", "Pow", "Mod", "Max", "Min", "Sum", "Mean"};
-constexpr std::array<std::string_view, 40> kKeepsRank{
-    "Abs", "Neg", "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Exp", "Log", "Sqrt", "Reciprocal", "Erf", "Clip",
-    "Softmax", "LogSoftmax", "Hardmax", "Softplus", "Softsign", "Floor", "Ceil", "Round", "Identity", "Dropout", "Cast", "BatchNormalization", "InstanceNormalization",
-    "LRN", "Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Concat", "Pad", "Slice"};
+constexpr std::array<std::string_view, 40> kKeepsRank{"Abs",
+                                                      "Neg",
+                                                      "Relu",
+                                                      "LeakyRelu",
+                                                      "PRelu",
+                                                      "Elu",
+                                                      "Selu",
+                                                      "Sigmoid",
+                                                      "HardSigmoid",
+                                                      "HardSwish",
+                                                      "Tanh",
+                                                      "Exp",
+                                                      "Log",
+                                                      "Sqrt",
+                                                      "Reciprocal",
+                                                      "Erf",
+                                                      "Clip",
+                                                      "Softmax",
+                                                      "LogSoftmax",
+                                                      "Hardmax",
+                                                      "Softplus",
+                                                      "Softsign",
+                                                      "Floor",
+                                                      "Ceil",
+                                                      "Round",
+                                                      "Identity",
+                                                      "Dropout",
+                                                      "Cast",
+                                                      "BatchNormalization",
+                                                      "InstanceNormalization",
+                                                      "LRN",
+                                                      "Conv",
+                                                      "ConvTranspose",
+                                                      "MaxPool",
+                                                      "AveragePool",
+                                                      "GlobalAveragePool",
+                                                      "GlobalMaxPool",
+                                                      "Concat",
+                                                      "Pad",
+                                                      "Slice"};
 
 }  // namespace
 
@@ -120,7 +183,8 @@ void ValueFacts::infer(const Node& node) {
   } else if (op == "Reshape" && node.inputs.size() > 1) {
     if (const auto shape = small_constant(node.inputs[1])) n_axes = shape->n_elements();
   } else if (op == "MatMul") {
-    if (input_rank(0) && input_rank(1) && *input_rank(0) >= 2 && *input_rank(1) >= 2) n_axes = std::max(*input_rank(0), *input_rank(1));
+    if (input_rank(0) && input_rank(1) && *input_rank(0) >= 2 && *input_rank(1) >= 2)
+      n_axes = std::max(*input_rank(0), *input_rank(1));
   } else if (op == "Transpose" || is_one_of(op, kKeepsRank)) {
     n_axes = input_rank(0);
   }
@@ -142,7 +206,8 @@ const ValueFacts::Fact* ValueFacts::find(const std::string& value) const {
 
 std::optional<DType> ValueFacts::dtype(const std::string& value) const {
   for (const ValueFacts* scope = this; scope != nullptr; scope = scope->outer_)
-    if (const Fact* fact = scope->find(value); fact != nullptr && fact->dtype && *fact->dtype != DType::undefined) return fact->dtype;
+    if (const Fact* fact = scope->find(value); fact != nullptr && fact->dtype && *fact->dtype != DType::undefined)
+      return fact->dtype;
   return std::nullopt;
 }
 

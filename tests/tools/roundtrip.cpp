@@ -26,7 +26,8 @@ class FileSource final : public ByteSource {
  protected:
   void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
     stream_.seekg(static_cast<std::streamoff>(offset));
-    if (!stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()))) throw Error(ErrorCode::io_failed, name() + ": a read failed");
+    if (!stream_.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size())))
+      throw Error(ErrorCode::io_failed, name() + ": a read failed");
   }
 
  private:
@@ -52,7 +53,8 @@ class FileSink final : public ByteSink {
  public:
   explicit FileSink(const std::filesystem::path& path) : stream_(path, std::ios::binary) {}
   void write(std::span<const std::uint8_t> bytes) override {
-    if (!stream_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()))) throw Error(ErrorCode::io_failed, "a write failed");
+    if (!stream_.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size())))
+      throw Error(ErrorCode::io_failed, "a write failed");
   }
 
  private:

@@ -7,8 +7,8 @@ namespace bitwright::onnx {
 
 std::string normalized_external_name(const std::string& location, const std::string& tensor) {
   const auto refuse = [&](const std::string& finding) {
-    throw Error(ErrorCode::bad_external_data, "tensor " + quoted(tensor) + ": the external file name " + quoted(location) + " " + finding +
-                                                  "; only plain names inside the model's folder are opened")
+    throw Error(ErrorCode::bad_external_data, "tensor " + quoted(tensor) + ": the external file name " + quoted(location) + " " +
+                                                  finding + "; only plain names inside the model's folder are opened")
         .about(tensor);
   };
   if (location.empty()) refuse("is empty");

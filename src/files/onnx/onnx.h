@@ -34,7 +34,8 @@ bool needs_external_data(const Model& model);
 
 /// Writes the model, tensor by tensor: untouched tensors are copied from their source in pieces, peak memory is one piece
 /// plus one edited tensor. `external` gets the values of the one external file; it may be null where external_name is empty.
-void write_onnx(const Model& model, ByteSink& out, ByteSink* external, const OnnxWriteOptions& options = {}, const OnProgress& on_progress = {});
+void write_onnx(const Model& model, ByteSink& out, ByteSink* external, const OnnxWriteOptions& options = {},
+                const OnProgress& on_progress = {});
 
 /// A TensorProto by itself: test_data_set_*/input_0.pb. Throws Error{bad_data}.
 Tensor read_tensor_proto(std::span<const std::uint8_t> bytes, std::string* name = nullptr);

@@ -14,21 +14,36 @@ constexpr std::string_view kOnnxDomain = "ai.onnx";
 AttributeType type_of_content(std::uint32_t field_number) {
   using namespace attribute_proto;
   switch (field_number) {
-    case kF: return AttributeType::f;
-    case kI: return AttributeType::i;
-    case kS: return AttributeType::s;
-    case kT: return AttributeType::t;
-    case kG: return AttributeType::g;
-    case kFloats: return AttributeType::floats;
-    case kInts: return AttributeType::ints;
-    case kStrings: return AttributeType::strings;
-    case kTensors: return AttributeType::tensors;
-    case kGraphs: return AttributeType::graphs;
-    case kSparseTensor: return AttributeType::sparse_tensor;
-    case kSparseTensors: return AttributeType::sparse_tensors;
-    case kTypeProto: return AttributeType::type_proto;
-    case kTypeProtos: return AttributeType::type_protos;
-    default: return AttributeType::undefined;
+    case kF:
+      return AttributeType::f;
+    case kI:
+      return AttributeType::i;
+    case kS:
+      return AttributeType::s;
+    case kT:
+      return AttributeType::t;
+    case kG:
+      return AttributeType::g;
+    case kFloats:
+      return AttributeType::floats;
+    case kInts:
+      return AttributeType::ints;
+    case kStrings:
+      return AttributeType::strings;
+    case kTensors:
+      return AttributeType::tensors;
+    case kGraphs:
+      return AttributeType::graphs;
+    case kSparseTensor:
+      return AttributeType::sparse_tensor;
+    case kSparseTensors:
+      return AttributeType::sparse_tensors;
+    case kTypeProto:
+      return AttributeType::type_proto;
+    case kTypeProtos:
+      return AttributeType::type_protos;
+    default:
+      return AttributeType::undefined;
   }
 }
 
@@ -39,7 +54,8 @@ std::shared_ptr<Graph> read_subgraph(ReadContext& context, MessageReader& reader
   return graph;
 }
 
-std::shared_ptr<TensorRecord> read_shared_tensor(ReadContext& context, std::span<const MessagePart> parts, const std::string& attribute) {
+std::shared_ptr<TensorRecord> read_shared_tensor(ReadContext& context, std::span<const MessagePart> parts,
+                                                 const std::string& attribute) {
   return std::make_shared<TensorRecord>(read_tensor(context, parts, " in attribute " + quoted(attribute)));
 }
 
@@ -57,7 +73,9 @@ void read_values(ReadContext& context, MessageReader& reader, std::vector<ValueI
 
 void ReadContext::count_message() {
   if (++n_messages_ > kMaxMessages)
-    throw Error(ErrorCode::limit_exceeded, window.source()->name() + ": nodes, attributes, tensors and types together pass the limit of " + std::to_string(kMaxMessages));
+    throw Error(ErrorCode::limit_exceeded, window.source()->name() +
+                                               ": nodes, attributes, tensors and types together pass the limit of " +
+                                               std::to_string(kMaxMessages));
 }
 
 std::shared_ptr<ByteSource> ReadContext::external_file(const std::string& name) {
@@ -79,34 +97,61 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
     const std::uint32_t number = reader.field().number;
     if (content == AttributeType::undefined) content = type_of_content(number);
     switch (number) {
-      case kName: attribute.name = reader.text(kMaxNameBytes); break;
-      case kRefAttrName: attribute.ref_attr_name = reader.text(kMaxNameBytes); break;
-      case kDoc: attribute.doc = reader.text(kMaxTextBytes); break;
+      case kName:
+        attribute.name = reader.text(kMaxNameBytes);
+        break;
+      case kRefAttrName:
+        attribute.ref_attr_name = reader.text(kMaxNameBytes);
+        break;
+      case kDoc:
+        attribute.doc = reader.text(kMaxTextBytes);
+        break;
       case kType:
-        if (reader.uint64() > static_cast<std::uint64_t>(AttributeType::type_protos)) reader.refuse("attribute type " + std::to_string(reader.uint64()));
+        if (reader.uint64() > static_cast<std::uint64_t>(AttributeType::type_protos))
+          reader.refuse("attribute type " + std::to_string(reader.uint64()));
         attribute.type = static_cast<AttributeType>(reader.uint64());
         break;
-      case kF: attribute.f = reader.float32(); break;
-      case kI: attribute.i = reader.int64(); break;
-      case kS: attribute.s = reader.text(kMaxTextBytes); break;
-      case kT: tensor.push_back(part_of(reader)); break;
-      case kG: attribute.g = read_subgraph(context, reader, depth, std::move(attribute.g)); break;
-      case kFloats: reader.append_floats(attribute.floats); break;
-      case kInts: reader.append_int64s(attribute.ints); break;
-      case kStrings: attribute.strings.push_back(reader.text(kMaxTextBytes)); break;
+      case kF:
+        attribute.f = reader.float32();
+        break;
+      case kI:
+        attribute.i = reader.int64();
+        break;
+      case kS:
+        attribute.s = reader.text(kMaxTextBytes);
+        break;
+      case kT:
+        tensor.push_back(part_of(reader));
+        break;
+      case kG:
+        attribute.g = read_subgraph(context, reader, depth, std::move(attribute.g));
+        break;
+      case kFloats:
+        reader.append_floats(attribute.floats);
+        break;
+      case kInts:
+        reader.append_int64s(attribute.ints);
+        break;
+      case kStrings:
+        attribute.strings.push_back(reader.text(kMaxTextBytes));
+        break;
       case kTensors: {
         const MessagePart part = part_of(reader);
         attribute.tensors.push_back(read_shared_tensor(context, {&part, 1}, attribute.name));
         break;
       }
-      case kGraphs: attribute.graphs.push_back(read_subgraph(context, reader, depth, nullptr)); break;
-      case kSparseTensor: case kSparseTensors: {
+      case kGraphs:
+        attribute.graphs.push_back(read_subgraph(context, reader, depth, nullptr));
+        break;
+      case kSparseTensor:
+      case kSparseTensors: {
         MessageReader sparse(reader, "SparseTensorProto");
         check_sparse_tensor(context, sparse);
         reader.keep_unknown(attribute.unknown_fields);
         break;
       }
-      default: reader.keep_unknown(attribute.unknown_fields);
+      default:
+        reader.keep_unknown(attribute.unknown_fields);
     }
   }
   if (!tensor.empty()) attribute.t = read_shared_tensor(context, tensor, attribute.name);
@@ -114,8 +159,9 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
   const bool is_empty_tensor = attribute.type == AttributeType::t && !attribute.t;
   const bool is_empty_graph = attribute.type == AttributeType::g && !attribute.g;
   if ((is_empty_tensor || is_empty_graph) && attribute.ref_attr_name.empty())
-    throw Error(ErrorCode::bad_model, "attribute " + quoted(attribute.name) + " at offset " + std::to_string(reader.offset()) + ": it is said to be a " +
-                                          (is_empty_tensor ? "tensor" : "graph") + " but holds none; the file is damaged");
+    throw Error(ErrorCode::bad_model, "attribute " + quoted(attribute.name) + " at offset " + std::to_string(reader.offset()) +
+                                          ": it is said to be a " + (is_empty_tensor ? "tensor" : "graph") +
+                                          " but holds none; the file is damaged");
   return attribute;
 }
 
@@ -125,19 +171,34 @@ Node read_node(ReadContext& context, MessageReader& reader, int depth) {
   Node node;
   while (reader.next()) {
     switch (reader.field().number) {
-      case kInput: node.inputs.push_back(reader.text(kMaxNameBytes)); break;
-      case kOutput: node.outputs.push_back(reader.text(kMaxNameBytes)); break;
-      case kName: node.name = reader.text(kMaxNameBytes); break;
-      case kOpType: node.op_type = reader.text(kMaxNameBytes); break;
-      case kDomain: node.domain = reader.text(kMaxNameBytes); break;
-      case kOverload: node.overload = reader.text(kMaxNameBytes); break;
-      case kDoc: node.doc = reader.text(kMaxTextBytes); break;
+      case kInput:
+        node.inputs.push_back(reader.text(kMaxNameBytes));
+        break;
+      case kOutput:
+        node.outputs.push_back(reader.text(kMaxNameBytes));
+        break;
+      case kName:
+        node.name = reader.text(kMaxNameBytes);
+        break;
+      case kOpType:
+        node.op_type = reader.text(kMaxNameBytes);
+        break;
+      case kDomain:
+        node.domain = reader.text(kMaxNameBytes);
+        break;
+      case kOverload:
+        node.overload = reader.text(kMaxNameBytes);
+        break;
+      case kDoc:
+        node.doc = reader.text(kMaxTextBytes);
+        break;
       case kAttribute: {
         MessageReader inner(reader, "AttributeProto");
         node.attributes.push_back(read_attribute(context, inner, depth));
         break;
       }
-      default: reader.keep_unknown(node.unknown_fields);
+      default:
+        reader.keep_unknown(node.unknown_fields);
     }
   }
   if (node.domain == kOnnxDomain) {
@@ -145,14 +206,17 @@ Node read_node(ReadContext& context, MessageReader& reader, int depth) {
     node.has_explicit_onnx_domain = true;
   }
   if (node.op_type.empty())
-    throw Error(ErrorCode::bad_model, "node " + quoted(node.name) + " at offset " + std::to_string(reader.offset()) + " names no operator; the file is damaged").about(node.name);
+    throw Error(ErrorCode::bad_model, "node " + quoted(node.name) + " at offset " + std::to_string(reader.offset()) +
+                                          " names no operator; the file is damaged")
+        .about(node.name);
   return node;
 }
 
 void read_graph(ReadContext& context, MessageReader& reader, int depth, Graph& graph) {
   using namespace graph_proto;
   if (depth > kMaxNesting)
-    throw Error(ErrorCode::limit_exceeded, "GraphProto at offset " + std::to_string(reader.offset()) + ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
+    throw Error(ErrorCode::limit_exceeded, "GraphProto at offset " + std::to_string(reader.offset()) +
+                                               ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
   context.count_message();
   while (reader.next()) {
     switch (reader.field().number) {
@@ -161,23 +225,34 @@ void read_graph(ReadContext& context, MessageReader& reader, int depth, Graph& g
         graph.nodes.push_back(read_node(context, inner, depth));
         break;
       }
-      case kName: graph.name = reader.text(kMaxNameBytes); break;
-      case kDoc: graph.doc = reader.text(kMaxTextBytes); break;
+      case kName:
+        graph.name = reader.text(kMaxNameBytes);
+        break;
+      case kDoc:
+        graph.doc = reader.text(kMaxTextBytes);
+        break;
       case kInitializer: {
         const MessagePart part = part_of(reader);
         graph.initializers.push_back(read_tensor(context, {&part, 1}, ""));
         break;
       }
-      case kInput: read_values(context, reader, graph.inputs); break;
-      case kOutput: read_values(context, reader, graph.outputs); break;
-      case kValueInfo: read_values(context, reader, graph.value_infos); break;
+      case kInput:
+        read_values(context, reader, graph.inputs);
+        break;
+      case kOutput:
+        read_values(context, reader, graph.outputs);
+        break;
+      case kValueInfo:
+        read_values(context, reader, graph.value_infos);
+        break;
       case kSparseInitializer: {
         MessageReader sparse(reader, "SparseTensorProto");
         check_sparse_tensor(context, sparse);
         reader.keep_unknown(graph.unknown_fields);
         break;
       }
-      default: reader.keep_unknown(graph.unknown_fields);
+      default:
+        reader.keep_unknown(graph.unknown_fields);
     }
   }
 }
@@ -187,9 +262,14 @@ OpsetImport read_opset(ReadContext& context, MessageReader& reader) {
   OpsetImport import;
   while (reader.next()) {
     switch (reader.field().number) {
-      case opset_proto::kDomain: import.domain = reader.text(kMaxNameBytes); break;
-      case opset_proto::kVersion: import.version = reader.int64(); break;
-      default: reader.keep_unknown(import.unknown_fields);
+      case opset_proto::kDomain:
+        import.domain = reader.text(kMaxNameBytes);
+        break;
+      case opset_proto::kVersion:
+        import.version = reader.int64();
+        break;
+      default:
+        reader.keep_unknown(import.unknown_fields);
     }
   }
   if (import.domain == kOnnxDomain) {

@@ -20,9 +20,15 @@ void read_metadata(ReadContext& context, MessageReader& outer, Model& model) {
   std::pair<std::string, std::string> entry;
   while (reader.next()) {
     switch (reader.field().number) {
-      case entry_proto::kKey: entry.first = reader.text(kMaxTextBytes); break;
-      case entry_proto::kValue: entry.second = reader.text(kMaxTextBytes); break;
-      default: outer.keep_unknown(model.unknown_fields); return;  // an entry with more than we know is carried whole
+      case entry_proto::kKey:
+        entry.first = reader.text(kMaxTextBytes);
+        break;
+      case entry_proto::kValue:
+        entry.second = reader.text(kMaxTextBytes);
+        break;
+      default:
+        outer.keep_unknown(model.unknown_fields);
+        return;  // an entry with more than we know is carried whole
     }
   }
   model.metadata.push_back(std::move(entry));
@@ -34,13 +40,27 @@ Function read_function(ReadContext& context, MessageReader& reader) {
   Function function;
   while (reader.next()) {
     switch (reader.field().number) {
-      case kName: function.name = reader.text(kMaxNameBytes); break;
-      case kDomain: function.domain = reader.text(kMaxNameBytes); break;
-      case kOverload: function.overload = reader.text(kMaxNameBytes); break;
-      case kInput: function.inputs.push_back(reader.text(kMaxNameBytes)); break;
-      case kOutput: function.outputs.push_back(reader.text(kMaxNameBytes)); break;
-      case kAttribute: function.attributes.push_back(reader.text(kMaxNameBytes)); break;
-      case kDoc: function.doc = reader.text(kMaxTextBytes); break;
+      case kName:
+        function.name = reader.text(kMaxNameBytes);
+        break;
+      case kDomain:
+        function.domain = reader.text(kMaxNameBytes);
+        break;
+      case kOverload:
+        function.overload = reader.text(kMaxNameBytes);
+        break;
+      case kInput:
+        function.inputs.push_back(reader.text(kMaxNameBytes));
+        break;
+      case kOutput:
+        function.outputs.push_back(reader.text(kMaxNameBytes));
+        break;
+      case kAttribute:
+        function.attributes.push_back(reader.text(kMaxNameBytes));
+        break;
+      case kDoc:
+        function.doc = reader.text(kMaxTextBytes);
+        break;
       case kAttributeProto: {
         MessageReader inner(reader, "AttributeProto");
         function.attribute_defaults.push_back(read_attribute(context, inner, 0));
@@ -61,7 +81,8 @@ Function read_function(ReadContext& context, MessageReader& reader) {
         function.value_infos.push_back(read_value_info(context, inner));
         break;
       }
-      default: reader.keep_unknown(function.unknown_fields);
+      default:
+        reader.keep_unknown(function.unknown_fields);
     }
   }
   return function;
@@ -77,7 +98,8 @@ void settle_opsets(std::vector<OpsetImport>& imports, const std::string& owner) 
   imports = std::move(kept);
   for (const OpsetImport& import : imports)
     if (import.version < 1)
-      throw Error(ErrorCode::bad_model, owner + ": opset " + std::to_string(import.version) + " of domain " + quoted(import.domain.empty() ? "ai.onnx" : import.domain) +
+      throw Error(ErrorCode::bad_model, owner + ": opset " + std::to_string(import.version) + " of domain " +
+                                            quoted(import.domain.empty() ? "ai.onnx" : import.domain) +
                                             "; opsets count from 1, export the model again");
 }
 
@@ -91,12 +113,24 @@ void read_fields(ReadContext& context, MessageReader& reader, Model& model, bool
   using namespace model_proto;
   while (reader.next()) {
     switch (reader.field().number) {
-      case kIrVersion: model.ir_version = reader.int64(); break;
-      case kProducerName: model.producer_name = reader.text(kMaxTextBytes); break;
-      case kProducerVersion: model.producer_version = reader.text(kMaxTextBytes); break;
-      case kDomain: model.domain = reader.text(kMaxTextBytes); break;
-      case kModelVersion: model.model_version = reader.int64(); break;
-      case kDoc: model.doc = reader.text(kMaxTextBytes); break;
+      case kIrVersion:
+        model.ir_version = reader.int64();
+        break;
+      case kProducerName:
+        model.producer_name = reader.text(kMaxTextBytes);
+        break;
+      case kProducerVersion:
+        model.producer_version = reader.text(kMaxTextBytes);
+        break;
+      case kDomain:
+        model.domain = reader.text(kMaxTextBytes);
+        break;
+      case kModelVersion:
+        model.model_version = reader.int64();
+        break;
+      case kDoc:
+        model.doc = reader.text(kMaxTextBytes);
+        break;
       case kGraph: {
         MessageReader inner(reader, "GraphProto");
         read_graph(context, inner, 0, model.graph);
@@ -108,13 +142,16 @@ void read_fields(ReadContext& context, MessageReader& reader, Model& model, bool
         model.opset_imports.push_back(read_opset(context, inner));
         break;
       }
-      case kMetadata: read_metadata(context, reader, model); break;
+      case kMetadata:
+        read_metadata(context, reader, model);
+        break;
       case kFunctions: {
         MessageReader inner(reader, "FunctionProto");
         model.functions.push_back(read_function(context, inner));
         break;
       }
-      default: reader.keep_unknown(model.unknown_fields);
+      default:
+        reader.keep_unknown(model.unknown_fields);
     }
   }
 }
@@ -126,22 +163,27 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   model.file_bytes = source->size_bytes();
   if (model.file_bytes == 0) throw Error(ErrorCode::bad_model, file + ": the file is empty; give an ONNX model");
   if (model.file_bytes > kMaxMessageBytes)
-    throw Error(ErrorCode::bad_model, file + ": a protobuf file has at most 2^31 - 1 bytes, this one " + std::to_string(model.file_bytes) + "; larger models keep weights in external files");
+    throw Error(ErrorCode::bad_model, file + ": a protobuf file has at most 2^31 - 1 bytes, this one " +
+                                          std::to_string(model.file_bytes) + "; larger models keep weights in external files");
   ReadContext context(std::move(source), external_data);
   if (is_ort_format(context.window))
-    throw Error(ErrorCode::unsupported, file + ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from");
+    throw Error(
+        ErrorCode::unsupported,
+        file + ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from");
   bool has_graph = false;
   MessageReader reader(context.window, "ModelProto", 0, model.file_bytes);
   try {
     read_fields(context, reader, model, has_graph);
   } catch (const Error& error) {
-    const bool is_foreign = error.code() == ErrorCode::bad_model && model.ir_version == 0 && !has_graph && model.graph.nodes.empty();
+    const bool is_foreign =
+        error.code() == ErrorCode::bad_model && model.ir_version == 0 && !has_graph && model.graph.nodes.empty();
     throw Error(error.code(), file + (is_foreign ? ": not an ONNX model: " : ": ") + error.what()).about(error.subject());
   }
   if (!has_graph) throw Error(ErrorCode::bad_model, file + ": no graph in it; it is truncated or no ONNX model");
   if (model.ir_version < 1) throw Error(ErrorCode::bad_model, file + ": it has no IR version; it is no ONNX model");
   if (model.ir_version > kMaxIrVersion)
-    throw Error(ErrorCode::unsupported, file + ": IR version " + std::to_string(model.ir_version) + " is newer than " + std::to_string(kMaxIrVersion) + "; export the model for an older one");
+    throw Error(ErrorCode::unsupported, file + ": IR version " + std::to_string(model.ir_version) + " is newer than " +
+                                            std::to_string(kMaxIrVersion) + "; export the model for an older one");
   settle_opsets(model.opset_imports, file);
   for (Function& function : model.functions) settle_opsets(function.opset_imports, "local function " + quoted(function.name));
   model.external_bytes = context.external_bytes();
@@ -151,7 +193,9 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
 
 }  // namespace
 
-Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData& external_data) { return read(std::move(source), &external_data); }
+Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData& external_data) {
+  return read(std::move(source), &external_data);
+}
 Model read_onnx(std::shared_ptr<ByteSource> source) { return read(std::move(source), nullptr); }
 
 }  // namespace bitwright

@@ -31,7 +31,8 @@ struct TensorFields {
 
 class TensorReader {
  public:
-  TensorReader(ReadContext& context, std::span<const MessagePart> parts, const std::string& owner) : context_(context), parts_(parts), owner_(owner) {}
+  TensorReader(ReadContext& context, std::span<const MessagePart> parts, const std::string& owner)
+      : context_(context), parts_(parts), owner_(owner) {}
 
   TensorRecord read() {
     for (const MessagePart& part : parts_) {
@@ -62,25 +63,48 @@ class TensorReader {
   void read_field(MessageReader& reader) {
     const Field& field = reader.field();
     switch (field.number) {
-      case kDims: reader.append_int64s(record_.shape); break;
-      case kDataType: fields_.data_type = static_cast<std::int32_t>(reader.uint64()); break;
-      case kSegment: fields_.has_segment = true; break;
-      case kName: record_.name = reader.text(kMaxNameBytes); break;
-      case kDoc: record_.doc = reader.text(kMaxTextBytes); break;
+      case kDims:
+        reader.append_int64s(record_.shape);
+        break;
+      case kDataType:
+        fields_.data_type = static_cast<std::int32_t>(reader.uint64());
+        break;
+      case kSegment:
+        fields_.has_segment = true;
+        break;
+      case kName:
+        record_.name = reader.text(kMaxNameBytes);
+        break;
+      case kDoc:
+        record_.doc = reader.text(kMaxTextBytes);
+        break;
       case kRawData:
         reader.need_bytes();
         fields_.raw = MessagePart{field.payload_offset, field.payload_bytes};
         break;
-      case kFloatData: count_typed(reader, WireType::fixed32, 4); break;
-      case kDoubleData: count_typed(reader, WireType::fixed64, 8); break;
-      case kInt32Data: case kInt64Data: case kUint64Data: count_typed(reader, WireType::varint, 0); break;
+      case kFloatData:
+        count_typed(reader, WireType::fixed32, 4);
+        break;
+      case kDoubleData:
+        count_typed(reader, WireType::fixed64, 8);
+        break;
+      case kInt32Data:
+      case kInt64Data:
+      case kUint64Data:
+        count_typed(reader, WireType::varint, 0);
+        break;
       case kStringData:
         reader.need_bytes();
         ++fields_.typed_counts[kStringData];
         break;
-      case kExternalData: read_external_entry(reader); break;
-      case kDataLocation: fields_.data_location = reader.int64(); break;
-      default: reader.keep_unknown(record_.unknown_fields);
+      case kExternalData:
+        read_external_entry(reader);
+        break;
+      case kDataLocation:
+        fields_.data_location = reader.int64();
+        break;
+      default:
+        reader.keep_unknown(record_.unknown_fields);
     }
   }
 
@@ -93,7 +117,8 @@ class TensorReader {
     } else if (field.type != WireType::bytes) {
       reader.refuse("values of the wrong wire type in field " + std::to_string(field.number));
     } else if (fixed_bytes != 0) {
-      if (field.payload_bytes % fixed_bytes != 0) reader.refuse("packed values of " + std::to_string(field.payload_bytes) + " bytes");
+      if (field.payload_bytes % fixed_bytes != 0)
+        reader.refuse("packed values of " + std::to_string(field.payload_bytes) + " bytes");
       count += field.payload_bytes / fixed_bytes;
       fields_.last_packed = {field.payload_offset, field.payload_bytes};
     } else {
@@ -103,7 +128,8 @@ class TensorReader {
 
   void read_external_entry(MessageReader& outer) {
     if (fields_.external.size() == kMaxExternalKeys)
-      throw Error(ErrorCode::limit_exceeded, label() + ": more than " + std::to_string(kMaxExternalKeys) + " external data keys").about(record_.name);
+      throw Error(ErrorCode::limit_exceeded, label() + ": more than " + std::to_string(kMaxExternalKeys) + " external data keys")
+          .about(record_.name);
     MessageReader reader(outer, "StringStringEntryProto");
     auto& [key, value] = fields_.external.emplace_back();
     while (reader.next()) {
@@ -144,7 +170,8 @@ class TensorReader {
     const std::uint64_t found = fields_.typed_counts[field];
     if (n_typed != found) refuse("its values stand in a field for another element type");
     if (found != wanted)
-      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " + std::to_string(wanted) + " values, " + std::to_string(found) + " are there");
+      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " +
+             std::to_string(wanted) + " values, " + std::to_string(found) + " are there");
     const bool is_raw_already = fields_.n_typed_fields == 1 && fields_.last_packed.n_bytes != 0 && n_bytes_ >= kMinLazyBytes;
     std::uint64_t n_message_bytes = 0;
     for (const MessagePart& part : parts_) n_message_bytes += part.n_bytes;
@@ -153,11 +180,12 @@ class TensorReader {
     } else if (n_message_bytes < kMinLazyBytes) {
       record_.values = decode_typed_values(context_.window, parts_, record_.dtype, record_.shape, record_.name);
     } else {
-      record_.values = Generated{[source = context_.window.source(), parts = std::vector<MessagePart>(parts_.begin(), parts_.end()), dtype = record_.dtype,
-                                  shape = record_.shape, name = record_.name]() -> Tensor {
-        WireWindow window(source);
-        return decode_typed_values(window, parts, dtype, shape, name);
-      }};
+      record_.values =
+          Generated{[source = context_.window.source(), parts = std::vector<MessagePart>(parts_.begin(), parts_.end()),
+                     dtype = record_.dtype, shape = record_.shape, name = record_.name]() -> Tensor {
+            WireWindow window(source);
+            return decode_typed_values(window, parts, dtype, shape, name);
+          }};
     }
   }
 
@@ -189,8 +217,9 @@ class TensorReader {
     const std::uint64_t size = source->size_bytes();
     const std::uint64_t n_bytes = record_.dtype != DType::undefined ? n_bytes_ : length.value_or(size - std::min(offset, size));
     if (!is_inside(offset, n_bytes, size))
-      refuse_external(std::to_string(n_bytes) + " bytes at offset " + std::to_string(offset) + " lie outside of the external file " + quoted(record_.external_location) + " of " +
-                      std::to_string(size) + " bytes; give the file that belongs to the model");
+      refuse_external(std::to_string(n_bytes) + " bytes at offset " + std::to_string(offset) +
+                      " lie outside of the external file " + quoted(record_.external_location) + " of " + std::to_string(size) +
+                      " bytes; give the file that belongs to the model");
     record_.values = SourceRange{source, offset, n_bytes};
   }
 
@@ -209,23 +238,27 @@ class TensorReader {
     if (!text) return std::nullopt;
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
-    if (error != std::errc() || end != text->data() + text->size()) refuse_external("the external " + std::string(key) + " " + quoted(*text) + " is no count of bytes");
+    if (error != std::errc() || end != text->data() + text->size())
+      refuse_external("the external " + std::string(key) + " " + quoted(*text) + " is no count of bytes");
     return number;
   }
 
   void check_length(std::uint64_t n_found) {
     if (n_found != n_bytes_)
-      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " + std::to_string(n_bytes_) + " bytes, " + std::to_string(n_found) +
-             " are there");
+      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " +
+             std::to_string(n_bytes_) + " bytes, " + std::to_string(n_found) + " are there");
   }
 
   std::string label() const {
     return "tensor " + quoted(record_.name) + owner_ + " at offset " + std::to_string(parts_.empty() ? 0 : parts_[0].offset);
   }
   [[noreturn]] void refuse(const std::string& finding) const {
-    throw Error(ErrorCode::bad_model, label() + ": " + finding + "; the file is damaged or was written wrongly").about(record_.name);
+    throw Error(ErrorCode::bad_model, label() + ": " + finding + "; the file is damaged or was written wrongly")
+        .about(record_.name);
   }
-  [[noreturn]] void refuse_external(const std::string& finding) const { throw Error(ErrorCode::bad_external_data, label() + ": " + finding).about(record_.name); }
+  [[noreturn]] void refuse_external(const std::string& finding) const {
+    throw Error(ErrorCode::bad_external_data, label() + ": " + finding).about(record_.name);
+  }
 
   ReadContext& context_;
   std::span<const MessagePart> parts_;
@@ -251,7 +284,9 @@ void check_sparse_tensor(ReadContext& context, MessageReader& reader) {
     const MessagePart part{field.payload_offset, field.payload_bytes};
     const TensorRecord record = read_tensor(context, {&part, 1}, " of a sparse tensor");
     if (!record.external_location.empty())
-      throw Error(ErrorCode::unsupported, "sparse tensor " + quoted(record.name) + ": its values are external data, which is not supported; store them in the model").about(record.name);
+      throw Error(ErrorCode::unsupported, "sparse tensor " + quoted(record.name) +
+                                              ": its values are external data, which is not supported; store them in the model")
+          .about(record.name);
   }
 }
 

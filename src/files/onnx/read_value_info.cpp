@@ -11,7 +11,9 @@ void read_shape(MessageReader& reader, ValueInfo& info) {
   while (reader.next()) {
     if (reader.field().number != shape_proto::kDim) continue;
     if (info.shape.size() == kMaxRank)
-      throw Error(ErrorCode::limit_exceeded, "value " + quoted(info.name) + ": its rank passes the limit of " + std::to_string(kMaxRank)).about(info.name);
+      throw Error(ErrorCode::limit_exceeded,
+                  "value " + quoted(info.name) + ": its rank passes the limit of " + std::to_string(kMaxRank))
+          .about(info.name);
     std::int64_t extent = kUnknownDim;
     std::string param;
     MessageReader dim(reader, "TensorShapeProto.Dimension");
@@ -51,10 +53,14 @@ void read_type(MessageReader& reader, ValueInfo& info) {
         read_tensor_type(type, info);
         break;
       }
-      case type_proto::kSequence: case type_proto::kMap: case type_proto::kSparseTensor: case type_proto::kOptional:
+      case type_proto::kSequence:
+      case type_proto::kMap:
+      case type_proto::kSparseTensor:
+      case type_proto::kOptional:
         info.is_tensor = false;
         break;
-      default: break;
+      default:
+        break;
     }
   }
 }
@@ -66,8 +72,12 @@ ValueInfo read_value_info(ReadContext& context, MessageReader& reader) {
   ValueInfo info;
   while (reader.next()) {
     switch (reader.field().number) {
-      case value_info_proto::kName: info.name = reader.text(kMaxNameBytes); break;
-      case value_info_proto::kDoc: info.doc = reader.text(kMaxTextBytes); break;
+      case value_info_proto::kName:
+        info.name = reader.text(kMaxNameBytes);
+        break;
+      case value_info_proto::kDoc:
+        info.doc = reader.text(kMaxTextBytes);
+        break;
       case value_info_proto::kType: {
         const std::string bytes = reader.text(kMaxTextBytes);
         info.type_bytes.insert(info.type_bytes.end(), bytes.begin(), bytes.end());
@@ -75,7 +85,8 @@ ValueInfo read_value_info(ReadContext& context, MessageReader& reader) {
         read_type(type, info);
         break;
       }
-      default: reader.keep_unknown(info.unknown_fields);
+      default:
+        reader.keep_unknown(info.unknown_fields);
     }
   }
   if (!info.is_tensor) info.dtype = DType::undefined;

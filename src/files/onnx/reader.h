@@ -14,7 +14,8 @@ namespace bitwright::onnx {
 /// What the reading of one file shares among its messages.
 class ReadContext {
  public:
-  ReadContext(std::shared_ptr<ByteSource> source, ExternalData* external_data) : window(std::move(source)), external_data_(external_data) {}
+  ReadContext(std::shared_ptr<ByteSource> source, ExternalData* external_data)
+      : window(std::move(source)), external_data_(external_data) {}
   /// Counts one submessage. Throws Error{limit_exceeded} beyond kMaxMessages.
   void count_message();
   /// The external file of that normalized name, opened once; nullptr where it is not given.
@@ -52,7 +53,8 @@ OpsetImport read_opset(ReadContext& context, MessageReader& reader);
 std::string normalized_external_name(const std::string& location, const std::string& tensor);
 
 /// The values of a TensorProto that stand in its typed fields, as a tensor in memory.
-Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape, const std::string& name);
+Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape,
+                           const std::string& name);
 /// The field of TensorProto in which values of that type stand when they are not raw; 0 for none.
 std::uint32_t typed_field_of(DType dtype);
 /// How many numbers (or strings) stand in that field for so many elements.

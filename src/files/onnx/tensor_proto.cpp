@@ -31,7 +31,8 @@ Tensor read_tensor_proto(std::span<const std::uint8_t> bytes, std::string* name)
     onnx::ReadContext context(std::make_shared<SpanSource>(bytes), nullptr);
     const onnx::MessagePart whole{0, bytes.size()};
     const TensorRecord record = onnx::read_tensor(context, {&whole, 1}, "");
-    if (record.dtype == DType::undefined) throw Error(ErrorCode::bad_data, "no element type that is known here; it is no TensorProto file");
+    if (record.dtype == DType::undefined)
+      throw Error(ErrorCode::bad_data, "no element type that is known here; it is no TensorProto file");
     if (name != nullptr) *name = record.name;
     return record.load();
   } catch (const Error& error) {

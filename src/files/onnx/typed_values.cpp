@@ -23,7 +23,8 @@ std::size_t value_bytes(DType dtype) {
 /// Writes numbers one behind the other, low bytes first.
 class RawWriter {
  public:
-  RawWriter(std::span<std::uint8_t> out, std::size_t n_value_bytes, const std::string& name) : out_(out), n_value_bytes_(n_value_bytes), name_(name) {}
+  RawWriter(std::span<std::uint8_t> out, std::size_t n_value_bytes, const std::string& name)
+      : out_(out), n_value_bytes_(n_value_bytes), name_(name) {}
 
   void put(std::uint64_t value) {
     need(n_value_bytes_);
@@ -42,7 +43,9 @@ class RawWriter {
 
  private:
   void need(std::uint64_t n_bytes) const {
-    if (n_bytes > out_.size() - used_) throw Error(ErrorCode::bad_model, "tensor " + quoted(name_) + ": more values than its shape asks for; the file has changed").about(name_);
+    if (n_bytes > out_.size() - used_)
+      throw Error(ErrorCode::bad_model, "tensor " + quoted(name_) + ": more values than its shape asks for; the file has changed")
+          .about(name_);
   }
 
   std::span<std::uint8_t> out_;
@@ -59,7 +62,9 @@ Tensor decode_strings(WireWindow& window, std::span<const MessagePart> parts, co
       if (reader.field().number == kStringData) strings.push_back(reader.text(kMaxTextBytes));
   }
   if (strings.size() != static_cast<std::uint64_t>(n_elements(shape)))
-    throw Error(ErrorCode::bad_model, "tensor " + quoted(name) + ": " + std::to_string(strings.size()) + " strings for shape " + to_string(shape)).about(name);
+    throw Error(ErrorCode::bad_model,
+                "tensor " + quoted(name) + ": " + std::to_string(strings.size()) + " strings for shape " + to_string(shape))
+        .about(name);
   return Tensor::of_strings(shape, std::move(strings));
 }
 
@@ -67,13 +72,23 @@ Tensor decode_strings(WireWindow& window, std::span<const MessagePart> parts, co
 
 std::uint32_t typed_field_of(DType dtype) {
   switch (dtype) {
-    case DType::undefined: return 0;
-    case DType::string: return kStringData;
-    case DType::f32: case DType::c64: return kFloatData;
-    case DType::f64: case DType::c128: return kDoubleData;
-    case DType::i64: return kInt64Data;
-    case DType::u32: case DType::u64: return kUint64Data;
-    default: return kInt32Data;
+    case DType::undefined:
+      return 0;
+    case DType::string:
+      return kStringData;
+    case DType::f32:
+    case DType::c64:
+      return kFloatData;
+    case DType::f64:
+    case DType::c128:
+      return kDoubleData;
+    case DType::i64:
+      return kInt64Data;
+    case DType::u32:
+    case DType::u64:
+      return kUint64Data;
+    default:
+      return kInt32Data;
   }
 }
 
@@ -83,7 +98,8 @@ std::uint64_t n_typed_values(DType dtype, std::uint64_t n_elements) {
   return n_elements;
 }
 
-Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape, const std::string& name) {
+Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape,
+                           const std::string& name) {
   if (dtype == DType::string) return decode_strings(window, parts, shape, name);
   Tensor tensor(dtype, shape);
   RawWriter raw(tensor.bytes(), value_bytes(dtype), name);
@@ -102,7 +118,9 @@ Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> part
       }
     }
   }
-  if (!raw.is_full()) throw Error(ErrorCode::bad_model, "tensor " + quoted(name) + ": fewer values than its shape asks for; the file has changed").about(name);
+  if (!raw.is_full())
+    throw Error(ErrorCode::bad_model, "tensor " + quoted(name) + ": fewer values than its shape asks for; the file has changed")
+        .about(name);
   return tensor;
 }
 

@@ -58,9 +58,11 @@ Varint decode_varint(std::span<const std::uint8_t> bytes, std::uint64_t offset, 
     const std::uint64_t value = protozero::decode_varint(&position, begin + bytes.size());
     return {value, static_cast<std::size_t>(position - begin)};
   } catch (const protozero::varint_too_long_exception&) {
-    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) + ": a varint of more than 10 bytes; the file is damaged");
+    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) +
+                                          ": a varint of more than 10 bytes; the file is damaged");
   } catch (const protozero::exception&) {
-    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) + ": the number is cut off; the file is truncated or damaged");
+    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) +
+                                          ": the number is cut off; the file is truncated or damaged");
   }
 }
 
@@ -73,7 +75,8 @@ MessageReader::MessageReader(MessageReader& outer, const char* message)
 }
 
 void MessageReader::refuse(const std::string& finding) const {
-  throw Error(ErrorCode::bad_model, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) + ": " + finding + "; the file is damaged");
+  throw Error(ErrorCode::bad_model, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) + ": " + finding +
+                                        "; the file is damaged");
 }
 
 std::uint64_t MessageReader::read_varint(const char* what) {
@@ -109,7 +112,8 @@ bool MessageReader::next() {
       field_.payload_bytes = read_varint(message_);
       field_.payload_offset = position_;
       if (field_.payload_bytes > end_ - position_)
-        refuse("field " + std::to_string(number) + " is said to have " + std::to_string(field_.payload_bytes) + " bytes where " + std::to_string(end_ - position_) + " are left");
+        refuse("field " + std::to_string(number) + " is said to have " + std::to_string(field_.payload_bytes) + " bytes where " +
+               std::to_string(end_ - position_) + " are left");
       break;
     default:
       refuse("wire type " + std::to_string(type) + " in field " + std::to_string(number));
@@ -120,7 +124,8 @@ bool MessageReader::next() {
 }
 
 void MessageReader::need_bytes() const {
-  if (field_.type != WireType::bytes) refuse("field " + std::to_string(field_.number) + " is a number where text or a message belongs");
+  if (field_.type != WireType::bytes)
+    refuse("field " + std::to_string(field_.number) + " is a number where text or a message belongs");
 }
 
 std::int64_t MessageReader::int64() const { return static_cast<std::int64_t>(uint64()); }
@@ -138,7 +143,8 @@ float MessageReader::float32() const {
 std::string MessageReader::text(std::uint64_t max_bytes) {
   need_bytes();
   if (field_.payload_bytes > max_bytes)
-    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) + ": a text of " + std::to_string(field_.payload_bytes) +
+    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) +
+                                               ": a text of " + std::to_string(field_.payload_bytes) +
                                                " bytes passes the limit of " + std::to_string(max_bytes));
   std::string value(static_cast<std::size_t>(field_.payload_bytes), '\0');
   window_.copy(field_.payload_offset, std::span(reinterpret_cast<std::uint8_t*>(value.data()), value.size()));
@@ -150,7 +156,8 @@ void MessageReader::append_int64s(std::vector<std::int64_t>& values) {
     values.push_back(int64());
     return;
   }
-  for_each_varint(window_, field_.payload_offset, field_.payload_bytes, [&](std::uint64_t value) { values.push_back(static_cast<std::int64_t>(value)); });
+  for_each_varint(window_, field_.payload_offset, field_.payload_bytes,
+                  [&](std::uint64_t value) { values.push_back(static_cast<std::int64_t>(value)); });
 }
 
 void MessageReader::append_floats(std::vector<float>& values) {
@@ -161,14 +168,16 @@ void MessageReader::append_floats(std::vector<float>& values) {
   if (field_.payload_bytes % 4 != 0) refuse("packed floats of " + std::to_string(field_.payload_bytes) + " bytes");
   const std::size_t n_before = values.size();
   values.resize(n_before + addressable(field_.payload_bytes / 4));
-  window_.copy(field_.payload_offset, std::span(reinterpret_cast<std::uint8_t*>(values.data() + n_before), static_cast<std::size_t>(field_.payload_bytes)));
+  window_.copy(field_.payload_offset, std::span(reinterpret_cast<std::uint8_t*>(values.data() + n_before),
+                                                static_cast<std::size_t>(field_.payload_bytes)));
 }
 
 void MessageReader::keep_unknown(std::vector<std::uint8_t>& bytes) {
   const std::uint64_t n_bytes = field_.end_offset() - field_.tag_offset;
   if (n_bytes > kMaxUnknownBytes - std::min<std::uint64_t>(bytes.size(), kMaxUnknownBytes))
-    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) + ": fields not known here pass the limit of " +
-                                               std::to_string(kMaxUnknownBytes) + " bytes");
+    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) +
+                                               ": fields not known here pass the limit of " + std::to_string(kMaxUnknownBytes) +
+                                               " bytes");
   const std::size_t n_before = bytes.size();
   bytes.resize(n_before + static_cast<std::size_t>(n_bytes));
   window_.copy(field_.tag_offset, std::span(bytes).subspan(n_before));

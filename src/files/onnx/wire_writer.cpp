@@ -36,7 +36,9 @@ void WireWriter::finish() {
   flush();
 }
 
-std::uint64_t WireWriter::header_bytes(std::uint32_t number, std::uint64_t n_bytes) { return varint_bytes(tag_of(number, 2)) + varint_bytes(n_bytes); }
+std::uint64_t WireWriter::header_bytes(std::uint32_t number, std::uint64_t n_bytes) {
+  return varint_bytes(tag_of(number, 2)) + varint_bytes(n_bytes);
+}
 
 void WireWriter::varint(std::uint64_t value) {
   if (is_counting()) {
@@ -55,8 +57,8 @@ void WireWriter::varint_field(std::uint32_t number, std::uint64_t value) {
 void WireWriter::float_field(std::uint32_t number, float value) {
   varint(tag_of(number, 5));
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  const std::uint8_t content[] = {static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(bits >> 8), static_cast<std::uint8_t>(bits >> 16),
-                                  static_cast<std::uint8_t>(bits >> 24)};
+  const std::uint8_t content[] = {static_cast<std::uint8_t>(bits), static_cast<std::uint8_t>(bits >> 8),
+                                  static_cast<std::uint8_t>(bits >> 16), static_cast<std::uint8_t>(bits >> 24)};
   bytes(content);
 }
 

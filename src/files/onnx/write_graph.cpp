@@ -32,7 +32,8 @@ void write_value_info(WriteContext& context, std::uint32_t field, const ValueInf
   wire.message(field, [&] {
     wire.text_field(value_info_proto::kName, info.name);
     if (!info.has_type_changed) {
-      if (!info.type_bytes.empty()) wire.text_field(value_info_proto::kType, {reinterpret_cast<const char*>(info.type_bytes.data()), info.type_bytes.size()});
+      if (!info.type_bytes.empty())
+        wire.text_field(value_info_proto::kType, {reinterpret_cast<const char*>(info.type_bytes.data()), info.type_bytes.size()});
     } else {
       write_type(wire, info);
     }

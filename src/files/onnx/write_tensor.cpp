@@ -17,8 +17,9 @@ constexpr std::uint64_t kPageAlignment = 4096;
 constexpr std::uint64_t kMinPageAlignedBytes = 1u << 20;
 
 bool is_external(const WriteContext& context, const TensorRecord& record, Placement placement) {
-  return placement == Placement::external_if_large && !context.options.external_name.empty() && record.dtype != DType::string && record.dtype != DType::undefined &&
-         record.size_bytes() >= context.options.min_external_bytes && record.size_bytes() != 0;
+  return placement == Placement::external_if_large && !context.options.external_name.empty() && record.dtype != DType::string &&
+         record.dtype != DType::undefined && record.size_bytes() >= context.options.min_external_bytes &&
+         record.size_bytes() != 0;
 }
 
 /// Calls `take` with the values, in pieces.
