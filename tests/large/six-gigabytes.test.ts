@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { loadModel, openToolkit, quantize } from '../../web/src/node.js';
-import { matMulModel, storedTensors, type WeightSpec } from './wire.js';
+import { matMulModel, storedTensors, type WeightSpec } from '../support/wire.js';
 
 /**
  * The value at (row, column) of a weight is code * 2^-10 * (1 + column mod 3), with code pseudo-random in [-127, 127] and 127 in
