@@ -21,14 +21,57 @@ function checkSize(name: string, width: number, height: number): void {
   }
 }
 
+/**
+ * YCbCr to RGB in place, in the fixed point of libjpeg (ITU-R 601, 16 fractional bits, rounded). The decoder's own conversion
+ * cuts fractions off, which darkens every picture by half a step.
+ */
+function convertYcc(pixels: Uint8Array): void {
+  for (let i = 0; i + 2 < pixels.length; i += 3) {
+    const y = pixels[i] as number;
+    const cb = (pixels[i + 1] as number) - 128;
+    const cr = (pixels[i + 2] as number) - 128;
+    const r = y + ((91881 * cr + 32768) >> 16);
+    const g = y + ((-22554 * cb - 46802 * cr + 32768) >> 16);
+    const b = y + ((116130 * cb + 32768) >> 16);
+    pixels[i] = r < 0 ? 0 : r > 255 ? 255 : r;
+    pixels[i + 1] = g < 0 ? 0 : g > 255 ? 255 : g;
+    pixels[i + 2] = b < 0 ? 0 : b > 255 ? 255 : b;
+  }
+}
+
+/** True for three components that are not RGB already (an Adobe marker says so). */
+function isYcc(bytes: Uint8Array): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let isRgb = false;
+  for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; ) {
+    const marker = view.getUint8(at + 1);
+    const length = view.getUint16(at + 2);
+    if (marker === 0xda || length < 2) break;
+    if (marker === 0xee && length >= 14 && at + 16 <= view.byteLength && view.getUint32(at + 4) === 0x41646f62) isRgb = view.getUint8(at + 15) === 0;
+    const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
+    if (isFrame && length >= 8 && at + 10 <= view.byteLength) return view.getUint8(at + 9) === 3 && !isRgb;
+    at += 2 + length;
+  }
+  return false;
+}
+
 function decodeJpeg(bytes: Uint8Array, name: string): Picture {
+  const converts = isYcc(bytes);
   let picture;
   try {
-    picture = decodeJpegFile(bytes, { useTArray: true, formatAsRGBA: false, maxResolutionInMP: maxImagePixels / 1e6, maxMemoryUsageInMB: 1024, tolerantDecoding: false });
+    picture = decodeJpegFile(bytes, {
+      useTArray: true,
+      formatAsRGBA: false,
+      maxResolutionInMP: maxImagePixels / 1e6,
+      maxMemoryUsageInMB: 1024,
+      tolerantDecoding: false,
+      ...(converts && { colorTransform: false }),
+    });
   } catch (error) {
     fail(name, `the JPEG cannot be decoded: ${error instanceof Error ? error.message : String(error)}`);
   }
   checkSize(name, picture.width, picture.height);
+  if (converts) convertYcc(picture.data);
   return oriented({ rgb: picture.data, width: picture.width, height: picture.height }, exifOrientation(bytes));
 }
 
