@@ -226,17 +226,17 @@ TEST_CASE("read_onnx: external file names that leave the folder are refused, als
 TEST_CASE("read_onnx: external ranges outside of the file, and counts that are none, are refused") {
   Files files;
   files.files["w"] = std::vector<std::uint8_t>(10);
-  for (const auto& [offset, length] : std::vector<std::pair<std::string, std::string>>{{"3", "8"},
-                                                                                       {"18446744073709551615", "8"},
-                                                                                       {"18446744073709551616", ""},
-                                                                                       {"-1", "8"},
-                                                                                       {"x", ""},
-                                                                                       {"4x", ""},
-                                                                                       {"0", "9"},
-                                                                                       {"0", "1000000000000000"}}) {
-    CAPTURE(offset);
-    CAPTURE(length);
-    CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(external_tensor("w", offset, length))), files), Error);
+  for (const auto& range : std::vector<std::pair<std::string, std::string>>{{"3", "8"},
+                                                                            {"18446744073709551615", "8"},
+                                                                            {"18446744073709551616", ""},
+                                                                            {"-1", "8"},
+                                                                            {"x", ""},
+                                                                            {"4x", ""},
+                                                                            {"0", "9"},
+                                                                            {"0", "1000000000000000"}}) {
+    CAPTURE(range.first);
+    CAPTURE(range.second);
+    CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(external_tensor("w", range.first, range.second))), files), Error);
   }
   Wire twice = external_tensor("w", "0", "8");
   twice.message(13, Wire().text(1, "offset").text(2, "1"));
