@@ -8,6 +8,7 @@
 #include "api/handles.h"
 #include "api/quantize.h"
 #include "api/version.h"
+#include "base/xxh64.h"
 #include "convert.h"
 #include "convert_report.h"
 #include "engine/session.h"
@@ -20,9 +21,12 @@ namespace bitwright::bindings {
 
 namespace {
 
+constexpr std::uint64_t kHashPieceBytes = std::uint64_t{4} << 20;
+
 /// Everything that lives on this side of the border.
 struct Objects {
   Handles<const Model> models{"model"};
+  std::map<std::int32_t, std::shared_ptr<ByteSource>> files;  // what a model was read from, by its handle
   Handles<Session> sessions{"session"};
   Handles<CalibrationRun> calibrations{"calibration"};
   Handles<Comparison> comparisons{"comparison"};
@@ -33,6 +37,25 @@ Objects& objects() {
   return all;
 }
 
+/// Xxh64 of the file that a model was read from; empty for models that were made here.
+std::string hash_of_file(std::int32_t model) {
+  const auto found = objects().files.find(model);
+  if (found == objects().files.end()) return "";
+  const ByteSource& file = *found->second;
+  Xxh64 hash;
+  if (!file.in_memory().empty()) {
+    hash.add(file.in_memory());
+    return hash.hex();
+  }
+  std::vector<std::uint8_t> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kHashPieceBytes, file.size_bytes())));
+  for (std::uint64_t offset = 0; offset < file.size_bytes(); offset += piece.size()) {
+    const std::span<std::uint8_t> part(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), file.size_bytes() - offset)));
+    file.read(offset, part);
+    hash.add(part);
+  }
+  return hash.hex();
+}
+
 }  // namespace
 
 std::string version() { return std::string(kVersion); }
@@ -40,9 +63,12 @@ std::string version() { return std::string(kVersion); }
 val open_model(val source, val open_external) {
   return guard([&] {
     const std::unique_ptr<ExternalData> external = external_data_from(open_external);
-    Model model = read_onnx(source_from(source), *external);
+    const std::shared_ptr<ByteSource> file = source_from(source);
+    Model model = read_onnx(file, *external);
     validate(model);
-    return val(objects().models.add(std::make_shared<const Model>(std::move(model))));
+    const std::int32_t handle = objects().models.add(std::make_shared<const Model>(std::move(model)));
+    objects().files.emplace(handle, file);
+    return val(handle);
   });
 }
 
@@ -53,7 +79,10 @@ val inspect_model(std::int32_t model) {
   });
 }
 
-void dispose_model(std::int32_t model) { objects().models.remove(model); }
+void dispose_model(std::int32_t model) {
+  objects().models.remove(model);
+  objects().files.erase(model);
+}
 
 val create_session(std::int32_t model, int n_threads, bool has_profile) {
   return guard([&] {
@@ -79,6 +108,10 @@ val run_session(std::int32_t session, val feeds, val observe) {
       on_value = [&](const std::string& value, const Tensor& tensor) { observed.insert_or_assign(value, tensor.clone()); };
     }
     const std::map<std::string, Tensor> outputs = held->run(tensors_from(feeds), on_value);
+    for (const std::string& name : names) {
+      if (observed.contains(name)) continue;
+      throw Error(ErrorCode::invalid_argument, "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
+    }
     val result = val::object();
     result.set("outputs", to_js(outputs));
     result.set("observed", to_js(observed));
@@ -124,27 +157,20 @@ val observe_calibration(std::int32_t calibration, val values) {
 
 void dispose_calibration(std::int32_t calibration) { objects().calibrations.remove(calibration); }
 
-val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, std::string input_sha256,
+val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, bool measures_weights,
                    val on_progress) {
   return guard([&] {
     const std::shared_ptr<const Model> held = objects().models.get(model);
     Statistics statistics;
     if (calibration != 0) statistics = objects().calibrations.get(calibration)->statistics();
     Recipe parsed = recipe_from(recipe, recipe_json);
-    QuantizeResult quantized =
-        quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_sha256, progress_from(on_progress));
+    // The caller compares the sizes of the files, and may accept a larger one.
+    const std::string input_xxh64 = hash_of_file(model);
+    QuantizeResult quantized = quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_xxh64, progress_from(on_progress),
+                                        {.measures_weights = measures_weights, .allows_larger = true});
     val result = to_js(quantized);
+    result.set("inputXxh64", input_xxh64);
     result.set("modelId", objects().models.add(quantized.model));
-    return result;
-  });
-}
-
-val model_size(std::int32_t model) {
-  return guard([&] {
-    const std::shared_ptr<const Model> held = objects().models.get(model);
-    val result = val::object();
-    result.set("sizeBytes", static_cast<double>(onnx_size_bytes(*held)));
-    result.set("needsExternalData", needs_external_data(*held));
     return result;
   });
 }

@@ -29,11 +29,15 @@ void say(const OnProgress& on_progress, const char* stage) {
 ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe, std::vector<LintRow>& lint) {
   const CodeRange codes = code_range(recipe.activation.dtype, recipe.activation.narrow_range);
   ValueRanges ranges;
+  bool is_any_finite = false;
+  std::int64_t first_not_finite_sample = -1;
   for (const std::string& value : values) {
     const auto found = statistics.find(value);
     if (found == statistics.end() || found->second.n_samples == 0) continue;
     const TensorStatistics& seen = found->second;
     ValueRange& row = ranges[value];
+    if (seen.n_not_finite == 0) is_any_finite = true;
+    else if (first_not_finite_sample < 0) first_not_finite_sample = seen.first_not_finite_sample;
     if (seen.n_not_finite > 0)
       row.refusal = "held NaN or infinity " + std::to_string(seen.n_not_finite) + " times, first in sample " + std::to_string(seen.first_not_finite_sample);
     else if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
@@ -42,6 +46,9 @@ ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::str
       row.range = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
     if (!row.refusal.empty()) lint.push_back({Severity::warning, "", "value " + quoted(value) + " " + row.refusal + "; it stays in float"});
   }
+  if (!is_any_finite && first_not_finite_sample >= 0)
+    throw Error(ErrorCode::bad_data, "every calibrated value held NaN or infinity, first in sample " + std::to_string(first_not_finite_sample) +
+                                         "; check the samples and how they are normalized");
   return ranges;
 }
 
@@ -95,7 +102,8 @@ void take_result(QuantizeResult& result, const PassResult& pass) {
   result.messages.insert(result.messages.end(), pass.messages.begin(), pass.messages.end());
 }
 
-QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, const OnProgress& on_progress) {
+QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
+                               const OnProgress& on_progress) {
   if (statistics == nullptr) throw Error(ErrorCode::invalid_argument, "static mode needs calibration: give samples, or choose mode dynamic or weight_only");
   QuantizeResult result;
   const Selection selection(model, recipe);
@@ -108,7 +116,7 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   result.nodes = table_of(model, plan.nodes, prepared.result.removed);
   const std::vector<LintRow> lint = lint_plan(*prepared.model, plan, recipe);
   result.lint.insert(result.lint.end(), lint.begin(), lint.end());
-  result.tensors = tensor_reports(*prepared.model, plan, statistics, on_progress);
+  result.tensors = tensor_reports(*prepared.model, plan, statistics, measures_weights, on_progress);
   say(on_progress, "insert");
   take_result(result, prepared.result);
   take_result(result, insert_qdq(*prepared.model, plan, recipe));
@@ -124,7 +132,7 @@ PlannedEdit edit_in_place(Model& model, const Recipe& recipe) {
   }
 }
 
-QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const OnProgress& on_progress) {
+QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, bool measures_weights, const OnProgress& on_progress) {
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   own_subgraphs(*result.model);
@@ -134,7 +142,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   const PlannedEdit edit = edit_in_place(*result.model, recipe);
   result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
   result.lint = lint_plan(raised, edit.plan, recipe);
-  result.tensors = tensor_reports(raised, edit.plan, nullptr, on_progress);
+  result.tensors = tensor_reports(raised, edit.plan, nullptr, measures_weights, on_progress);
   take_result(result, edit.result);
   return result;
 }
@@ -148,18 +156,19 @@ std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& r
   return needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
 }
 
-QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_sha256, const OnProgress& on_progress) {
-  QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, on_progress)
-                                                            : quantize_in_place(model, recipe, on_progress);
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64, const OnProgress& on_progress,
+                        QuantizeLimits limits) {
+  QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, limits.measures_weights, on_progress)
+                                                            : quantize_in_place(model, recipe, limits.measures_weights, on_progress);
   const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
   if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")" +
                                                      (recipe.mode == QuantMode::static_ ? "; mode weight_only needs no calibration and sees subgraphs" : ""));
   put_metadata(*result.model, "bitwright.recipe", recipe.canonical_json);
   put_metadata(*result.model, "bitwright.version", std::string(kVersion));
-  put_metadata(*result.model, "bitwright.input_sha256", input_sha256);
+  put_metadata(*result.model, "bitwright.input_xxh64", input_xxh64);
   result.bytes_before = model.file_bytes > 0 ? model.file_bytes + model.external_bytes : onnx_size_bytes(model);
   result.bytes_after = onnx_size_bytes(*result.model);
-  if (result.bytes_after >= result.bytes_before)
+  if (!limits.allows_larger && result.bytes_after >= result.bytes_before)
     throw Error(ErrorCode::not_smaller, "the result would take " + std::to_string(result.bytes_after) + " bytes, the input takes " +
                                             std::to_string(result.bytes_before) + "; the model has too few weights for this recipe");
   return result;

@@ -48,13 +48,19 @@ struct QuantizeResult {
 /// Throws what quantize throws for the recipe: Error{bad_recipe, pattern_unmatched, unsupported}.
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe);
 
+struct QuantizeLimits {
+  /// SQNR, clipped share and histogram of every weight: measuring takes several times as long as quantizing.
+  bool measures_weights = true;
+  bool allows_larger = false;  // the result may be as large as the input: the caller looks at bytes_before and bytes_after
+};
+
 /// Quantizes a copy; the input stays as it is and shares its values with the result. The same model, recipe and statistics give
 /// the same bytes. The recipe, our version and the input's hash are written into the result's metadata.
 ///   statistics     of values_to_calibrate, for mode static; others ignore it
-///   input_sha256   of the input file, as text; left out of the metadata where empty
-/// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input,
-/// Error{invalid_argument} where static mode has no statistics, Error{bad_data} naming a value without any finite sample.
-QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_sha256 = "",
-                        const OnProgress& on_progress = {});
+///   input_xxh64    Xxh64 of the input file, as text; left out of the metadata where empty
+/// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input and that is not allowed,
+/// Error{invalid_argument} where static mode has no statistics, Error{bad_data} where no calibrated value was finite in every sample.
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64 = "",
+                        const OnProgress& on_progress = {}, QuantizeLimits limits = {});
 
 }  // namespace bitwright

@@ -54,12 +54,23 @@ TensorReport from_plan(const TensorPlan& tensor) {
   return row;
 }
 
-void measure_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
+/// Both directions of an LSTM share an axis of the report: their scales are more than its extent, and there is nothing to measure by.
+bool is_along_its_axis(const TensorReport& row, const QuantParams& params, const Shape& shape) {
+  const auto* channels = std::get_if<PerChannel>(&params.granularity);
+  return channels == nullptr || (channels->axis >= 0 && channels->axis < static_cast<std::int64_t>(shape.size()) &&
+                                 shape[static_cast<std::size_t>(channels->axis)] == row.n_scales);
+}
+
+void size_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
   const auto n_scales = static_cast<std::uint64_t>(row.n_scales);
   row.bytes_before = record.size_bytes();
   row.bytes_after = packed_bytes(row.dtype, static_cast<std::uint64_t>(n_elements(record.shape))) + 4 * n_scales;
   if (tensor.role == TensorRole::weight) row.bytes_after += packed_bytes(row.dtype, n_scales);
+}
+
+void measure_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
   if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32 || !is_integer(row.dtype)) return;
+  if (!is_along_its_axis(row, tensor.params, record.shape)) return;
   const Tensor values = record.load();
   const Tensor back = dequantize(quantize(values, tensor.params), tensor.params);
   ErrorSums sums;
@@ -72,14 +83,18 @@ void measure_weight(const TensorPlan& tensor, const TensorRecord& record, Tensor
 
 }  // namespace
 
-std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& plan, const Statistics* statistics, const OnProgress& on_progress) {
+std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& plan, const Statistics* statistics, bool measures_weights,
+                                         const OnProgress& on_progress) {
   const Records records = constants_of(model);
   std::vector<TensorReport> rows;
   for (const TensorPlan& tensor : plan.tensors) {
     if (on_progress) on_progress({"measure weights", rows.size(), plan.tensors.size()});
     TensorReport row = from_plan(tensor);
     if (tensor.role != TensorRole::activation) {
-      if (const auto found = records.find(tensor.value); found != records.end()) measure_weight(tensor, *found->second, row);
+      if (const auto found = records.find(tensor.value); found != records.end()) {
+        size_weight(tensor, *found->second, row);
+        if (measures_weights) measure_weight(tensor, *found->second, row);
+      }
     } else if (statistics != nullptr) {
       const auto found = statistics->find(tensor.value);
       if (found != statistics->end() && !found->second.histogram.empty()) {
@@ -90,6 +105,7 @@ std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& pl
     }
     rows.push_back(std::move(row));
   }
+  if (on_progress) on_progress({"measure weights", rows.size(), plan.tensors.size()});
   return rows;
 }
 

@@ -142,6 +142,9 @@ DynamicNode DynamicNodes::make(const void* scope, const void* home, const Weight
   const StoredWeight* codes = stored(home, node, weight, made);
   if (codes == nullptr) return {};
   made.params = codes->params;
+  // The plan speaks of the weight as the input has it.
+  if (auto* channels = std::get_if<PerChannel>(&made.params.granularity); channels != nullptr && node.op_type == "Gemm")
+    channels->axis = node.attr_i("transB", 0) != 0 ? 0 : 1;
   const bool is_per_channel = !std::holds_alternative<PerTensor>(codes->params.granularity);
 
   const Activation& activation = quantized(scope, node.inputs[0]);
@@ -209,8 +212,11 @@ DynamicNode DynamicNodes::make_lstm(const Node& node, const TensorRecord& w, con
       if (part.n_not_finite != 0) return {};
       std::copy(part.codes.bytes().begin(), part.codes.bytes().end(), codes.bytes().begin() + static_cast<std::ptrdiff_t>(from));
       std::copy(part.params.scales.begin(), part.params.scales.end(), scales.data<float>().begin() + d * n_channels);
-      if (input == 1 && d == 0) made.params = part.params;
+      if (input != 1) continue;
+      if (d == 0) made.params = part.params;
+      else made.params.scales.insert(made.params.scales.end(), part.params.scales.begin(), part.params.scales.end());
     }
+    if (made.params.scales.size() != made.params.zero_points.size()) made.params.zero_points.resize(made.params.scales.size());
     dynamic.inputs[input] = constant(made, key + suffix + "_quantized", codes);
     dynamic.inputs.push_back(constant(made, key + suffix + "_scale", scales));
     dynamic.inputs.push_back(constant(made, key + suffix + "_zero_point", Tensor(DType::i8, {n_directions, n_channels})));

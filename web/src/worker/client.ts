@@ -58,7 +58,12 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
       }
     });
 
-  await send((id) => ({ kind: 'open', id, options }), []);
+  try {
+    await send((id) => ({ kind: 'open', id, options }), []);
+  } catch (error) {
+    port.terminate();
+    throw error;
+  }
   return {
     isDirect: false,
     async call<V extends Verb>(verb: V, request: RequestOf<V>, callOptions: Parameters<Backend['call']>[2] = {}): Promise<AnswerOf<V>> {

@@ -13,24 +13,33 @@ function unwrap<T>(result: Guarded<T>): T {
   return result.value;
 }
 
-/** Adds a time estimate to progress, and keeps it to about 20 messages a second. */
-function paced(onProgress: (progress: Progress) => void): CoreProgress {
+/** Adds a time estimate to progress, keeps it to about 20 messages a second, and ends each stage before the next begins. */
+function paced<T>(onProgress: (progress: Progress) => void, work: (tell: CoreProgress) => T): T {
   let stage = '';
   let startedMs = 0;
   let toldMs = 0;
-  return (name, done, total) => {
+  let left: Progress | undefined;
+  const endStage = (): void => {
+    if (left !== undefined) onProgress({ stage, done: left.total, total: left.total });
+    left = undefined;
+  };
+  const result = work((name, done, total) => {
     const nowMs = performance.now();
     if (name !== stage) {
+      endStage();
       stage = name;
       startedMs = nowMs;
       toldMs = 0;
     }
+    left = done < total ? { stage, done, total } : undefined;
     if (nowMs - toldMs < 50 && done < total) return true;
     toldMs = nowMs;
     const etaMs = done > 0 && total > done ? ((nowMs - startedMs) / done) * (total - done) : undefined;
     onProgress(etaMs === undefined ? { stage: name, done, total } : { stage: name, done, total, etaMs });
     return true;
-  };
+  });
+  endStage();
+  return result;
 }
 
 /** One opened toolkit on the host's side. */
@@ -74,13 +83,13 @@ export class Host {
     openModel: ({ source, external }) => {
       const opened = this.platform.openSource(source);
       const modelId = unwrap(
-        this.core.openModel(opened.core, (name) => {
+        this.core.openModel(opened, (name) => {
           const spec = Object.hasOwn(external, name) ? external[name] : undefined;
-          return spec === undefined ? this.platform.openSibling(source, name) : this.platform.openSource(spec).core;
+          return spec === undefined ? this.platform.openSibling(source, name) : this.platform.openSource(spec);
         }),
       );
       try {
-        return { modelId, info: unwrap(this.core.inspect(modelId)), sha256: opened.sha256() };
+        return { modelId, info: unwrap(this.core.inspect(modelId)) };
       } catch (error) {
         this.core.disposeModel(modelId);
         throw error;
@@ -107,16 +116,15 @@ export class Host {
       this.core.disposeCalibration(calibrationId);
       return null;
     },
-    quantize: ({ modelId, recipe, recipeJson, calibrationId, inputSha256 }, onProgress) => {
-      const result = unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, inputSha256, paced(onProgress)));
+    quantize: ({ modelId, recipe, recipeJson, calibrationId, measuresWeights }, onProgress) => {
+      const result = paced(onProgress, (tell) => unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, measuresWeights, tell)));
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
-    modelSize: ({ modelId }) => unwrap(this.core.modelSize(modelId)),
     writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
       const main = this.write(sink, 'the model');
       const external = externalSink === null ? null : this.write(externalSink, externalName);
       try {
-        unwrap(this.core.writeModel(modelId, main.core, external?.core ?? null, externalName, paced(onProgress)));
+        paced(onProgress, (tell) => unwrap(this.core.writeModel(modelId, main.core, external?.core ?? null, externalName, tell)));
         const written = main.finish();
         return { ...written, external: external === null ? null : { name: externalName, ...external.finish() } };
       } catch (error) {

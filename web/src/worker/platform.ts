@@ -1,17 +1,9 @@
 import type { Core, CoreSink, CoreSource } from '../wasm/core.js';
 import type { OpenOptions, SinkSpec, SourceSpec, WasmInfo } from './protocol.js';
 
-/** Bytes being read, and their SHA-256 once all of the file is needed. */
-export interface OpenedSource {
-  readonly core: CoreSource;
-  /** Lower-case hexadecimal; reads the whole source in pieces. */
-  sha256(): string;
-}
-
 export interface WrittenBytes {
   readonly bytes: Uint8Array;
   readonly sizeBytes: number;
-  readonly sha256: string;
 }
 
 /** An output being written: finished once, or discarded without a trace. */
@@ -30,7 +22,7 @@ export interface Picture {
 /** What differs between Node and browsers on the host's side. */
 export interface Platform {
   loadCore(options: OpenOptions): Promise<{ core: Core; info: WasmInfo }>;
-  openSource(spec: SourceSpec): OpenedSource;
+  openSource(spec: SourceSpec): CoreSource;
   /** External data beside the model, by the name that stands in it; null where the user gave no such file. */
   openSibling(model: SourceSpec, name: string): CoreSource | null;
   openSink(spec: SinkSpec, name: string): OpenedSink;

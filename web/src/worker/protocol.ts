@@ -44,20 +44,24 @@ export interface QuantizeAnswer {
   readonly tensors: readonly TensorRow[];
   readonly lint: readonly LintRow[];
   readonly messages: readonly string[];
+  /** Of the file that the model was read from; empty where it was made here. */
+  readonly inputXxh64: string;
+  /** Of the model file with everything inside. */
+  readonly sizeBytes: number;
+  readonly needsExternalData: boolean;
 }
 
 export interface WriteAnswer {
   /** Empty where the sink was a path. */
   readonly bytes: Uint8Array;
   readonly sizeBytes: number;
-  readonly sha256: string;
-  readonly external: { readonly name: string; readonly bytes: Uint8Array; readonly sizeBytes: number; readonly sha256: string } | null;
+  readonly external: { readonly name: string; readonly bytes: Uint8Array; readonly sizeBytes: number } | null;
 }
 
 /** Every request with the type of its answer. All payloads are named objects. */
 export interface Calls {
   info: { request: object; answer: WasmInfo };
-  openModel: { request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> }; answer: { modelId: number; info: ModelInfo; sha256: string } };
+  openModel: { request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> }; answer: { modelId: number; info: ModelInfo } };
   inspect: { request: { modelId: number }; answer: ModelInfo };
   disposeModel: { request: { modelId: number }; answer: null };
   createSession: { request: { modelId: number; threads: number; profile: boolean }; answer: { sessionId: number; inputs: readonly ValueInfo[]; outputs: readonly ValueInfo[] } };
@@ -69,9 +73,8 @@ export interface Calls {
   /** Values computed by another runner, by name. */
   observeCalibration: { request: { calibrationId: number; values: Readonly<Record<string, Tensor>> }; answer: null };
   disposeCalibration: { request: { calibrationId: number }; answer: null };
-  quantize: { request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; inputSha256: string }; answer: QuantizeAnswer };
+  quantize: { request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean }; answer: QuantizeAnswer };
   writeModel: { request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null }; answer: WriteAnswer };
-  modelSize: { request: { modelId: number }; answer: { sizeBytes: number; needsExternalData: boolean } };
   beginComparison: { request: { referenceId: number; quantizedId: number }; answer: { comparisonId: number } };
   feedComparison: { request: { comparisonId: number; sample: SampleSpec; label: number }; answer: { reference: Readonly<Record<string, Tensor>>; quantized: Readonly<Record<string, Tensor>> } };
   finishComparison: { request: { comparisonId: number }; answer: Comparison };

@@ -1,0 +1,152 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createSession, inspect, loadModel, openToolkit, quantize } from '../../web/src/node.js';
+import { openClient, type WorkerPort } from '../../web/src/worker/client.js';
+import type { FromHost, ToHost } from '../../web/src/worker/protocol.js';
+import { exampleBytes, exampleSamples, loadExample } from './support/example.js';
+import { withToolkit } from './support/toolkit.js';
+
+void test('a worker thread and the caller’s own thread give the same bytes, and the caller’s thread stays free', async () => {
+  let direct: Uint8Array | undefined;
+  await withToolkit(async (toolkit) => {
+    const model = await loadExample(toolkit);
+    const result = await quantize(model, { calibration: exampleSamples(model, 'images', 8), evaluation: false });
+    direct = result.bytes;
+    result.dispose();
+    model.dispose();
+  });
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadExample(toolkit);
+      let longestMs = 0;
+      let lastMs = performance.now();
+      const timer = setInterval(() => {
+        const nowMs = performance.now();
+        longestMs = Math.max(longestMs, nowMs - lastMs);
+        lastMs = nowMs;
+      }, 5);
+      const result = await quantize(model, { calibration: exampleSamples(model, 'images', 8) });
+      clearInterval(timer);
+      assert.deepEqual(result.bytes, direct);
+      assert.ok(longestMs < 500, `the caller's thread stood still for ${longestMs} ms`);
+      result.dispose();
+      model.dispose();
+    },
+    { runIn: 'worker' },
+  );
+});
+
+void test('calls of one worker are answered in order, also when they are not waited for', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadExample(toolkit);
+      const ended: number[] = [];
+      await Promise.all([1, 2, 3].map(async (i) => {
+        await inspect(model);
+        ended.push(i);
+      }));
+      assert.deepEqual(ended, [1, 2, 3]);
+      model.dispose();
+    },
+    { runIn: 'worker' },
+  );
+});
+
+void test('an abort in a worker leaves the model usable', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadExample(toolkit);
+      const calibration = exampleSamples(model, 'images');
+      const stopped = quantize(model, { calibration }, { signal: AbortSignal.timeout(30) });
+      await assert.rejects(stopped, { name: 'TimeoutError' });
+      const result = await quantize(model, { calibration: calibration.slice(0, 2), evaluation: false });
+      result.dispose();
+      model.dispose();
+    },
+    { runIn: 'worker' },
+  );
+});
+
+void test('errors of the core come out of a worker with their code, and do not end it', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      await assert.rejects(loadModel(toolkit, new Uint8Array(3)), { name: 'QuantError', code: 'bad_model' });
+      const reader = { sizeBytes: 1, read: () => undefined };
+      await assert.rejects(loadModel(toolkit, reader), { code: 'invalid_argument' });
+      (await loadExample(toolkit)).dispose();
+    },
+    { runIn: 'worker' },
+  );
+});
+
+void test('a disposed toolkit refuses everything, disposing it twice is harmless, and its objects end with it', async () => {
+  for (const runIn of ['worker', 'caller'] as const) {
+    const toolkit = await openToolkit({ runIn });
+    const model = await loadExample(toolkit);
+    const session = await createSession(model);
+    const pending = quantize(model, { calibration: exampleSamples(model, 'images'), evaluation: false });
+    const rejected = assert.rejects(pending, { code: 'disposed' });
+    await toolkit.dispose();
+    await toolkit.dispose();
+    await rejected;
+    await assert.rejects(inspect(model), { code: 'disposed' });
+    await assert.rejects(loadModel(toolkit, exampleBytes()), { code: 'disposed' });
+    session.dispose();
+    model.dispose();
+  }
+});
+
+/** A worker that is told what to do. */
+function puppet(): { port: WorkerPort; sent: ToHost[]; answer(message: FromHost): void; die(reason: string): void } {
+  const sent: ToHost[] = [];
+  let tell: (message: FromHost) => void = () => undefined;
+  let fail: (reason: string) => void = () => undefined;
+  return {
+    sent,
+    port: {
+      post: (message) => {
+        sent.push(message);
+        if (message.kind === 'open') queueMicrotask(() => tell({ kind: 'answer', id: message.id, answer: null }));
+      },
+      onMessage: (listener) => {
+        tell = listener;
+      },
+      onFailure: (listener) => {
+        fail = listener;
+      },
+      terminate: () => undefined,
+    },
+    answer: (message) => tell(message),
+    die: (reason) => fail(reason),
+  };
+}
+
+void test('a worker that dies rejects what is pending and all that follows', async () => {
+  const { port, die } = puppet();
+  const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
+  const [first, second] = [backend.call('info', {}), backend.call('liveHandles', {})];
+  const both = Promise.all([assert.rejects(first, /the worker stopped: out of luck/), assert.rejects(second, /open a new toolkit/)]);
+  die('out of luck');
+  await both;
+  await assert.rejects(backend.call('info', {}), /the worker stopped/);
+});
+
+void test('answers to unknown calls are ignored, and a request that cannot be cloned is refused', async () => {
+  const { port, sent, answer } = puppet();
+  const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
+  answer({ kind: 'answer', id: 999, answer: 'nobody asked' });
+  answer({ kind: 'progress', id: 999, progress: { stage: 'x', done: 1, total: 1 } });
+  const pending = backend.call('liveHandles', {});
+  answer({ kind: 'answer', id: sent.at(-1)?.id ?? -1, answer: { handles: 4 } });
+  assert.deepEqual(await pending, { handles: 4 });
+  port.post = () => {
+    throw new Error('could not be cloned');
+  };
+  await assert.rejects(backend.call('info', {}), { code: 'invalid_argument' });
+});
+
+void test('a module that is not there is an error with its name', async () => {
+  for (const runIn of ['worker', 'caller'] as const) {
+    await assert.rejects(openToolkit({ runIn, wasmUrl: 'file:///no/such/folder/' }), { code: 'io_failed', message: /bitwright-simd\.wasm/ });
+  }
+});
