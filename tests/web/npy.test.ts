@@ -26,6 +26,12 @@ void test('scalars, one axis and empty arrays have the shape that their header s
   assert.deepEqual(readNpy(npyFile(header('<f4', 'False', '(0, 3)'), floats()), 'x.npy').data.length, 0);
 });
 
+void test('a Buffer from the pool of Node is read like any bytes', () => {
+  const file = Buffer.concat([npyFile(header('<f4', 'False', '(2,)'), floats(1, 2))]);
+  const { data } = readNpy(file, 'x.npy');
+  assert.deepEqual([data.byteOffset, data.buffer.byteLength, [...data]], [0, 8, [1, 2]]);
+});
+
 void test('big-endian elements are turned, and the caller keeps his bytes', () => {
   const content = new Uint8Array(8);
   new DataView(content.buffer).setFloat32(0, 1.5, false);

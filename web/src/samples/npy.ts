@@ -91,7 +91,8 @@ export function readNpy(bytes: Uint8Array, name: string): Tensor {
   const expected = n * kind.bytes;
   const found = bytes.byteLength - start - headerBytes;
   if (!Number.isSafeInteger(expected) || expected !== found) fail(name, `shape [${shape.join(',')}] of ${descr} needs ${expected} bytes, the file has ${found}`);
-  let content = bytes.slice(start + headerBytes);
+  // Not bytes.slice: of a Buffer that would be a view into a pool.
+  let content = new Uint8Array(bytes.subarray(start + headerBytes));
   if (descr.startsWith('>') && kind.bytes > 1) {
     for (let at = 0; at < content.byteLength; at += kind.bytes) content.subarray(at, at + kind.bytes).reverse();
   }

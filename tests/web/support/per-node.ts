@@ -1,0 +1,119 @@
+/** Compares what our engine and onnxruntime make of every group of a quantized model, each fed with the same codes. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { createSession, quantize, type Feeds, type Model, type Tensor } from '../../../web/src/node.js';
+import { cutAtCodes, cutName, groupsOf, nodesOf, type Group } from './cut-model.js';
+import { openRuntime, whyNotExact, type OpenedRuntime } from './onnxruntime.js';
+
+interface Tally {
+  total: number;
+  equal: number;
+  worst: number;
+  groups: number;
+}
+
+function count(tally: Tally, ours: Tensor, theirs: Tensor, name: string): void {
+  assert.equal(theirs.dtype, ours.dtype, `${name}: type`);
+  assert.deepEqual(theirs.shape, ours.shape, `${name}: shape`);
+  for (let i = 0; i < ours.data.length; ++i) {
+    const difference = Math.abs(Number(ours.data[i]) - Number(theirs.data[i]));
+    if (difference === 0) tally.equal += 1;
+    else if (difference > tally.worst) tally.worst = difference;
+  }
+  tally.total += ours.data.length;
+}
+
+/** What onnxruntime made of the group that writes these codes; moves to other layouts behind it are left out. */
+function kernelOf(optimized: ReturnType<typeof nodesOf>, { codes, label }: Group): string {
+  let value = cutName(codes);
+  for (;;) {
+    const node = optimized.find(({ outputs }) => outputs.includes(value));
+    if (node === undefined) return 'not known';
+    if (node.opType !== 'Transpose' || label.includes('Transpose')) return node.opType === 'QuantizeLinear' ? 'float' : node.opType;
+    value = node.inputs[0] ?? '';
+  }
+}
+
+/** The largest difference of a float output, in parts of its largest magnitude: it comes from codes too, without a QuantizeLinear. */
+function farApart(ours: Tensor, theirs: Tensor): number {
+  let [difference, magnitude] = [0, Number.MIN_VALUE];
+  for (let i = 0; i < ours.data.length; ++i) {
+    const [a, b] = [Number(ours.data[i]), Number(theirs.data[i])];
+    difference = Math.max(difference, Math.abs(a - b));
+    magnitude = Math.max(magnitude, Math.abs(b));
+  }
+  return difference / magnitude;
+}
+
+/** The graph that onnxruntime-node runs after its rewriting. */
+async function openOptimized(bytes: Uint8Array): Promise<{ runtime: OpenedRuntime; optimized: ReturnType<typeof nodesOf> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'bitwright-per-node-'));
+  try {
+    const optimizedPath = join(folder, 'optimized.onnx');
+    const runtime = await openRuntime('onnxruntime-node', bytes, { optimizedPath });
+    return { runtime, optimized: nodesOf(new Uint8Array(readFileSync(optimizedPath))) };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Quantizes with the default recipe on `feeds`, then compares on the first `runs` of them.
+ *
+ * @returns what ran each kind of group, `label [kernel]`
+ */
+export async function checkGroups(context: TestContext, model: Model, feeds: readonly Feeds[], runs: number): Promise<string[]> {
+  const calibration = feeds.map((sample) => ({ feeds: sample }));
+  const result = await quantize(model, { calibration, evaluation: false, allowLarger: true });
+  const groups = groupsOf(result.bytes);
+  const names = groups.map(({ codes }) => codes);
+  const session = await createSession(result.model);
+  const isExact = whyNotExact('onnxruntime-node') === undefined;
+  const tallies = new Map<string, Tally>();
+  const apart: Record<string, number> = {};
+  let runtime: OpenedRuntime | undefined;
+  let optimized: ReturnType<typeof nodesOf> = [];
+  try {
+    for (const sample of feeds.slice(0, runs)) {
+      const { outputs: floats, observed } = await session.runObserved(sample, names);
+      if (runtime === undefined) {
+        const cut = cutAtCodes(result.bytes, observed);
+        if (isExact) ({ runtime, optimized } = await openOptimized(cut));
+        else runtime = await openRuntime('onnxruntime-web', cut);
+      }
+      const outputs = await runtime.run({ ...sample, ...observed });
+      for (const group of groups) {
+        const [ours, theirs] = [observed[group.codes], outputs[cutName(group.codes)]];
+        assert.ok(ours !== undefined && theirs !== undefined, `${group.codes} was not computed`);
+        const key = `${group.label} [${kernelOf(optimized, group)}]`;
+        const tally = tallies.get(key) ?? { total: 0, equal: 0, worst: 0, groups: 0 };
+        tallies.set(key, tally);
+        tally.groups += sample === feeds[0] ? 1 : 0;
+        count(tally, ours, theirs, group.codes);
+      }
+      for (const [output, ours] of Object.entries(floats)) {
+        if (ours.dtype === 'f32') apart[output] = Math.max(apart[output] ?? 0, farApart(ours, outputs[output] as Tensor));
+      }
+    }
+  } finally {
+    session.dispose();
+    result.dispose();
+    await runtime?.close();
+  }
+  const faults: string[] = [];
+  for (const [key, { groups: n, total, equal, worst }] of tallies) {
+    const line = `${key}: ${n} groups, ${total} codes, ${((100 * equal) / total).toFixed(4)} % equal, at most ${worst} apart`;
+    context.diagnostic(line);
+    if (equal < 0.999 * total || worst > 1) faults.push(line);
+  }
+  for (const [output, difference] of Object.entries(apart)) {
+    const line = `float output ${output}: at most ${difference.toExponential(1)} of its largest value apart`;
+    context.diagnostic(line);
+    if (difference > 1e-4) faults.push(line);
+  }
+  assert.deepEqual(faults, [], 'groups that the runtime computes otherwise');
+  return [...tallies.keys()];
+}
