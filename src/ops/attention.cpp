@@ -7,7 +7,7 @@
 #include "kernels/softmax_f32/softmax_f32.h"
 #include "ops/float_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 #include "tensor/strides.h"
 
@@ -22,12 +22,15 @@ struct AttentionPlan {
   bool is_flat = false;  // [batch, sequence, heads * size] rather than [batch, heads, sequence, size]
   std::int64_t batch = 0, q_heads = 0, kv_heads = 0, q_length = 0, new_length = 0, past_length = 0, size = 0, value_size = 0;
   std::int64_t kv_length() const { return new_length < 0 || past_length < 0 ? kUnknownDim : past_length + new_length; }
-  Shape y() const { return is_flat ? Shape{batch, q_length, product(q_heads, value_size)} : Shape{batch, q_heads, q_length, value_size}; }
+  Shape y() const {
+    return is_flat ? Shape{batch, q_length, product(q_heads, value_size)} : Shape{batch, q_heads, q_length, value_size};
+  }
   static std::int64_t product(std::int64_t a, std::int64_t b) { return a < 0 || b < 0 ? kUnknownDim : a * b; }
 };
 
 AttentionPlan plan_attention(const Node& node, const Shape& q, const Shape& k, const Shape& v, const Shape* past_key) {
-  require_shape((q.size() == 3 || q.size() == 4) && k.size() == q.size() && v.size() == q.size(), node, "Q, K and V must all have 3 or 4 axes");
+  require_shape((q.size() == 3 || q.size() == 4) && k.size() == q.size() && v.size() == q.size(), node,
+                "Q, K and V must all have 3 or 4 axes");
   AttentionPlan plan;
   plan.is_flat = q.size() == 3;
   plan.batch = q[0];
@@ -72,15 +75,17 @@ void infer_attention(InferContext& context) {
                            {plan.batch, plan.kv_heads, plan.kv_length(), plan.value_size},
                            {plan.batch, plan.q_heads, plan.q_length, plan.kv_length()}};
   const DType dtypes[] = {context.dtype(1), context.dtype(2), context.dtype(0)};
-  for (std::size_t i = 1; i < std::min<std::size_t>(4, context.n_outputs()); ++i) context.set_output(i, dtypes[i - 1], outputs[i - 1]);
+  for (std::size_t i = 1; i < std::min<std::size_t>(4, context.n_outputs()); ++i)
+    context.set_output(i, dtypes[i - 1], outputs[i - 1]);
 }
 
 /// An input as [batch, heads, past + length, size] in float, behind the past values if there are any.
-Tensor heads_of(RunContext& context, std::size_t i, const AttentionPlan& plan, std::int64_t heads, std::int64_t length, std::int64_t size,
-                std::size_t past_input, std::int64_t past_length) {
+Tensor heads_of(RunContext& context, std::size_t i, const AttentionPlan& plan, std::int64_t heads, std::int64_t length,
+                std::int64_t size, std::size_t past_input, std::int64_t past_length) {
   const Tensor x = as_f32(context.input(i), context.allocator());
   const Tensor past = past_length > 0 ? as_f32(context.input(past_input), context.allocator()) : Tensor();
-  require_shape(!past.is_defined() || past.shape() == Shape{plan.batch, heads, past_length, size}, context.node(), "past_key or past_value does not fit");
+  require_shape(!past.is_defined() || past.shape() == Shape{plan.batch, heads, past_length, size}, context.node(),
+                "past_key or past_value does not fit");
   Tensor y(DType::f32, {plan.batch, heads, past_length + length, size}, context.allocator());
   const float* from = x.data<float>().data();
   float* to = y.data<float>().data();
@@ -102,11 +107,13 @@ class Bias {
     left_ = node.attr_i("left_window_size", -1);
     right_ = node.attr_i("right_window_size", -1);
     if (context.has_input(6)) valid_ = to_i64_vector(context.input(6));
-    require_shape(valid_.empty() || static_cast<std::int64_t>(valid_.size()) == plan.batch, node, "nonpad_kv_seqlen must have one length for each batch row");
+    require_shape(valid_.empty() || static_cast<std::int64_t>(valid_.size()) == plan.batch, node,
+                  "nonpad_kv_seqlen must have one length for each batch row");
     has_past_ = context.has_input(4);
     if (!context.has_input(3)) return;
     const Tensor& mask = context.input(3);
-    require_shape(mask.rank() >= 1 && mask.rank() <= 4 && mask.shape().back() <= plan.kv_length(), node, "attn_mask does not fit");
+    require_shape(mask.rank() >= 1 && mask.rank() <= 4 && mask.shape().back() <= plan.kv_length(), node,
+                  "attn_mask does not fit");
     mask_ = as_f32(mask, context.allocator());
     is_boolean_ = mask.dtype() == DType::boolean;
     mask_length_ = mask.shape().back();
@@ -117,14 +124,21 @@ class Bias {
 
   /// Fills a row of kv_length values; false where every key is masked.
   bool row(std::int64_t b, std::int64_t head, std::int64_t i, std::span<float> bias) const {
-    const std::int64_t offset = has_past_ ? plan_.past_length : valid_.empty() ? 0 : valid_[static_cast<std::size_t>(b)] - plan_.q_length;
-    const float* mask = mask_.is_defined() ? mask_.data<float>().data() + b * strides_[0] + head * strides_[1] + i * strides_[2] : nullptr;
+    const std::int64_t offset = has_past_        ? plan_.past_length
+                                : valid_.empty() ? 0
+                                                 : valid_[static_cast<std::size_t>(b)] - plan_.q_length;
+    const float* mask =
+        mask_.is_defined() ? mask_.data<float>().data() + b * strides_[0] + head * strides_[1] + i * strides_[2] : nullptr;
     bool is_any = false;
     for (std::int64_t j = 0; j < static_cast<std::int64_t>(bias.size()); ++j) {
       float value = 0.0f;
-      if (mask != nullptr) value = j >= mask_length_ ? kMasked : is_boolean_ ? (mask[j * strides_[3]] != 0.0f ? 0.0f : kMasked) : mask[j * strides_[3]];
+      if (mask != nullptr)
+        value = j >= mask_length_ ? kMasked
+                : is_boolean_     ? (mask[j * strides_[3]] != 0.0f ? 0.0f : kMasked)
+                                  : mask[j * strides_[3]];
       const std::int64_t distance = i + offset - j;
-      if ((is_causal_ && distance < 0) || (left_ >= 0 && distance > left_) || (right_ >= 0 && -distance > right_)) value = kMasked;
+      if ((is_causal_ && distance < 0) || (left_ >= 0 && distance > left_) || (right_ >= 0 && -distance > right_))
+        value = kMasked;
       if (!valid_.empty() && j >= valid_[static_cast<std::size_t>(b)]) value = kMasked;
       bias[static_cast<std::size_t>(j)] = value;
       is_any = is_any || value != kMasked;
@@ -156,7 +170,8 @@ void run_attention(RunContext& context) {
   const float softcap = node.attr_f("softcap", 0.0f);
   const Bias bias(context, plan);
   std::vector<float> bias_row(static_cast<std::size_t>(kv_length));
-  Tensor scores = scratch_f32(plan.q_length * kv_length, allocator), products = scratch_f32(plan.q_length * plan.value_size, allocator);
+  Tensor scores = scratch_f32(plan.q_length * kv_length, allocator),
+         products = scratch_f32(plan.q_length * plan.value_size, allocator);
   const bool wants_scores = context.wants_output(3);
   Tensor seen = wants_scores ? scratch_f32(plan.batch * plan.q_heads * plan.q_length * kv_length, allocator) : Tensor();
   F32Output y(context, 0);
@@ -164,11 +179,14 @@ void run_attention(RunContext& context) {
     for (std::int64_t head = 0; head < plan.q_heads; ++head) {
       const std::int64_t kv = b * plan.kv_heads + head / (plan.q_heads / plan.kv_heads);
       float* score = scores.data<float>().data();
-      const RightOperand keys = right_operand(k.data<float>().data() + kv * kv_length * plan.size, 1, plan.size, plan.size, kv_length, plan.q_length, allocator);
-      multiply(q.data<float>().data() + (b * plan.q_heads + head) * plan.q_length * plan.size, plan.size, 1, plan.q_length, keys, score);
+      const RightOperand keys = right_operand(k.data<float>().data() + kv * kv_length * plan.size, 1, plan.size, plan.size,
+                                              kv_length, plan.q_length, allocator);
+      multiply(q.data<float>().data() + (b * plan.q_heads + head) * plan.q_length * plan.size, plan.size, 1, plan.q_length, keys,
+               score);
       const auto show = [&](std::int64_t at, std::int64_t row) {
         if (wants_scores && mode == at)
-          std::copy_n(score + row * kv_length, kv_length, seen.data<float>().data() + ((b * plan.q_heads + head) * plan.q_length + row) * kv_length);
+          std::copy_n(score + row * kv_length, kv_length,
+                      seen.data<float>().data() + ((b * plan.q_heads + head) * plan.q_length + row) * kv_length);
       };
       for (std::int64_t i = 0; i < plan.q_length; ++i) {
         float* row = score + i * kv_length;
@@ -179,17 +197,19 @@ void run_attention(RunContext& context) {
         for (std::int64_t j = 0; j < kv_length; ++j) row[j] = row[j] + bias_row[static_cast<std::size_t>(j)];
         show(2, i);
         if (is_any) {
-          softmax_f32__simd128({.n = static_cast<std::ptrdiff_t>(kv_length), .stride = 1, .columns = 1, .is_log = false, .x = row, .y = row});
+          softmax_f32__simd128(
+              {.n = static_cast<std::ptrdiff_t>(kv_length), .stride = 1, .columns = 1, .is_log = false, .x = row, .y = row});
         } else {
           std::fill_n(row, kv_length, 0.0f);
         }
         show(3, i);
       }
-      const RightOperand values =
-          right_operand(v.data<float>().data() + kv * kv_length * plan.value_size, plan.value_size, 1, kv_length, plan.value_size, plan.q_length, allocator);
+      const RightOperand values = right_operand(v.data<float>().data() + kv * kv_length * plan.value_size, plan.value_size, 1,
+                                                kv_length, plan.value_size, plan.q_length, allocator);
       multiply(score, kv_length, 1, plan.q_length, values, products.data<float>().data());
       for (std::int64_t i = 0; i < plan.q_length; ++i) {
-        const std::int64_t row = plan.is_flat ? (b * plan.q_length + i) * plan.q_heads + head : (b * plan.q_heads + head) * plan.q_length + i;
+        const std::int64_t row =
+            plan.is_flat ? (b * plan.q_length + i) * plan.q_heads + head : (b * plan.q_heads + head) * plan.q_length + i;
         std::copy_n(products.data<float>().data() + i * plan.value_size, plan.value_size, y.data() + row * plan.value_size);
       }
     }
@@ -217,11 +237,13 @@ void run_rotary(RunContext& context) {
   const std::int64_t said = node.attr_i("rotary_embedding_dim", 0), turned = said == 0 ? size : said, half = turned / 2;
   require(turned >= 0 && turned <= size && turned % 2 == 0, node, "rotary_embedding_dim does not fit the heads");
   const Tensor cosines = as_f32(context.input(1), context.allocator()), sines = as_f32(context.input(2), context.allocator());
-  require_shape(cosines.rank() >= 1 && cosines.shape().back() == half && cosines.shape() == sines.shape(), node, "the caches do not fit half the turned features");
-  const std::vector<std::int64_t> positions = context.has_input(3) ? to_i64_vector(context.input(3)) : std::vector<std::int64_t>{};
+  require_shape(cosines.rank() >= 1 && cosines.shape().back() == half && cosines.shape() == sines.shape(), node,
+                "the caches do not fit half the turned features");
+  const std::vector<std::int64_t> positions =
+      context.has_input(3) ? to_i64_vector(context.input(3)) : std::vector<std::int64_t>{};
   const std::int64_t n_rows = half == 0 ? 0 : cosines.n_elements() / half;
-  require_shape(context.has_input(3) ? static_cast<std::int64_t>(positions.size()) == batch * length : n_rows == batch * length, node,
-                "there must be one position for each token");
+  require_shape(context.has_input(3) ? static_cast<std::int64_t>(positions.size()) == batch * length : n_rows == batch * length,
+                node, "there must be one position for each token");
   const bool is_interleaved = node.attr_i("interleaved", 0) != 0;
   F32Output y(context, 0);
   std::copy(x.data<float>().begin(), x.data<float>().end(), y.data());

@@ -2,8 +2,8 @@
 #include <cstring>
 #include <limits>
 
-#include "base/error.h"
 #include "ops/op.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -12,13 +12,9 @@ namespace {
 /// Most turns of one Loop or Scan: far above any real one, so that a broken condition ends.
 constexpr std::int64_t kMaxTurns = 10'000'000;
 
-[[noreturn]] void refuse(const Node& node, ErrorCode code, const std::string& finding) {
-  throw Error(code, node.label() + ": " + finding).about(node.name);
-}
-
 bool as_bool(const Node& node, const Tensor& tensor) {
   if (tensor.dtype() != DType::boolean || tensor.n_elements() != 1)
-    refuse(node, ErrorCode::shape_mismatch, "its condition must be one bool");
+    refuse(node, "its condition must be one bool", ErrorCode::shape_mismatch);
   return tensor.bytes()[0] != 0;
 }
 
@@ -29,8 +25,7 @@ void infer_unknown(InferContext& context) {
 void run_if(RunContext& context) {
   const bool is_then = as_bool(context.node(), context.input(0));
   std::vector<Tensor> outputs = context.subgraphs().run(is_then ? "then_branch" : "else_branch", {});
-  if (outputs.size() < context.n_outputs())
-    refuse(context.node(), ErrorCode::bad_graph, "a branch has fewer outputs than the node");
+  if (outputs.size() < context.n_outputs()) refuse(context.node(), "a branch has fewer outputs than the node");
   for (std::size_t i = 0; i < context.n_outputs(); ++i) context.set_output(i, std::move(outputs[i]));
 }
 
@@ -40,13 +35,13 @@ Tensor stacked(const Node& node, const std::vector<Tensor>& parts, Allocator& al
   Shape shape = first.shape();
   shape.insert(shape.begin(), static_cast<std::int64_t>(parts.size()));
   if (first.dtype() == DType::string || dtype_bits(first.dtype()) < 8)
-    refuse(node, ErrorCode::unsupported, "scan outputs of " + std::string(dtype_name(first.dtype())) + " are not supported");
+    refuse(node, {"scan outputs of ", dtype_name(first.dtype()), " are not supported"}, ErrorCode::unsupported);
   Tensor whole(first.dtype(), shape, allocator);
   std::size_t offset = 0;
   for (const Tensor& part : parts) {
     if (part.dtype() != first.dtype() || part.shape() != first.shape())
-      refuse(node, ErrorCode::shape_mismatch, "a scan output changes its shape from " + to_string(first.shape()) + " to " +
-                                                  to_string(part.shape()) + " between turns");
+      refuse(node, {"a scan output changes its shape from ", first.shape(), " to ", part.shape(), " between turns"},
+             ErrorCode::shape_mismatch);
     if (part.size_bytes() != 0) std::memcpy(whole.bytes().data() + offset, part.bytes().data(), part.size_bytes());
     offset += part.size_bytes();
   }
@@ -72,24 +67,22 @@ void run_loop(RunContext& context) {
   std::int64_t max_turns = std::numeric_limits<std::int64_t>::max();
   if (context.has_input(0)) {
     const std::vector<std::int64_t> given = to_i64_vector(context.input(0));
-    if (given.size() != 1) refuse(node, ErrorCode::shape_mismatch, "its trip count must be one integer");
+    if (given.size() != 1) refuse(node, "its trip count must be one integer", ErrorCode::shape_mismatch);
     max_turns = given.front();
   }
   bool is_going = !context.has_input(1) || as_bool(node, context.input(1));
   const std::size_t n_carried = context.n_inputs() > 2 ? context.n_inputs() - 2 : 0;
-  if (context.n_outputs() < n_carried) refuse(node, ErrorCode::bad_graph, "it has fewer outputs than carried values");
+  if (context.n_outputs() < n_carried) refuse(node, "it has fewer outputs than carried values");
   const std::size_t n_scans = context.n_outputs() - n_carried;
   std::vector<Tensor> arguments(2 + n_carried);
   for (std::size_t i = 0; i < n_carried; ++i) arguments[2 + i] = context.input(2 + i);
   std::vector<std::vector<Tensor>> scans(n_scans);
   for (std::int64_t turn = 0; is_going && turn < max_turns; ++turn) {
-    if (turn == kMaxTurns)
-      refuse(node, ErrorCode::limit_exceeded, "it made " + std::to_string(kMaxTurns) + " turns without an end");
+    if (turn == kMaxTurns) refuse(node, {"it made ", kMaxTurns, " turns without an end"}, ErrorCode::limit_exceeded);
     arguments[0] = Tensor::scalar<std::int64_t>(turn);
     arguments[1] = Tensor::scalar<bool>(is_going);
     std::vector<Tensor> results = context.subgraphs().run("body", arguments);
-    if (results.size() < 1 + n_carried + n_scans)
-      refuse(node, ErrorCode::bad_graph, "its body has fewer outputs than the node needs");
+    if (results.size() < 1 + n_carried + n_scans) refuse(node, "its body has fewer outputs than the node needs");
     is_going = as_bool(node, results[0]);
     for (std::size_t i = 0; i < n_carried; ++i) arguments[2 + i] = std::move(results[1 + i]);
     for (std::size_t i = 0; i < n_scans; ++i) scans[i].push_back(std::move(results[1 + n_carried + i]));
@@ -133,8 +126,7 @@ Tensor slice_at(const Tensor& tensor, std::int64_t index, Allocator& allocator) 
   Shape shape(tensor.shape().begin() + 1, tensor.shape().end());
   Tensor part(tensor.dtype(), shape, allocator);
   const std::size_t n_bytes = part.size_bytes();
-  if (n_bytes != 0)
-    std::memcpy(part.bytes().data(), tensor.bytes().data() + static_cast<std::size_t>(index) * n_bytes, n_bytes);
+  if (n_bytes != 0) std::memcpy(part.bytes().data(), tensor.bytes().data() + static_cast<std::size_t>(index) * n_bytes, n_bytes);
   return part;
 }
 
@@ -144,10 +136,9 @@ std::int64_t listed(const std::vector<std::int64_t>& values, std::size_t i) { re
 void run_scan(RunContext& context) {
   const Node& node = context.node();
   const auto n_scan_inputs = static_cast<std::size_t>(node.attr_i("num_scan_inputs", 0));
-  if (n_scan_inputs == 0 || n_scan_inputs > context.n_inputs())
-    refuse(node, ErrorCode::bad_graph, "its num_scan_inputs does not fit its inputs");
+  if (n_scan_inputs == 0 || n_scan_inputs > context.n_inputs()) refuse(node, "its num_scan_inputs does not fit its inputs");
   const std::size_t n_states = context.n_inputs() - n_scan_inputs;
-  if (context.n_outputs() < n_states) refuse(node, ErrorCode::bad_graph, "it has fewer outputs than states");
+  if (context.n_outputs() < n_states) refuse(node, "it has fewer outputs than states");
   const std::size_t n_scan_outputs = context.n_outputs() - n_states;
   const std::vector<std::int64_t> input_axes = node.attr_ints("scan_input_axes");
   const std::vector<std::int64_t> output_axes = node.attr_ints("scan_output_axes");
@@ -157,25 +148,23 @@ void run_scan(RunContext& context) {
   for (std::size_t i = 0; i < n_scan_inputs; ++i) {
     const Tensor& input = context.input(n_states + i);
     if (input.rank() == 0 || input.dtype() == DType::string || dtype_bits(input.dtype()) < 8)
-      refuse(node, ErrorCode::unsupported, "scan inputs of " + std::string(dtype_name(input.dtype())) +
-                                               to_string(input.shape()) + " are not supported");
+      refuse(node, {"scan inputs of ", dtype_name(input.dtype()), input.shape(), " are not supported"}, ErrorCode::unsupported);
     const auto axis = static_cast<std::size_t>(normalized_axis(listed(input_axes, i), input.rank()));
     sources.push_back(with_axis_moved(input, axis, 0, context.allocator()));
     if (sources[i].extent(0) != sources[0].extent(0))
-      refuse(node, ErrorCode::shape_mismatch, "its scan inputs have different lengths");
+      refuse(node, "its scan inputs have different lengths", ErrorCode::shape_mismatch);
   }
   const std::int64_t n_turns = sources[0].extent(0);
-  if (n_turns > kMaxTurns)
-    refuse(node, ErrorCode::limit_exceeded, "it has more than " + std::to_string(kMaxTurns) + " turns");
+  if (n_turns > kMaxTurns) refuse(node, {"it has more than ", kMaxTurns, " turns"}, ErrorCode::limit_exceeded);
   std::vector<Tensor> arguments(context.n_inputs());
   for (std::size_t i = 0; i < n_states; ++i) arguments[i] = context.input(i);
   std::vector<std::vector<Tensor>> scans(n_scan_outputs);
   for (std::int64_t turn = 0; turn < n_turns; ++turn) {
     for (std::size_t i = 0; i < n_scan_inputs; ++i)
-      arguments[n_states + i] = slice_at(sources[i], listed(input_directions, i) == 1 ? n_turns - 1 - turn : turn, context.allocator());
+      arguments[n_states + i] =
+          slice_at(sources[i], listed(input_directions, i) == 1 ? n_turns - 1 - turn : turn, context.allocator());
     std::vector<Tensor> results = context.subgraphs().run("body", arguments);
-    if (results.size() < n_states + n_scan_outputs)
-      refuse(node, ErrorCode::bad_graph, "its body has fewer outputs than the node needs");
+    if (results.size() < n_states + n_scan_outputs) refuse(node, "its body has fewer outputs than the node needs");
     for (std::size_t i = 0; i < n_states; ++i) arguments[i] = std::move(results[i]);
     for (std::size_t i = 0; i < n_scan_outputs; ++i) scans[i].push_back(std::move(results[n_states + i]));
   }
@@ -208,8 +197,8 @@ Tensor constant_value(const Node& node) {
   }
   if (const Attribute* value = node.find("value_strings"); value != nullptr)
     return Tensor::of_strings({static_cast<std::int64_t>(value->strings.size())}, value->strings);
-  refuse(node, node.has("sparse_value") ? ErrorCode::unsupported : ErrorCode::bad_graph,
-         node.has("sparse_value") ? "sparse values are not supported" : "it carries no value");
+  refuse(node, node.has("sparse_value") ? "sparse values are not supported" : "it carries no value",
+         node.has("sparse_value") ? ErrorCode::unsupported : ErrorCode::bad_graph);
 }
 
 void infer_constant(InferContext& context) {

@@ -1,11 +1,12 @@
-// Convolution: Conv, ConvTranspose.
+// Convolution: Conv, ConvTranspose, ONNX Runtime's FusedConv.
 #include <algorithm>
 
 #include "base/checked.h"
 #include "base/parallel_for.h"
+#include "kernels/elementwise_f32/elementwise_f32.h"
 #include "ops/conv_plan.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -18,7 +19,7 @@ void check_bias(const Node& node, const Shape& bias, std::int64_t out_channels) 
 void require_float(const RunContext& context) {
   const DType dtype = context.input(0).dtype();
   if (dtype != DType::f32 && dtype != DType::f16 && dtype != DType::bf16)
-    refuse_node(context.node(), ErrorCode::unsupported, "element type " + std::string(dtype_name(dtype)));
+    refuse(context.node(), {"element type ", dtype_name(dtype)}, ErrorCode::unsupported);
 }
 
 void infer_conv(InferContext& context) {
@@ -27,14 +28,54 @@ void infer_conv(InferContext& context) {
   context.set_output(0, context.dtype(0), plan.output);
 }
 
-void run_conv(RunContext& context) {
+void convolve_into(RunContext& context, F32Output& output) {
   require_float(context);
   const ConvPlan plan = plan_conv(context.node(), context.input(0).shape(), context.input(1).shape());
   const Tensor x = as_f32(context.input(0), context.allocator()), w = as_f32(context.input(1), context.allocator());
   const Tensor bias = context.has_input(2) ? as_f32(context.input(2), context.allocator()) : Tensor();
+  convolve(context.node(), plan, x.shape(), x.data<float>().data(), w.data<float>().data(),
+           bias.is_defined() ? bias.data<float>().data() : nullptr, output.data(), choose_gemm_f32(context.is_deterministic()),
+           context.allocator());
+}
+
+void run_conv(RunContext& context) {
   F32Output output(context, 0);
-  convolve(context.node(), plan, x.shape(), x.data<float>().data(), w.data<float>().data(), bias.is_defined() ? bias.data<float>().data() : nullptr,
-           output.data(), choose_gemm_f32(context.is_deterministic()), context.allocator());
+  convolve_into(context, output);
+  output.finish();
+}
+
+struct Activation {
+  std::string_view name;
+  MapF32 map;
+  std::size_t n_params;
+};
+constexpr Activation kActivations[] = {{"Relu", map_f32__relu, 0},       {"Tanh", map_f32__tanh, 0},
+                                       {"Sigmoid", map_f32__sigmoid, 0}, {"LeakyRelu", map_f32__leaky_relu, 1},
+                                       {"Clip", map_f32__clip, 2},       {"HardSigmoid", map_f32__hard_sigmoid, 2}};
+
+/// The activation of a node's attributes, in place.
+void activate(const Node& node, std::span<float> y) {
+  const std::string name = node.attr_s("activation", "");
+  if (name.empty()) return;
+  const auto row =
+      std::find_if(std::begin(kActivations), std::end(kActivations), [&](const Activation& known) { return known.name == name; });
+  if (row == std::end(kActivations)) refuse(node, {"activation ", quoted(name)}, ErrorCode::unsupported);
+  const std::vector<float> params = node.attr_floats("activation_params");
+  require(params.size() == row->n_params, node, "activation_params has the wrong length");
+  row->map(y.data(), y.data(), static_cast<std::int64_t>(y.size()),
+           {params.empty() ? 0.0f : params[0], params.size() < 2 ? 0.0f : params[1]});
+}
+
+/// activation(conv(x, w) + bias + Z)
+void run_fused_conv(RunContext& context) {
+  F32Output output(context, 0);
+  convolve_into(context, output);
+  if (context.has_input(3)) {
+    const Tensor z = as_f32(context.input(3), context.allocator());
+    require_shape(z.shape() == output.shape(), context.node(), "Z and the output differ in shape");
+    zip_f32__add(output.data(), 1, z.data<float>().data(), 1, output.data(), z.n_elements());
+  }
+  activate(context.node(), output.span());
   output.finish();
 }
 
@@ -46,7 +87,7 @@ struct TransposePlan {
 };
 
 TransposePlan plan_transpose(const Node& node, const Shape& x, const Shape& w) {
-  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
+  if (x.size() < 3) refuse(node, {"the input ", x, " has no spatial axes"}, ErrorCode::shape_mismatch);
   require_shape(w.size() == x.size(), node, "input and weight differ in rank");
   require_shape(may_equal(x[1], w[0]), node, "the weight's first extent must be the input's channels");
   const std::size_t rank = x.size() - 2;
@@ -56,7 +97,8 @@ TransposePlan plan_transpose(const Node& node, const Shape& x, const Shape& w) {
   plan.n = x[0];
   plan.channels = x[1] < 0 ? w[0] : x[1];
   require_shape(plan.channels < 0 || plan.channels % plan.group == 0, node, "channels do not divide into the groups");
-  const bool has_out_channels = w[1] >= 0 && checked_mul(static_cast<std::uint64_t>(w[1]), static_cast<std::uint64_t>(plan.group)).has_value();
+  const bool has_out_channels =
+      w[1] >= 0 && checked_mul(static_cast<std::uint64_t>(w[1]), static_cast<std::uint64_t>(plan.group)).has_value();
   plan.out_channels = has_out_channels ? w[1] * plan.group : kUnknownDim;
   plan.window = read_window(node, rank, Shape(w.begin() + 2, w.end()));
   std::vector<std::int64_t> said = node.attr_ints("output_shape"), extra = node.attr_ints("output_padding");
@@ -66,14 +108,16 @@ TransposePlan plan_transpose(const Node& node, const Shape& x, const Shape& w) {
   plan.output = {plan.n, plan.out_channels};
   for (std::size_t axis = 0; axis < rank; ++axis) {
     const std::int64_t padding = extra.empty() ? 0 : extra[axis], stride = plan.window.strides[axis], input = x[axis + 2];
-    require(padding >= 0 && padding < std::max(stride, plan.window.dilations[axis]), node, "output_padding must be below stride or dilation");
+    require(padding >= 0 && padding < std::max(stride, plan.window.dilations[axis]), node,
+            "output_padding must be below stride or dilation");
     if (input < 0 || plan.window.kernel[axis] < 0) {
       plan.output.push_back(said.empty() ? kUnknownDim : said[axis]);
       continue;
     }
-    if (input == 0 || input > kMaxElements) refuse_node(node, ErrorCode::shape_mismatch, "an empty or too large spatial axis");
+    if (input == 0 || input > kMaxElements) refuse(node, "an empty or too large spatial axis", ErrorCode::shape_mismatch);
     const std::int64_t full = stride * (input - 1) + padding + plan.window.reach(axis);
-    const bool is_same = plan.window.auto_pad == Window::AutoPad::same_upper || plan.window.auto_pad == Window::AutoPad::same_lower;
+    const bool is_same =
+        plan.window.auto_pad == Window::AutoPad::same_upper || plan.window.auto_pad == Window::AutoPad::same_lower;
     std::int64_t output = full - plan.window.pads_begin[axis] - plan.window.pads_end[axis];
     if (!said.empty() || is_same) {
       output = said.empty() ? input * stride : said[axis];
@@ -83,7 +127,7 @@ TransposePlan plan_transpose(const Node& node, const Shape& x, const Shape& w) {
       output = full;
       plan.window.pads_begin[axis] = 0;
     }
-    if (output <= 0) refuse_node(node, ErrorCode::shape_mismatch, "the pads leave no output on spatial axis " + std::to_string(axis));
+    if (output <= 0) refuse(node, {"the pads leave no output on spatial axis ", axis}, ErrorCode::shape_mismatch);
     plan.output.push_back(output);
   }
   return plan;
@@ -136,7 +180,8 @@ void run_conv_transpose(RunContext& context) {
   for (std::int64_t image = 0; image < plan.n; ++image)
     for (std::int64_t group = 0; group < plan.group; ++group) {
       const float* planes = x.data<float>().data() + (image * plan.channels + group * channels) * pixels;
-      pack_b_f32(planes, pixels, 1, static_cast<std::ptrdiff_t>(channels), pixels, 0, static_cast<std::ptrdiff_t>(n_panels), packed.data<float>().data());
+      pack_b_f32(planes, pixels, 1, static_cast<std::ptrdiff_t>(channels), pixels, 0, static_cast<std::ptrdiff_t>(n_panels),
+                 packed.data<float>().data());
       gemm_f32_blocked({.m = static_cast<std::ptrdiff_t>(k),
                         .n = pixels,
                         .k = static_cast<std::ptrdiff_t>(channels),
@@ -160,9 +205,11 @@ void run_conv_transpose(RunContext& context) {
 }
 
 constexpr std::int64_t kSince[] = {1, 11, 22};
+constexpr std::int64_t kMicrosoftSince[] = {1};
 constexpr Op kOps[] = {
     {"Conv", "", kSince, infer_conv, run_conv},
     {"ConvTranspose", "", kSince, infer_conv_transpose, run_conv_transpose},
+    {"FusedConv", "com.microsoft", kMicrosoftSince, infer_conv, run_fused_conv},
 };
 
 }  // namespace

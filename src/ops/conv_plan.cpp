@@ -5,7 +5,7 @@
 #include "base/parallel_for.h"
 #include "kernels/depthwise_f32/depthwise_f32.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -21,8 +21,14 @@ std::span<const std::int64_t> spatial(const Shape& shape) { return std::span(sha
 void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float* x, const float* w, const float* bias, float* y,
                         Allocator& allocator) {
   constexpr std::int64_t kPieces = 16;
-  DepthwiseF32 plane{.out_height = g.output[1], .out_width = g.output[2], .kernel_height = g.kernel[1], .kernel_width = g.kernel[2],
-                     .stride_y = g.stride[1], .stride_x = g.stride[2], .dilation_y = g.dilation[1], .dilation_x = g.dilation[2]};
+  DepthwiseF32 plane{.out_height = g.output[1],
+                     .out_width = g.output[2],
+                     .kernel_height = g.kernel[1],
+                     .kernel_width = g.kernel[2],
+                     .stride_y = g.stride[1],
+                     .stride_x = g.stride[2],
+                     .dilation_y = g.dilation[1],
+                     .dilation_x = g.dilation[2]};
   plane.x_row_stride = depthwise_f32_row_floats(plane);
   const std::ptrdiff_t rows = depthwise_f32_rows(plane);
   const std::int64_t n_planes = plan.n * plan.out_channels, pieces = std::min(kPieces, n_planes);
@@ -39,7 +45,9 @@ void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float
         const std::int64_t from = p / plan.out_channels * plan.channels + channel / multiplier;
         DepthwiseF32 one = plane;
         float* to = padded + piece * scratch_floats;
-        if (from != padded_plane) pad_plane_f32(x + from * g.n_inputs(), g.input[1], g.input[2], g.pad_begin[1], g.pad_begin[2], rows, plane.x_row_stride, to);
+        if (from != padded_plane)
+          pad_plane_f32(x + from * g.n_inputs(), g.input[1], g.input[2], g.pad_begin[1], g.pad_begin[2], rows, plane.x_row_stride,
+                        to);
         padded_plane = from;
         one.x = to;
         one.w = w + channel * g.n_taps();
@@ -54,7 +62,7 @@ void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float
 }  // namespace
 
 ConvPlan plan_conv(const Node& node, const Shape& x, const Shape& w) {
-  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
+  if (x.size() < 3) refuse(node, {"the input ", x, " has no spatial axes"}, ErrorCode::shape_mismatch);
   require_shape(w.size() == x.size(), node, "input and weight differ in rank");
   ConvPlan plan;
   plan.group = node.attr_i("group", 1);
@@ -63,9 +71,9 @@ ConvPlan plan_conv(const Node& node, const Shape& x, const Shape& w) {
   plan.channels = x[1];
   plan.out_channels = w[0];
   if (plan.channels >= 0 && w[1] >= 0 && (plan.channels % plan.group != 0 || plan.channels / plan.group != w[1]))
-    refuse_node(node, ErrorCode::shape_mismatch, std::to_string(plan.channels) + " channels in " + std::to_string(plan.group) +
-                                                     " groups do not fit a weight of " + to_string(w));
-  require_shape(plan.out_channels < 0 || plan.out_channels % plan.group == 0, node, "output channels do not divide into the groups");
+    refuse(node, {plan.channels, " channels in ", plan.group, " groups do not fit a weight of ", w}, ErrorCode::shape_mismatch);
+  require_shape(plan.out_channels < 0 || plan.out_channels % plan.group == 0, node,
+                "output channels do not divide into the groups");
   plan.window = read_window(node, x.size() - 2, Shape(w.begin() + 2, w.end()));
   plan.output = {plan.n, plan.out_channels};
   const std::vector<std::int64_t> extents = window_output(node, plan.window, spatial(x));
@@ -74,12 +82,13 @@ ConvPlan plan_conv(const Node& node, const Shape& x, const Shape& w) {
 }
 
 ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x, const Shape& output) {
-  return {narrowed(three(node, spatial(x), 1)),      narrowed(three(node, spatial(output), 1)), narrowed(three(node, window.kernel, 1)),
-          narrowed(three(node, window.strides, 1)),  narrowed(three(node, window.dilations, 1)), narrowed(three(node, window.pads_begin, 0))};
+  return {narrowed(three(node, spatial(x), 1)),       narrowed(three(node, spatial(output), 1)),
+          narrowed(three(node, window.kernel, 1)),    narrowed(three(node, window.strides, 1)),
+          narrowed(three(node, window.dilations, 1)), narrowed(three(node, window.pads_begin, 0))};
 }
 
-void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias, float* y,
-              GemmF32Kernel kernel, Allocator& allocator) {
+void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias,
+              float* y, GemmF32Kernel kernel, Allocator& allocator) {
   const ConvGeometry g = geometry_of(node, plan.window, x_shape, plan.output);
   if (n_elements(plan.output) == 0) return;
   const std::int64_t group_channels = plan.channels / plan.group, group_outputs = plan.out_channels / plan.group;

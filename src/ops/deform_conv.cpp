@@ -6,7 +6,7 @@
 #include "ops/conv_plan.h"
 #include "ops/float_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -16,7 +16,7 @@ namespace {
 void infer_deform(InferContext& context) {
   const Node& node = context.node();
   const ConvPlan plan = plan_conv(node, context.shape(0), context.shape(1));
-  if (context.shape(0).size() != 4) refuse_node(node, ErrorCode::unsupported, "other than two spatial axes");
+  if (context.shape(0).size() != 4) refuse(node, "other than two spatial axes", ErrorCode::unsupported);
   context.set_output(0, context.dtype(0), plan.output);
 }
 
@@ -36,16 +36,19 @@ float sample(const float* plane, std::ptrdiff_t height, std::ptrdiff_t width, fl
 void run_deform(RunContext& context) {
   const Node& node = context.node();
   Allocator& allocator = context.allocator();
-  const Tensor x = as_f32(context.input(0), allocator), w = as_f32(context.input(1), allocator), offset = as_f32(context.input(2), allocator);
+  const Tensor x = as_f32(context.input(0), allocator), w = as_f32(context.input(1), allocator),
+               offset = as_f32(context.input(2), allocator);
   const Tensor bias = context.has_input(3) ? as_f32(context.input(3), allocator) : Tensor();
   const Tensor mask = context.has_input(4) ? as_f32(context.input(4), allocator) : Tensor();
   const ConvPlan plan = plan_conv(node, x.shape(), w.shape());
   const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
   const std::int64_t offset_groups = node.attr_i("offset_group", 1), taps = g.n_taps(), pixels = g.n_outputs();
   require(offset_groups >= 1 && plan.channels % offset_groups == 0, node, "channels do not divide into offset_group groups");
-  require_shape(offset.shape() == Shape{plan.n, offset_groups * taps * 2, g.output[1], g.output[2]}, node, "the offsets have the wrong shape");
+  require_shape(offset.shape() == Shape{plan.n, offset_groups * taps * 2, g.output[1], g.output[2]}, node,
+                "the offsets have the wrong shape");
   require_shape(!mask.is_defined() || mask.n_elements() * 2 == offset.n_elements(), node, "the mask has the wrong shape");
-  require_shape(!bias.is_defined() || bias.n_elements() == plan.out_channels, node, "the bias must have one value per output channel");
+  require_shape(!bias.is_defined() || bias.n_elements() == plan.out_channels, node,
+                "the bias must have one value per output channel");
   const std::int64_t channels = plan.channels / plan.group, outputs = plan.out_channels / plan.group, k = channels * taps;
   Tensor columns = scratch_f32(k * pixels, allocator);
   F32Output y(context, 0);
@@ -62,7 +65,8 @@ void run_deform(RunContext& context) {
           for (std::int64_t i = 0; i < pixels; ++i) {
             const std::int64_t top = i / g.output[2] * g.stride[1] - g.pad_begin[1] + tap / g.kernel[2] * g.dilation[1];
             const std::int64_t left = i % g.output[2] * g.stride[2] - g.pad_begin[2] + tap % g.kernel[2] * g.dilation[2];
-            const float value = sample(plane, g.input[1], g.input[2], static_cast<float>(top) + dy[i], static_cast<float>(left) + dx[i]);
+            const float value =
+                sample(plane, g.input[1], g.input[2], static_cast<float>(top) + dy[i], static_cast<float>(left) + dx[i]);
             to[i] = mask.is_defined() ? value * mask.data<float>()[static_cast<std::size_t>(moved_by * pixels + i)] : value;
           }
         }

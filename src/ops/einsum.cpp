@@ -3,8 +3,8 @@
 #include <array>
 #include <optional>
 
-#include "ops/node_error.h"
 #include "ops/op.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 #include "tensor/strides.h"
 
@@ -37,7 +37,8 @@ std::vector<int> read_term(const Node& node, std::string_view term, std::int64_t
     require(is_letter, node, "the equation holds something else than letters, commas, an arrow and ellipses");
     labels.push_back(term[i]);
   }
-  require_shape(rank < 0 || static_cast<std::int64_t>(labels.size()) == rank, node, "a term of the equation has another rank than its input");
+  require_shape(rank < 0 || static_cast<std::int64_t>(labels.size()) == rank, node,
+                "a term of the equation has another rank than its input");
   return labels;
 }
 
@@ -52,7 +53,8 @@ Equation read_equation(const Node& node, const std::vector<Shape>& shapes) {
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     require(begin <= left.size(), node, "the equation has fewer terms than there are inputs");
     const std::size_t end = std::min(left.find(',', begin), left.size());
-    equation.inputs.push_back(read_term(node, std::string_view(left).substr(begin, end - begin), static_cast<std::int64_t>(shapes[i].size()), 0));
+    equation.inputs.push_back(
+        read_term(node, std::string_view(left).substr(begin, end - begin), static_cast<std::int64_t>(shapes[i].size()), 0));
     n_broadcast = std::max<std::int64_t>(n_broadcast, std::count_if(equation.inputs.back().begin(), equation.inputs.back().end(),
                                                                     [](int label) { return label >= kEllipsis; }));
     begin = end + 1;
@@ -111,7 +113,8 @@ void infer_einsum(InferContext& context) {
   std::vector<Shape> shapes;
   for (std::size_t i = 0; i < context.n_inputs(); ++i) shapes.push_back(context.shape(i));
   const EinsumPlan plan = plan_einsum(context.node(), read_equation(context.node(), shapes), shapes);
-  context.set_output(0, context.dtype(0), Shape(plan.extents.begin(), plan.extents.begin() + static_cast<std::ptrdiff_t>(plan.n_output)));
+  context.set_output(0, context.dtype(0),
+                     Shape(plan.extents.begin(), plan.extents.begin() + static_cast<std::ptrdiff_t>(plan.n_output)));
 }
 
 /// Every term of every output is formed, in double or int64: no order of contraction is sought.

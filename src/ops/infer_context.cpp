@@ -1,12 +1,12 @@
-#include "base/error.h"
 #include "ops/op.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
 bool TypeInfo::is_known() const { return dtype != DType::undefined && shape.has_value() && bitwright::is_known(*shape); }
 
 const Shape& InferContext::shape(std::size_t i) const {
-  if (!has_input(i)) throw Error(ErrorCode::bad_graph, node().label() + ": input " + std::to_string(i) + " is missing");
+  if (!has_input(i)) refuse(node(), {"input ", i, " is missing"});
   if (!input(i).shape) throw NotKnownYet{};
   return *input(i).shape;
 }

@@ -5,7 +5,7 @@
 #include "ops/conv_plan.h"
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -17,14 +17,15 @@ Tensor convolve_i32(const Node& node, const ConvPlan& plan, const Tensor& x, con
   constexpr std::int64_t kExactTerms = 258;  // 258 * 255 * 255 < 2^24
   const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
   const std::int64_t channels = plan.channels / plan.group, outputs = plan.out_channels / plan.group, taps = g.n_taps();
-  if (taps > kExactTerms) refuse_node(node, ErrorCode::unsupported, "an integer kernel of more than 258 taps");
+  if (taps > kExactTerms) refuse(node, "an integer kernel of more than 258 taps", ErrorCode::unsupported);
   Tensor y(DType::i32, plan.output, allocator);
   const std::span<std::int32_t> sums = y.data<std::int32_t>();
   std::fill(sums.begin(), sums.end(), 0);
   if (sums.empty()) return y;
   const std::int64_t block = std::max<std::int64_t>(1, std::min(channels, kExactTerms / taps));
   Tensor weights = scratch_f32(outputs * block * taps, allocator), partial = scratch_f32(outputs * g.n_outputs(), allocator);
-  ConvF32 conv{.geometry = g, .channels = static_cast<std::ptrdiff_t>(block), .out_channels = static_cast<std::ptrdiff_t>(outputs)};
+  ConvF32 conv{
+      .geometry = g, .channels = static_cast<std::ptrdiff_t>(block), .out_channels = static_cast<std::ptrdiff_t>(outputs)};
   ConvF32 last = conv;
   last.channels = static_cast<std::ptrdiff_t>(channels % block);
   Tensor scratch = scratch_f32(std::max(conv_f32_scratch_floats(conv), conv_f32_scratch_floats(last)), allocator);
@@ -34,7 +35,8 @@ Tensor convolve_i32(const Node& node, const ConvPlan& plan, const Tensor& x, con
     for (std::int64_t first = 0; first < channels; first += block) {
       const std::int64_t n = std::min(block, channels - first);
       for (std::int64_t o = 0; o < outputs; ++o)
-        std::copy_n(w.data<float>().data() + ((group * outputs + o) * channels + first) * taps, n * taps, weights.data<float>().data() + o * n * taps);
+        std::copy_n(w.data<float>().data() + ((group * outputs + o) * channels + first) * taps, n * taps,
+                    weights.data<float>().data() + o * n * taps);
       conv.channels = static_cast<std::ptrdiff_t>(n);
       for (std::int64_t image = 0; image < plan.n; ++image) {
         conv.x = x.data<float>().data() + (image * plan.channels + group * channels + first) * g.n_inputs();
@@ -42,7 +44,8 @@ Tensor convolve_i32(const Node& node, const ConvPlan& plan, const Tensor& x, con
         std::int32_t* to = sums.data() + (image * plan.out_channels + group * outputs) * g.n_outputs();
         const std::span<const float> part = std::as_const(partial).data<float>();
         for (std::size_t i = 0; i < part.size(); ++i)
-          to[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[i]) + static_cast<std::uint32_t>(static_cast<std::int32_t>(part[i])));
+          to[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[i]) +
+                                            static_cast<std::uint32_t>(static_cast<std::int32_t>(part[i])));
       }
     }
   return y;
@@ -54,7 +57,8 @@ void infer_conv_integer(InferContext& context) {
 
 void run_conv_integer(RunContext& context) {
   const ConvPlan plan = plan_conv(context.node(), context.input(0).shape(), context.input(1).shape());
-  context.set_output(0, convolve_i32(context.node(), plan, centered_codes(context, 0, 2, 1), centered_codes(context, 1, 3, 0), context.allocator()));
+  context.set_output(0, convolve_i32(context.node(), plan, centered_codes(context, 0, 2, 1), centered_codes(context, 1, 3, 0),
+                                     context.allocator()));
 }
 
 // Inputs: x, x_scale, x_zero_point, w, w_scale, w_zero_point, y_scale, y_zero_point, bias (int32).
@@ -65,18 +69,22 @@ void infer_qlinear_conv(InferContext& context) {
 void run_qlinear_conv(RunContext& context) {
   const Node& node = context.node();
   const ConvPlan plan = plan_conv(node, context.input(0).shape(), context.input(3).shape());
-  const Tensor sums = convolve_i32(node, plan, centered_codes(context, 0, 2, 1), centered_codes(context, 3, 5, 0), context.allocator());
-  const std::vector<float> x_scale = float_values(context.input(1)), w_scale = float_values(context.input(4)), y_scale = float_values(context.input(6));
+  const Tensor sums =
+      convolve_i32(node, plan, centered_codes(context, 0, 2, 1), centered_codes(context, 3, 5, 0), context.allocator());
+  const std::vector<float> x_scale = float_values(context.input(1)), w_scale = float_values(context.input(4)),
+                           y_scale = float_values(context.input(6));
   const auto channels = static_cast<std::size_t>(plan.out_channels);
   std::vector<std::int64_t> bias(channels, 0);
   if (context.has_input(8)) bias = to_i64_vector(context.input(8));
-  require_shape(x_scale.size() == 1 && y_scale.size() == 1 && (w_scale.size() == 1 || w_scale.size() == channels) && bias.size() == channels, node,
-                "scales or bias do not fit the channels");
+  require_shape(x_scale.size() == 1 && y_scale.size() == 1 && (w_scale.size() == 1 || w_scale.size() == channels) &&
+                    bias.size() == channels,
+                node, "scales or bias do not fit the channels");
   Tensor& y = context.output(0);
   const auto y_zero = static_cast<std::int32_t>(element_i64(context.input(7), 0));
   const std::span<const std::int32_t> sum = sums.data<std::int32_t>();
   std::vector<std::int64_t> codes(sum.size());
-  const std::size_t plane = channels == 0 || plan.n == 0 ? 1 : std::max<std::size_t>(1, sum.size() / channels / static_cast<std::size_t>(plan.n));
+  const std::size_t plane =
+      channels == 0 || plan.n == 0 ? 1 : std::max<std::size_t>(1, sum.size() / channels / static_cast<std::size_t>(plan.n));
   for (std::size_t i = 0; i < sum.size(); ++i) {
     const std::size_t c = i / plane % channels;
     const float multiplier = x_scale[0] * w_scale[w_scale.size() == 1 ? 0 : c] / y_scale[0];

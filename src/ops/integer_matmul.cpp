@@ -5,7 +5,7 @@
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -13,11 +13,14 @@ namespace bitwright {
 namespace {
 
 /// One value, or one for each column.
-float per_column(const std::vector<float>& values, std::size_t i, std::size_t n) { return values[values.size() == 1 ? 0 : i % n]; }
+float per_column(const std::vector<float>& values, std::size_t i, std::size_t n) {
+  return values[values.size() == 1 ? 0 : i % n];
+}
 /// One value, or one for each row.
 float per_row(const std::vector<float>& values, std::size_t i, std::size_t n) { return values[values.size() == 1 ? 0 : i / n]; }
 
-void check_scales(const Node& node, const std::vector<float>& rows, const std::vector<float>& columns, std::size_t n_products, std::size_t n) {
+void check_scales(const Node& node, const std::vector<float>& rows, const std::vector<float>& columns, std::size_t n_products,
+                  std::size_t n) {
   require_shape((rows.size() == 1 || rows.size() * n == n_products) && (columns.size() == 1 || columns.size() == n), node,
                 "scales are neither one nor one for each row or column");
 }
@@ -29,7 +32,8 @@ void infer_matmul_integer(InferContext& context) {
 }
 
 void run_matmul_integer(RunContext& context) {
-  context.set_output(0, matmul_i32(context.node(), centered_codes(context, 0, 2, -2), centered_codes(context, 1, 3, -1), context.allocator()));
+  context.set_output(
+      0, matmul_i32(context.node(), centered_codes(context, 0, 2, -2), centered_codes(context, 1, 3, -1), context.allocator()));
 }
 
 // Inputs: a, a_scale, a_zero_point, b, b_scale, b_zero_point, y_scale, y_zero_point.
@@ -56,11 +60,12 @@ void run_qlinear_matmul(RunContext& context) {
   write_elements(y, 0, std::span<const std::int64_t>(codes));
 }
 
-void scale_sums(RunContext& context, const Tensor& sums, const std::vector<float>& a_scale, const std::vector<float>& b_scale, std::size_t n,
-                std::size_t bias_input) {
+void scale_sums(RunContext& context, const Tensor& sums, const std::vector<float>& a_scale, const std::vector<float>& b_scale,
+                std::size_t n, std::size_t bias_input) {
   const std::span<const std::int32_t> sum = sums.data<std::int32_t>();
   check_scales(context.node(), a_scale, b_scale, sum.size(), n);
-  const std::vector<float> bias = context.has_input(bias_input) ? float_values(context.input(bias_input)) : std::vector<float>(n, 0.0f);
+  const std::vector<float> bias =
+      context.has_input(bias_input) ? float_values(context.input(bias_input)) : std::vector<float>(n, 0.0f);
   require_shape(bias.size() == n, context.node(), "the bias must have one value for each column");
   F32Output y(context, 0);
   for (std::size_t i = 0; i < sum.size(); ++i)
@@ -74,7 +79,8 @@ void infer_to_float(InferContext& context) {
 }
 
 void run_to_float(RunContext& context) {
-  const Tensor sums = matmul_i32(context.node(), centered_codes(context, 0, 4, -2), centered_codes(context, 1, 5, -1), context.allocator());
+  const Tensor sums =
+      matmul_i32(context.node(), centered_codes(context, 0, 4, -2), centered_codes(context, 1, 5, -1), context.allocator());
   scale_sums(context, sums, float_values(context.input(2)), float_values(context.input(3)), columns_of(context.input(1)), 6);
 }
 
@@ -114,7 +120,8 @@ Tensor transposed(const Tensor& x, Allocator& allocator) {
   Tensor y(DType::f32, {x.extent(1), x.extent(0)}, allocator);
   for (std::int64_t i = 0; i < x.extent(0); ++i)
     for (std::int64_t j = 0; j < x.extent(1); ++j)
-      y.data<float>()[static_cast<std::size_t>(j * x.extent(0) + i)] = x.data<float>()[static_cast<std::size_t>(i * x.extent(1) + j)];
+      y.data<float>()[static_cast<std::size_t>(j * x.extent(0) + i)] =
+          x.data<float>()[static_cast<std::size_t>(i * x.extent(1) + j)];
   return y;
 }
 

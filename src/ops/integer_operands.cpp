@@ -4,7 +4,7 @@
 
 #include "ops/float_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "quant/quant_params.h"
 #include "quant/rounding.h"
 #include "tensor/elements.h"
@@ -22,7 +22,7 @@ Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_p
   const Node& node = context.node();
   const Tensor& stored = context.input(codes);
   const bool is_byte = stored.dtype() == DType::u8 || stored.dtype() == DType::i8;
-  if (!is_byte) refuse_node(node, ErrorCode::unsupported, "codes of type " + std::string(dtype_name(stored.dtype())));
+  if (!is_byte) refuse(node, {"codes of type ", dtype_name(stored.dtype())}, ErrorCode::unsupported);
   Tensor values(DType::f32, stored.shape(), context.allocator());
   const std::span<float> out = values.data<float>();
   read_elements(stored, 0, out);
@@ -57,9 +57,10 @@ Tensor matmul_i32(const Node& node, const Tensor& a, const Tensor& b, Allocator&
       at_b += rest % shape.batch[axis] * strides_b[axis];
       rest /= shape.batch[axis];
     }
-    const std::vector<RightOperand> right = pack_small_integers(b.data<float>().data() + at_b * shape.k * shape.n, shape.k, shape.n, allocator);
-    multiply_small_integers(a.data<float>().data() + at_a * shape.m * shape.k, shape.m, right, c.data<std::int32_t>().data() + i * shape.m * shape.n,
-                            allocator);
+    const std::vector<RightOperand> right =
+        pack_small_integers(b.data<float>().data() + at_b * shape.k * shape.n, shape.k, shape.n, allocator);
+    multiply_small_integers(a.data<float>().data() + at_a * shape.m * shape.k, shape.m, right,
+                            c.data<std::int32_t>().data() + i * shape.m * shape.n, allocator);
   }
   return c;
 }

@@ -5,7 +5,7 @@
 #include "base/math.h"
 #include "base/parallel_for.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/strides.h"
 
 namespace bitwright {
@@ -22,12 +22,14 @@ void run_lrn(RunContext& context) {
   const std::int64_t size = node.attr_i("size", 0);
   require(size >= 1, node, "size must be at least 1");
   const float alpha = node.attr_f("alpha", 1e-4f), beta = node.attr_f("beta", 0.75f), bias = node.attr_f("bias", 1.0f);
-  const std::int64_t channels = x.extent(1), n_planes = x.extent(0) * channels, plane = n_planes == 0 ? 0 : x.n_elements() / n_planes;
+  const std::int64_t channels = x.extent(1), n_planes = x.extent(0) * channels,
+                     plane = n_planes == 0 ? 0 : x.n_elements() / n_planes;
   F32Output y(context, 0);
   parallel_for(n_planes, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; ++p) {
       const std::int64_t channel = p % channels;
-      const std::int64_t first = std::max<std::int64_t>(0, channel - (size - 1) / 2), last = std::min(channels - 1, channel + size / 2);
+      const std::int64_t first = std::max<std::int64_t>(0, channel - (size - 1) / 2),
+                         last = std::min(channels - 1, channel + size / 2);
       const float* from = x.data<float>().data() + (p - channel) * plane;
       float* to = y.data() + p * plane;
       std::fill(to, to + plane, 0.0f);
@@ -83,7 +85,8 @@ void run_mvn(RunContext& context) {
   const auto each = [&](auto&& apply) {
     for (StridedWalk walk(x.shape(), strides); walk.has_run(); walk.advance())
       for (std::int64_t i = 0; i < walk.n_in_run(); ++i)
-        apply(static_cast<std::size_t>(walk.offset(0) + i * walk.run_stride(0)), static_cast<std::size_t>(walk.offset(1) + i * walk.run_stride(1)));
+        apply(static_cast<std::size_t>(walk.offset(0) + i * walk.run_stride(0)),
+              static_cast<std::size_t>(walk.offset(1) + i * walk.run_stride(1)));
   };
   const std::span<const float> from = x.data<float>();
   each([&](std::size_t group, std::size_t i) { sums[group] += static_cast<double>(from[i]); });
@@ -93,7 +96,8 @@ void run_mvn(RunContext& context) {
     squares[group] += distance * distance;
   });
   each([&](std::size_t group, std::size_t i) {
-    y.span()[i] = static_cast<float>((static_cast<double>(from[i]) - sums[group]) / (std::sqrt(squares[group] / per_group) + 1e-9));
+    y.span()[i] =
+        static_cast<float>((static_cast<double>(from[i]) - sums[group]) / (std::sqrt(squares[group] / per_group) + 1e-9));
   });
   y.finish();
 }

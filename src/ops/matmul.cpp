@@ -4,7 +4,7 @@
 #include "base/parallel_for.h"
 #include "ops/float_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 #include "tensor/strides.h"
 
@@ -40,7 +40,8 @@ struct Side {
   std::int64_t column_stride;
 };
 
-void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is_a_transposed, bool is_b_transposed, float alpha) {
+void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is_a_transposed, bool is_b_transposed,
+                          float alpha) {
   const Tensor a = as_f32(context.input(0), context.allocator());
   const Tensor b = as_f32(context.input(1), context.allocator());
   const GemmF32Kernel kernel = choose_gemm_f32(context.is_deterministic());
@@ -61,7 +62,8 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
     } else if (context.is_constant(1)) {
       auto state = std::make_unique<PackedRight>();
       // Constants are packed whatever the first run's row count: later runs may have more rows.
-      state->operand = right_operand(b_data, side_b.row_stride, side_b.column_stride, shape.k, shape.n, kMaxElements, heap_allocator());
+      state->operand =
+          right_operand(b_data, side_b.row_stride, side_b.column_stride, shape.k, shape.n, kMaxElements, heap_allocator());
       right = &state->operand;
       context.state() = std::move(state);
       kept = static_cast<const PackedRight*>(context.state().get());
@@ -69,12 +71,14 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
       fresh = right_operand(b_data, side_b.row_stride, side_b.column_stride, shape.k, shape.n, m, context.allocator());
     }
     for (std::int64_t i = 0; i < n_batches; ++i)
-      multiply(a_data + i * shape.m * shape.k, side_a.row_stride, side_a.column_stride, m, *right, output.data() + i * m * shape.n, nullptr, kernel);
+      multiply(a_data + i * shape.m * shape.k, side_a.row_stride, side_a.column_stride, m, *right,
+               output.data() + i * m * shape.n, nullptr, kernel);
   } else {
-    const std::vector<std::int64_t> offsets_a = batch_offsets(batch_a, shape.batch), offsets_b = batch_offsets(batch_b, shape.batch);
+    const std::vector<std::int64_t> offsets_a = batch_offsets(batch_a, shape.batch),
+                                    offsets_b = batch_offsets(batch_b, shape.batch);
     for (std::size_t i = 0; i < offsets_a.size(); ++i) {
-      const RightOperand right = right_operand(b_data + offsets_b[i] * shape.k * shape.n, side_b.row_stride, side_b.column_stride, shape.k, shape.n,
-                                               shape.m, context.allocator());
+      const RightOperand right = right_operand(b_data + offsets_b[i] * shape.k * shape.n, side_b.row_stride, side_b.column_stride,
+                                               shape.k, shape.n, shape.m, context.allocator());
       multiply(a_data + offsets_a[i] * shape.m * shape.k, side_a.row_stride, side_a.column_stride, shape.m, right,
                output.data() + static_cast<std::int64_t>(i) * shape.m * shape.n, nullptr, kernel);
     }
@@ -86,7 +90,8 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
 
 template <typename Wide, typename Unsigned>
 void multiply_batches_plain(RunContext& context, const MatMulShape& shape) {
-  std::vector<Wide> a(static_cast<std::size_t>(context.input(0).n_elements())), b(static_cast<std::size_t>(context.input(1).n_elements()));
+  std::vector<Wide> a(static_cast<std::size_t>(context.input(0).n_elements())),
+      b(static_cast<std::size_t>(context.input(1).n_elements()));
   read_elements(context.input(0), 0, std::span<Wide>(a));
   read_elements(context.input(1), 0, std::span<Wide>(b));
   const std::vector<std::int64_t> offsets_a = batch_offsets(batch_of(context.input(0).shape()), shape.batch);
@@ -94,8 +99,8 @@ void multiply_batches_plain(RunContext& context, const MatMulShape& shape) {
   std::vector<Wide> c(static_cast<std::size_t>(shape.m * shape.n));
   for (std::size_t i = 0; i < offsets_a.size(); ++i) {
     multiply_plain(reinterpret_cast<const Unsigned*>(a.data()) + offsets_a[i] * shape.m * shape.k,
-                   reinterpret_cast<const Unsigned*>(b.data()) + offsets_b[i] * shape.k * shape.n, reinterpret_cast<Unsigned*>(c.data()), shape.m,
-                   shape.n, shape.k);
+                   reinterpret_cast<const Unsigned*>(b.data()) + offsets_b[i] * shape.k * shape.n,
+                   reinterpret_cast<Unsigned*>(c.data()), shape.m, shape.n, shape.k);
     write_elements(context.output(0), static_cast<std::int64_t>(i) * shape.m * shape.n, std::span<const Wide>(c));
   }
 }
@@ -115,7 +120,7 @@ Shape swapped(Shape shape, bool is_transposed) {
 
 MatMulShape fused_shape(const Node& node, const Shape& a, const Shape& b) {
   if (node.attr_i("transBatchA", 0) != 0 || node.attr_i("transBatchB", 0) != 0)
-    refuse_node(node, ErrorCode::unsupported, "transposed batch axes; run the model without ONNX Runtime's graph optimization");
+    refuse(node, "transposed batch axes; run the model without ONNX Runtime's graph optimization", ErrorCode::unsupported);
   return matmul_shape(node, swapped(a, node.attr_i("transA", 0) != 0), swapped(b, node.attr_i("transB", 0) != 0));
 }
 
@@ -129,7 +134,7 @@ void run_fused_matmul(RunContext& context) {
   const bool is_a_transposed = node.attr_i("transA", 0) != 0 && context.input(0).rank() >= 2;
   const bool is_b_transposed = node.attr_i("transB", 0) != 0 && context.input(1).rank() >= 2;
   if (is_a_transposed && n_elements(batch_of(context.input(0).shape())) != n_elements(shape.batch))
-    refuse_node(node, ErrorCode::unsupported, "a transposed left operand that is broadcast");
+    refuse(node, "a transposed left operand that is broadcast", ErrorCode::unsupported);
   multiply_batches_f32(context, shape, is_a_transposed, is_b_transposed, node.attr_f("alpha", 1.0f));
 }
 
@@ -142,8 +147,7 @@ GemmShape gemm_shape(const Node& node, const Shape& a, const Shape& b) {
   require_shape(a.size() == 2 && b.size() == 2, node, "Gemm takes two matrices");
   const bool ta = node.attr_i("transA", 0) != 0, tb = node.attr_i("transB", 0) != 0;
   const std::int64_t k_a = ta ? a[0] : a[1], k_b = tb ? b[1] : b[0];
-  if (!may_equal(k_a, k_b))
-    refuse_node(node, ErrorCode::shape_mismatch, "rows of " + std::to_string(k_a) + " against columns of " + std::to_string(k_b) + " elements");
+  if (!may_equal(k_a, k_b)) refuse(node, {"rows of ", k_a, " against columns of ", k_b, " elements"}, ErrorCode::shape_mismatch);
   return {ta ? a[1] : a[0], tb ? b[0] : b[1], k_a < 0 ? k_b : k_a, ta, tb};
 }
 
@@ -156,23 +160,52 @@ void infer_gemm(InferContext& context) {
 }
 
 /// y = alpha y + beta C
-void add_scaled(std::span<float> y, float alpha, float beta, const float* c, const Shape& c_shape, const Shape& shape) {
+template <typename T>
+void add_scaled(std::span<T> y, T alpha, T beta, const T* c, const Shape& c_shape, const Shape& shape) {
   const std::vector<std::int64_t> strides = c == nullptr ? std::vector<std::int64_t>{0, 0} : broadcast_strides(c_shape, shape);
-  parallel_for(shape[0], std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(shape[1], 1)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i)
-      for (std::int64_t j = 0; j < shape[1]; ++j) {
-        float& value = y[static_cast<std::size_t>(i * shape[1] + j)];
-        value = alpha * value;
-        if (c != nullptr) value += beta * c[i * strides[0] + j * strides[1]];
-      }
-  });
+  parallel_for(shape[0], std::max<std::int64_t>(1, 16384 / std::max<std::int64_t>(shape[1], 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i)
+                   for (std::int64_t j = 0; j < shape[1]; ++j) {
+                     T& value = y[static_cast<std::size_t>(i * shape[1] + j)];
+                     value = alpha * value;
+                     if (c != nullptr) value += beta * c[i * strides[0] + j * strides[1]];
+                   }
+               });
+}
+
+/// All elements; those of a matrix column by column where it is transposed.
+std::vector<double> doubles_of(const Tensor& tensor, bool is_transposed) {
+  std::vector<double> values(static_cast<std::size_t>(tensor.n_elements()));
+  read_elements(tensor, 0, std::span<double>(values));
+  if (!is_transposed) return values;
+  std::vector<double> turned;
+  turned.reserve(values.size());
+  const auto n_rows = static_cast<std::size_t>(tensor.extent(0)), n_columns = static_cast<std::size_t>(tensor.extent(1));
+  for (std::size_t j = 0; j < n_columns; ++j)
+    for (std::size_t i = 0; i < n_rows; ++i) turned.push_back(values[i * n_columns + j]);
+  return turned;
+}
+
+void run_gemm_f64(RunContext& context, const GemmShape& shape) {
+  const Node& node = context.node();
+  const std::vector<double> a = doubles_of(context.input(0), shape.is_a_transposed);
+  const std::vector<double> b = doubles_of(context.input(1), shape.is_b_transposed);
+  const double beta = static_cast<double>(node.attr_f("beta", 1.0f));
+  const bool has_c = context.has_input(2) && beta != 0.0;
+  const std::vector<double> c = has_c ? doubles_of(context.input(2), false) : std::vector<double>{};
+  const std::span<double> y = context.output(0).data<double>();
+  multiply_plain(a.data(), b.data(), y.data(), shape.m, shape.n, shape.k);
+  add_scaled<double>(y, static_cast<double>(node.attr_f("alpha", 1.0f)), beta, has_c ? c.data() : nullptr,
+                     has_c ? context.input(2).shape() : Shape{}, context.output(0).shape());
 }
 
 void run_gemm(RunContext& context) {
   const Node& node = context.node();
   const GemmShape shape = gemm_shape(node, context.input(0).shape(), context.input(1).shape());
   const DType dtype = context.input(0).dtype();
-  if (!is_small_float(dtype) && dtype != DType::f64) refuse_node(node, ErrorCode::unsupported, "element type " + std::string(dtype_name(dtype)));
+  if (dtype == DType::f64) return run_gemm_f64(context, shape);
+  if (!is_small_float(dtype)) refuse(node, {"element type ", dtype_name(dtype)}, ErrorCode::unsupported);
   const float alpha = node.attr_f("alpha", 1.0f), beta = node.attr_f("beta", 1.0f);
   const Tensor a = as_f32(context.input(0), context.allocator());
   const std::int64_t k_stride = shape.is_b_transposed ? 1 : shape.n, column_stride = shape.is_b_transposed ? shape.k : 1;
@@ -184,7 +217,8 @@ void run_gemm(RunContext& context) {
     const Tensor b = as_f32(context.input(1), context.allocator());
     if (context.is_constant(1)) {
       auto state = std::make_unique<PackedRight>();
-      state->operand = right_operand(b.data<float>().data(), k_stride, column_stride, shape.k, shape.n, kMaxElements, heap_allocator());
+      state->operand =
+          right_operand(b.data<float>().data(), k_stride, column_stride, shape.k, shape.n, kMaxElements, heap_allocator());
       context.state() = std::move(state);
     } else {
       fresh = right_operand(b.data<float>().data(), k_stride, column_stride, shape.k, shape.n, shape.m, context.allocator());
@@ -195,12 +229,14 @@ void run_gemm(RunContext& context) {
 
   const bool has_c = context.has_input(2) && beta != 0.0f;
   const Tensor c = has_c ? as_f32(context.input(2), context.allocator()) : Tensor();
-  const bool is_bias = has_c && alpha == 1.0f && beta == 1.0f && c.n_elements() == shape.n && c.rank() >= 1 && c.shape().back() == shape.n;
+  const bool is_bias =
+      has_c && alpha == 1.0f && beta == 1.0f && c.n_elements() == shape.n && c.rank() >= 1 && c.shape().back() == shape.n;
   const std::int64_t a_row_stride = shape.is_a_transposed ? 1 : shape.k, a_k_stride = shape.is_a_transposed ? shape.m : 1;
-  multiply(a.data<float>().data(), a_row_stride, a_k_stride, shape.m, *right, output.data(), is_bias ? c.data<float>().data() : nullptr,
-           choose_gemm_f32(context.is_deterministic()));
+  multiply(a.data<float>().data(), a_row_stride, a_k_stride, shape.m, *right, output.data(),
+           is_bias ? c.data<float>().data() : nullptr, choose_gemm_f32(context.is_deterministic()));
   if ((has_c && !is_bias) || alpha != 1.0f)
-    add_scaled(output.span(), alpha, beta, has_c ? c.data<float>().data() : nullptr, has_c ? c.shape() : Shape{}, output.shape());
+    add_scaled<float>(output.span(), alpha, beta, has_c ? c.data<float>().data() : nullptr, has_c ? c.shape() : Shape{},
+                      output.shape());
   output.finish();
 }
 

@@ -4,7 +4,7 @@
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
 #include "ops/matrix_product.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -62,13 +62,15 @@ std::vector<float> zero_points(RunContext& context, const NBitsPlan& plan) {
 Tensor dequantized(RunContext& context, const NBitsPlan& plan) {
   const Node& node = context.node();
   const Tensor& codes = context.input(1);
-  require_shape(codes.dtype() == DType::u8 && codes.n_elements() == plan.n * plan.blocks * plan.blob_bytes(), node, "B has the wrong size");
+  require_shape(codes.dtype() == DType::u8 && codes.n_elements() == plan.n * plan.blocks * plan.blob_bytes(), node,
+                "B has the wrong size");
   const std::vector<float> scales = float_values(context.input(2)), zeros = zero_points(context, plan);
   require_shape(scales.size() == zeros.size(), node, "there must be one scale for each block");
   std::vector<std::int64_t> groups;
   if (context.has_input(4)) groups = to_i64_vector(context.input(4));
   require_shape(groups.empty() || static_cast<std::int64_t>(groups.size()) >= plan.k, node, "g_idx has the wrong size");
-  for (const std::int64_t group : groups) require_shape(group >= 0 && group < plan.blocks, node, "g_idx names a block that is not there");
+  for (const std::int64_t group : groups)
+    require_shape(group >= 0 && group < plan.blocks, node, "g_idx names a block that is not there");
   Tensor weights(DType::f32, {plan.n, plan.k}, context.allocator());
   float* to = weights.data<float>().data();
   for (std::int64_t column = 0; column < plan.n; ++column) {

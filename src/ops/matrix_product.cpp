@@ -4,22 +4,25 @@
 
 #include "base/parallel_for.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
-RightOperand right_operand(const float* b, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n, std::int64_t m,
-                           Allocator& allocator) {
+RightOperand right_operand(const float* b, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n,
+                           std::int64_t m, Allocator& allocator) {
   constexpr std::int64_t kRowsWorthPacking = 8;
-  if (m < kRowsWorthPacking && column_stride == 1 && n % kGemmPanelColumns == 0) return {k, n, b, kGemmPanelColumns, k_stride, {}};
+  if (m < kRowsWorthPacking && column_stride == 1 && n % kGemmPanelColumns == 0)
+    return {k, n, b, kGemmPanelColumns, k_stride, {}};
   RightOperand operand{k, n, nullptr, kGemmPanelColumns * k, kGemmPanelColumns, {}};
   const std::int64_t n_panels = (n + kGemmPanelColumns - 1) / kGemmPanelColumns;
   operand.storage = Tensor(DType::f32, {n_panels, k, kGemmPanelColumns}, allocator);
   float* packed = operand.storage.data<float>().data();
-  parallel_for(n_panels, std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(k, 1)), [&](std::int64_t begin, std::int64_t end) {
-    pack_b_f32(b, static_cast<std::ptrdiff_t>(k_stride), static_cast<std::ptrdiff_t>(column_stride), static_cast<std::ptrdiff_t>(k),
-               static_cast<std::ptrdiff_t>(n), static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end), packed);
-  });
+  parallel_for(n_panels, std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(k, 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 pack_b_f32(b, static_cast<std::ptrdiff_t>(k_stride), static_cast<std::ptrdiff_t>(column_stride),
+                            static_cast<std::ptrdiff_t>(k), static_cast<std::ptrdiff_t>(n), static_cast<std::ptrdiff_t>(begin),
+                            static_cast<std::ptrdiff_t>(end), packed);
+               });
   operand.panels = packed;
   return operand;
 }
@@ -48,9 +51,9 @@ MatMulShape matmul_shape(const Node& node, Shape a, Shape b) {
   if (is_row) a.insert(a.begin(), 1);
   if (is_column) b.push_back(1);
   const std::int64_t k = a.back(), k_b = b[b.size() - 2];
-  if (!may_equal(k, k_b))
-    refuse_node(node, ErrorCode::shape_mismatch, "rows of " + std::to_string(k) + " against columns of " + std::to_string(k_b) + " elements");
-  MatMulShape shape{broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2)), a[a.size() - 2], b.back(), k < 0 ? k_b : k, {}};
+  if (!may_equal(k, k_b)) refuse(node, {"rows of ", k, " against columns of ", k_b, " elements"}, ErrorCode::shape_mismatch);
+  MatMulShape shape{
+      broadcast(Shape(a.begin(), a.end() - 2), Shape(b.begin(), b.end() - 2)), a[a.size() - 2], b.back(), k < 0 ? k_b : k, {}};
   shape.output = shape.batch;
   if (!is_row) shape.output.push_back(shape.m);
   if (!is_column) shape.output.push_back(shape.n);
@@ -66,7 +69,8 @@ void multiply_plain(const T* a, const T* b, T* c, std::int64_t m, std::int64_t n
   }
 }
 template void multiply_plain<double>(const double*, const double*, double*, std::int64_t, std::int64_t, std::int64_t);
-template void multiply_plain<std::uint64_t>(const std::uint64_t*, const std::uint64_t*, std::uint64_t*, std::int64_t, std::int64_t, std::int64_t);
+template void multiply_plain<std::uint64_t>(const std::uint64_t*, const std::uint64_t*, std::uint64_t*, std::int64_t,
+                                            std::int64_t, std::int64_t);
 
 std::vector<RightOperand> pack_small_integers(const float* b, std::int64_t k, std::int64_t n, Allocator& allocator) {
   constexpr std::int64_t kExactTerms = 258;  // 258 * 255 * 255 < 2^24: every partial sum is an exact float
@@ -76,7 +80,8 @@ std::vector<RightOperand> pack_small_integers(const float* b, std::int64_t k, st
   return blocks;
 }
 
-void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c, Allocator& allocator) {
+void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c,
+                             Allocator& allocator) {
   std::int64_t k = 0;
   for (const RightOperand& block : b) k += block.k;
   const std::int64_t n = b.front().n;
@@ -87,7 +92,8 @@ void multiply_small_integers(const float* a, std::int64_t m, const std::vector<R
     multiply(a, k, 1, m, block, sum);
     a += block.k;
     for (std::int64_t i = 0; i < m * n; ++i)
-      c[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(c[i]) + static_cast<std::uint32_t>(static_cast<std::int32_t>(sum[i])));
+      c[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(c[i]) +
+                                       static_cast<std::uint32_t>(static_cast<std::int32_t>(sum[i])));
   }
 }
 

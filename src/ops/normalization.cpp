@@ -6,7 +6,7 @@
 #include "kernels/normalize_f32/normalize_f32.h"
 #include "kernels/reduce_f32/reduce_f32.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/strides.h"
 
 namespace bitwright {
@@ -21,7 +21,7 @@ struct Planes {
 };
 
 Planes planes_of(const Node& node, const Shape& x) {
-  if (x.size() < 2) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no channels");
+  if (x.size() < 2) refuse(node, {"the input ", x, " has no channels"}, ErrorCode::shape_mismatch);
   Planes planes{x[0], x[1], 1};
   for (std::size_t axis = 2; axis < x.size(); ++axis) planes.plane *= x[axis];
   return planes;
@@ -30,8 +30,8 @@ Planes planes_of(const Node& node, const Shape& x) {
 Tensor channel_values(RunContext& context, std::size_t i, std::int64_t channels) {
   const Tensor values = as_f32(context.input(i), context.allocator());
   if (values.n_elements() != channels)
-    refuse_node(context.node(), ErrorCode::shape_mismatch,
-                "input " + std::to_string(i) + " has " + std::to_string(values.n_elements()) + " values for " + std::to_string(channels) + " channels");
+    refuse(context.node(), {"input ", i, " has ", values.n_elements(), " values for ", channels, " channels"},
+           ErrorCode::shape_mismatch);
   return values;
 }
 
@@ -40,12 +40,14 @@ bool is_training(const Node& node, std::int64_t opset) { return opset >= 14 && n
 void infer_batch(InferContext& context) {
   context.set_output(0, context.dtype(0), context.input(0).shape);
   if (context.n_outputs() > 1 && is_training(context.node(), context.opset()))
-    for (std::size_t i = 1; i < std::min<std::size_t>(3, context.n_outputs()); ++i) context.set_output(i, context.dtype(i + 2), context.input(i + 2).shape);
+    for (std::size_t i = 1; i < std::min<std::size_t>(3, context.n_outputs()); ++i)
+      context.set_output(i, context.dtype(i + 2), context.input(i + 2).shape);
 }
 
 void run_batch(RunContext& context) {
   const Node& node = context.node();
-  if (context.opset() < 9 && node.attr_i("spatial", 1) == 0) refuse_node(node, ErrorCode::unsupported, "spatial = 0; convert the model to opset 9");
+  if (context.opset() < 9 && node.attr_i("spatial", 1) == 0)
+    refuse(node, "spatial = 0; convert the model to opset 9", ErrorCode::unsupported);
   const Tensor x = as_f32(context.input(0), context.allocator());
   const Planes p = x.rank() == 1 ? Planes{x.extent(0), 1, 1} : planes_of(node, x.shape());
   const Tensor scale = channel_values(context, 1, p.channels), bias = channel_values(context, 2, p.channels);
@@ -76,13 +78,15 @@ void run_batch(RunContext& context) {
   const float epsilon = node.attr_f("epsilon", kEpsilon);
   F32Output y(context, 0);
   float* to = y.data();
-  parallel_for(p.n * p.channels, std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(p.plane, 1)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const auto c = static_cast<std::size_t>(i % p.channels);
-      const float factor = scale.data<float>()[c] / std::sqrt(variance.data<float>()[c] + epsilon);
-      shift_scale_f32(from + i * p.plane, static_cast<std::ptrdiff_t>(p.plane), mean.data<float>()[c], factor, bias.data<float>()[c], to + i * p.plane);
-    }
-  });
+  parallel_for(p.n * p.channels, std::max<std::int64_t>(1, 8192 / std::max<std::int64_t>(p.plane, 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const auto c = static_cast<std::size_t>(i % p.channels);
+                   const float factor = scale.data<float>()[c] / std::sqrt(variance.data<float>()[c] + epsilon);
+                   shift_scale_f32(from + i * p.plane, static_cast<std::ptrdiff_t>(p.plane), mean.data<float>()[c], factor,
+                                   bias.data<float>()[c], to + i * p.plane);
+                 }
+               });
   y.finish();
 }
 
@@ -93,8 +97,7 @@ void normalize_groups(RunContext& context, std::int64_t groups, bool is_scale_pe
   const Node& node = context.node();
   const Tensor x = as_f32(context.input(0), context.allocator());
   const Planes p = planes_of(node, x.shape());
-  if (groups < 1 || p.channels % groups != 0)
-    refuse_node(node, ErrorCode::bad_graph, std::to_string(p.channels) + " channels do not divide into " + std::to_string(groups) + " groups");
+  if (groups < 1 || p.channels % groups != 0) refuse(node, {p.channels, " channels do not divide into ", groups, " groups"});
   const std::int64_t per_group = p.channels / groups;
   const Tensor scale = channel_values(context, 1, is_scale_per_group ? groups : p.channels);
   const Tensor bias = channel_values(context, 2, is_scale_per_group ? groups : p.channels);
@@ -107,15 +110,17 @@ void normalize_groups(RunContext& context, std::int64_t groups, bool is_scale_pe
       const float inverse = 1.0f / std::sqrt(moments.variance + epsilon);
       for (std::int64_t c = 0; c < per_group; ++c) {
         const auto s = static_cast<std::size_t>(is_scale_per_group ? i % groups : i % groups * per_group + c);
-        shift_scale_f32(from + c * p.plane, static_cast<std::ptrdiff_t>(p.plane), moments.mean, inverse * scale.data<float>()[s], bias.data<float>()[s],
-                        y.data() + (i * per_group + c) * p.plane);
+        shift_scale_f32(from + c * p.plane, static_cast<std::ptrdiff_t>(p.plane), moments.mean, inverse * scale.data<float>()[s],
+                        bias.data<float>()[s], y.data() + (i * per_group + c) * p.plane);
       }
     }
   });
   y.finish();
 }
 
-void run_instance(RunContext& context) { normalize_groups(context, planes_of(context.node(), context.input(0).shape()).channels, false); }
+void run_instance(RunContext& context) {
+  normalize_groups(context, planes_of(context.node(), context.input(0).shape()).channels, false);
+}
 void run_group(RunContext& context) { normalize_groups(context, context.node().attr_i("num_groups", 0), context.opset() < 21); }
 
 /// The axes from `axis` on are normalized as one row.
@@ -135,9 +140,11 @@ Tensor spread_over_row(RunContext& context, std::size_t i, const Shape& x, const
   const Tensor values = as_f32(context.input(i), context.allocator());
   if (values.n_elements() == rows.n) return values;
   const Shape row(x.begin() + static_cast<std::ptrdiff_t>(rows.axis), x.end());
-  require_shape(values.rank() <= row.size() && broadcast(values.shape(), row) == row, context.node(), "scale or bias does not fit the normalized axes");
+  require_shape(values.rank() <= row.size() && broadcast(values.shape(), row) == row, context.node(),
+                "scale or bias does not fit the normalized axes");
   Tensor spread(DType::f32, row, context.allocator());
-  strided_copy(sizeof(float), row, values.bytes().data(), broadcast_strides(values.shape(), row), spread.bytes().data(), row_major_strides(row));
+  strided_copy(sizeof(float), row, values.bytes().data(), broadcast_strides(values.shape(), row), spread.bytes().data(),
+               row_major_strides(row));
   return spread;
 }
 
@@ -161,17 +168,18 @@ void run_layer(RunContext& context) {
   float* const means = context.wants_output(1) ? context.output(1).data<float>().data() : nullptr;
   float* const inverses = context.wants_output(2) ? context.output(2).data<float>().data() : nullptr;
   const auto n = static_cast<std::ptrdiff_t>(rows.n);
-  parallel_for(rows.n_rows, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(rows.n, 1)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float* row = x.data<float>().data() + i * rows.n;
-      const Moments moments = moments_f32(row, n);
-      const float inverse = 1.0f / std::sqrt(moments.variance + epsilon);
-      normalize_row_f32(row, n, moments.mean, inverse, scale.data<float>().data(), bias.is_defined() ? bias.data<float>().data() : nullptr,
-                        y.data() + i * rows.n);
-      if (means != nullptr) means[i] = moments.mean;
-      if (inverses != nullptr) inverses[i] = inverse;
-    }
-  });
+  parallel_for(rows.n_rows, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(rows.n, 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const float* row = x.data<float>().data() + i * rows.n;
+                   const Moments moments = moments_f32(row, n);
+                   const float inverse = 1.0f / std::sqrt(moments.variance + epsilon);
+                   normalize_row_f32(row, n, moments.mean, inverse, scale.data<float>().data(),
+                                     bias.is_defined() ? bias.data<float>().data() : nullptr, y.data() + i * rows.n);
+                   if (means != nullptr) means[i] = moments.mean;
+                   if (inverses != nullptr) inverses[i] = inverse;
+                 }
+               });
   y.finish();
 }
 
@@ -183,13 +191,14 @@ void run_rms(RunContext& context) {
   const float epsilon = node.attr_f("epsilon", kEpsilon);
   F32Output y(context, 0);
   const auto n = static_cast<std::ptrdiff_t>(rows.n);
-  parallel_for(rows.n_rows, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(rows.n, 1)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const float* row = x.data<float>().data() + i * rows.n;
-      const float factor = 1.0f / std::sqrt(sum_squares_f32(row, n, 0.0f) / static_cast<float>(n) + epsilon);
-      normalize_row_f32(row, n, 0.0f, factor, scale.data<float>().data(), nullptr, y.data() + i * rows.n);
-    }
-  });
+  parallel_for(rows.n_rows, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(rows.n, 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const float* row = x.data<float>().data() + i * rows.n;
+                   const float factor = 1.0f / std::sqrt(sum_squares_f32(row, n, 0.0f) / static_cast<float>(n) + epsilon);
+                   normalize_row_f32(row, n, 0.0f, factor, scale.data<float>().data(), nullptr, y.data() + i * rows.n);
+                 }
+               });
   y.finish();
 }
 

@@ -1,4 +1,6 @@
-// MaxPool, AveragePool, LpPool and their global forms.
+// MaxPool, AveragePool, LpPool and their global forms, and ONNX Runtime's NhwcMaxPool.
+#include "ops/pooling.h"
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,9 +9,10 @@
 #include "base/parallel_for.h"
 #include "kernels/pool_f32/pool_f32.h"
 #include "kernels/reduce_f32/reduce_f32.h"
+#include "ops/channels_last.h"
 #include "ops/conv_plan.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -21,7 +24,7 @@ struct PoolPlan {
 };
 
 PoolPlan plan_pool(const Node& node, const Shape& x) {
-  if (x.size() < 3) refuse_node(node, ErrorCode::shape_mismatch, "the input " + to_string(x) + " has no spatial axes");
+  if (x.size() < 3) refuse(node, {"the input ", x, " has no spatial axes"}, ErrorCode::shape_mismatch);
   PoolPlan plan{read_window(node, x.size() - 2, {}), {x[0], x[1]}};
   const std::vector<std::int64_t> extents = window_output(node, plan.window, std::span(x).subspan(2));
   plan.output.insert(plan.output.end(), extents.begin(), extents.end());
@@ -32,7 +35,7 @@ void require_dtype(const RunContext& context, bool are_integers_allowed) {
   const DType dtype = context.input(0).dtype();
   const bool is_small_float = dtype == DType::f32 || dtype == DType::f16 || dtype == DType::bf16;
   if (!is_small_float && !(are_integers_allowed && (dtype == DType::i8 || dtype == DType::u8)))
-    refuse_node(context.node(), ErrorCode::unsupported, "element type " + std::string(dtype_name(dtype)));
+    refuse(context.node(), {"element type ", dtype_name(dtype)}, ErrorCode::unsupported);
 }
 
 void infer_pool(InferContext& context) {
@@ -50,7 +53,8 @@ void pool_planes(const ConvGeometry& g, PoolF32::Kind kind, std::int64_t n_plane
 }
 
 /// The place of each maximum in the whole input, the first in row-major order where several are equal.
-void write_indices(const ConvGeometry& g, bool is_column_major, std::int64_t n_planes, const float* x, const float* y, std::int64_t* indices) {
+void write_indices(const ConvGeometry& g, bool is_column_major, std::int64_t n_planes, const float* x, const float* y,
+                   std::int64_t* indices) {
   const std::int64_t n_outputs = g.n_outputs();
   for (std::int64_t i = 0; i < n_planes * n_outputs; ++i) {
     const auto pixel = static_cast<std::ptrdiff_t>(i % n_outputs);
@@ -66,7 +70,8 @@ void write_indices(const ConvGeometry& g, bool is_column_major, std::int64_t n_p
         is_inside = is_inside && in[axis] >= 0 && in[axis] < g.input[axis];
       }
       if (!is_inside || plane[(in[0] * g.input[1] + in[1]) * g.input[2] + in[2]] != y[i]) continue;
-      found = is_column_major ? (in[2] * g.input[1] + in[1]) * g.input[0] + in[0] : (in[0] * g.input[1] + in[1]) * g.input[2] + in[2];
+      found =
+          is_column_major ? (in[2] * g.input[1] + in[1]) * g.input[0] + in[0] : (in[0] * g.input[1] + in[1]) * g.input[2] + in[2];
     }
     indices[i] = std::max<std::int64_t>(found, 0) + i / n_outputs * g.n_inputs();
   }
@@ -82,12 +87,14 @@ void run_max_pool(RunContext& context) {
   const std::int64_t n_planes = plan.output[0] * plan.output[1];
   pool_planes(g, PoolF32::Kind::maximum, n_planes, x.data<float>().data(), y.data());
   if (context.wants_output(1))
-    write_indices(g, node.attr_i("storage_order", 0) != 0, n_planes, x.data<float>().data(), y.data(), context.output(1).data<std::int64_t>().data());
+    write_indices(g, node.attr_i("storage_order", 0) != 0, n_planes, x.data<float>().data(), y.data(),
+                  context.output(1).data<std::int64_t>().data());
   y.finish();
 }
 
 /// How many taps of output index `at` count along one axis: those inside the input, or with pads inside the padded input.
-std::int64_t n_counted(const ConvGeometry& g, const Extents3& pad_end, std::size_t axis, std::ptrdiff_t at, bool are_pads_counted) {
+std::int64_t n_counted(const ConvGeometry& g, const Extents3& pad_end, std::size_t axis, std::ptrdiff_t at,
+                       bool are_pads_counted) {
   std::int64_t count = 0;
   for (std::ptrdiff_t k = 0; k < g.kernel[axis]; ++k) {
     const std::int64_t i = at * g.stride[axis] - g.pad_begin[axis] + k * g.dilation[axis];
@@ -99,27 +106,28 @@ std::int64_t n_counted(const ConvGeometry& g, const Extents3& pad_end, std::size
 
 void run_average_pool(RunContext& context) {
   require_dtype(context, false);
-  const Node& node = context.node();
-  const Tensor x = as_f32(context.input(0), context.allocator());
-  const PoolPlan plan = plan_pool(node, x.shape());
-  const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
-  const Extents3 pad_end = three(node, plan.window.pads_end, 0);
-  const bool are_pads_counted = node.attr_i("count_include_pad", 0) != 0;
   F32Output y(context, 0);
-  const std::int64_t n_planes = plan.output[0] * plan.output[1];
-  pool_planes(g, PoolF32::Kind::sum, n_planes, x.data<float>().data(), y.data());
+  average_pool(context.node(), as_f32(context.input(0), context.allocator()), y.data());
+  y.finish();
+}
 
-  std::vector<std::int64_t> counts[3];
-  for (std::size_t axis = 0; axis < 3; ++axis)
-    for (std::ptrdiff_t at = 0; at < g.output[axis]; ++at) counts[axis].push_back(n_counted(g, pad_end, axis, at, are_pads_counted));
-  float* value = y.data();
-  for (std::int64_t plane = 0; plane < n_planes; ++plane)
-    for (const std::int64_t depth : counts[0])
-      for (const std::int64_t height : counts[1])
-        for (const std::int64_t width : counts[2]) {
-          *value = *value / static_cast<float>(std::max<std::int64_t>(1, depth * height * width));
-          ++value;
-        }
+void infer_nhwc_max_pool(InferContext& context) {
+  const Shape& x = context.shape(0);
+  require_shape(x.size() >= 3, context.node(), "the input has no spatial axes");
+  context.set_output(0, context.dtype(0), channels_last(window_pooled_shape(context.node(), channels_first(x))));
+}
+
+void run_nhwc_max_pool(RunContext& context) {
+  require_dtype(context, true);
+  const Node& node = context.node();
+  const Tensor x = channels_first(as_f32(context.input(0), context.allocator()), context.allocator());
+  const PoolPlan plan = plan_pool(node, x.shape());
+  Tensor maxima(DType::f32, plan.output, context.allocator());
+  pool_planes(geometry_of(node, plan.window, x.shape(), plan.output), PoolF32::Kind::maximum, plan.output[0] * plan.output[1],
+              x.data<float>().data(), maxima.data<float>().data());
+  const Tensor pixels = channels_last(maxima, context.allocator());
+  F32Output y(context, 0);
+  std::copy(pixels.data<float>().begin(), pixels.data<float>().end(), y.data());
   y.finish();
 }
 
@@ -160,7 +168,7 @@ void run_lp_pool(RunContext& context) {
 
 void infer_global(InferContext& context) {
   Shape output = context.shape(0);
-  if (output.size() < 2) refuse_node(context.node(), ErrorCode::shape_mismatch, "the input " + to_string(output) + " has no channels");
+  if (output.size() < 2) refuse(context.node(), {"the input ", output, " has no channels"}, ErrorCode::shape_mismatch);
   std::fill(output.begin() + 2, output.end(), 1);
   context.set_output(0, context.dtype(0), output);
 }
@@ -172,9 +180,11 @@ void run_global(RunContext& context, const Tensor& x, Reduce reduce) {
   const std::int64_t n_planes = x.extent(0) * x.extent(1), n = n_planes == 0 ? 0 : x.n_elements() / n_planes;
   const float* from = x.data<float>().data();
   float* to = y.data();
-  parallel_for(n_planes, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(n, 1)), [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t plane = begin; plane < end; ++plane) to[plane] = reduce(from + plane * n, static_cast<std::ptrdiff_t>(n));
-  });
+  parallel_for(n_planes, std::max<std::int64_t>(1, 4096 / std::max<std::int64_t>(n, 1)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t plane = begin; plane < end; ++plane)
+                   to[plane] = reduce(from + plane * n, static_cast<std::ptrdiff_t>(n));
+               });
   y.finish();
 }
 
@@ -201,6 +211,7 @@ constexpr std::int64_t kAverageSince[] = {1, 7, 10, 11, 19, 22};
 constexpr std::int64_t kLpSince[] = {1, 2, 11, 18, 22};
 constexpr std::int64_t kGlobalSince[] = {1, 22};
 constexpr std::int64_t kGlobalLpSince[] = {1, 2, 22};
+constexpr std::int64_t kMicrosoftSince[] = {1};
 constexpr Op kOps[] = {
     {"MaxPool", "", kMaxSince, infer_pool, run_max_pool},
     {"AveragePool", "", kAverageSince, infer_pool, run_average_pool},
@@ -208,9 +219,33 @@ constexpr Op kOps[] = {
     {"GlobalAveragePool", "", kGlobalSince, infer_global, run_global_average},
     {"GlobalMaxPool", "", kGlobalSince, infer_global, run_global_max},
     {"GlobalLpPool", "", kGlobalLpSince, infer_global, run_global_lp},
+    {"NhwcMaxPool", "com.microsoft", kMicrosoftSince, infer_nhwc_max_pool, run_nhwc_max_pool},
 };
 
 }  // namespace
+
+Shape window_pooled_shape(const Node& node, const Shape& x) { return plan_pool(node, x).output; }
+
+void average_pool(const Node& node, const Tensor& x, float* y) {
+  const PoolPlan plan = plan_pool(node, x.shape());
+  const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
+  const Extents3 pad_end = three(node, plan.window.pads_end, 0);
+  const bool are_pads_counted = node.attr_i("count_include_pad", 0) != 0;
+  const std::int64_t n_planes = plan.output[0] * plan.output[1];
+  pool_planes(g, PoolF32::Kind::sum, n_planes, x.data<float>().data(), y);
+
+  std::vector<std::int64_t> counts[3];
+  for (std::size_t axis = 0; axis < 3; ++axis)
+    for (std::ptrdiff_t at = 0; at < g.output[axis]; ++at)
+      counts[axis].push_back(n_counted(g, pad_end, axis, at, are_pads_counted));
+  for (std::int64_t plane = 0; plane < n_planes; ++plane)
+    for (const std::int64_t depth : counts[0])
+      for (const std::int64_t height : counts[1])
+        for (const std::int64_t width : counts[2]) {
+          *y = *y / static_cast<float>(std::max<std::int64_t>(1, depth * height * width));
+          ++y;
+        }
+}
 
 extern const OpFamily pooling_family;
 const OpFamily pooling_family{"pooling", kOps};

@@ -1,13 +1,15 @@
-// ONNX Runtime's operators between codes: QLinearAdd, Mul, Sigmoid, LeakyRelu, GlobalAveragePool, Concat, Softmax.
+// ONNX Runtime's operators between codes: QLinearAdd, Mul, Sigmoid, LeakyRelu, AveragePool, GlobalAveragePool, Concat, Softmax.
 // Each is the float operator between a dequantization and a quantization.
 #include <algorithm>
 
 #include "base/math.h"
 #include "kernels/reduce_f32/reduce_f32.h"
 #include "kernels/softmax_f32/softmax_f32.h"
+#include "ops/channels_last.h"
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
-#include "ops/node_error.h"
+#include "ops/pooling.h"
+#include "ops/refusal.h"
 #include "quant/quantize.h"
 #include "tensor/elements.h"
 #include "tensor/strides.h"
@@ -17,7 +19,8 @@ namespace bitwright {
 namespace {
 
 float only_value(RunContext& context, std::size_t i) {
-  require_shape(context.has_input(i) && context.input(i).n_elements() == 1, context.node(), "scales and zero points must be one value each");
+  require_shape(context.has_input(i) && context.input(i).n_elements() == 1, context.node(),
+                "scales and zero points must be one value each");
   return float_values(context.input(i))[0];
 }
 
@@ -44,7 +47,9 @@ void write_codes(RunContext& context, const Tensor& reals, std::size_t scale) {
 }
 
 // a, a_scale, a_zero_point, b, b_scale, b_zero_point, c_scale, c_zero_point
-void infer_binary(InferContext& context) { context.set_output(0, context.dtype(0), broadcast(context.shape(0), context.shape(3))); }
+void infer_binary(InferContext& context) {
+  context.set_output(0, context.dtype(0), broadcast(context.shape(0), context.shape(3)));
+}
 
 template <typename Apply>
 void run_binary(RunContext& context, Apply apply) {
@@ -83,10 +88,12 @@ void run_leaky_relu(RunContext& context) {
   write_codes(context, x, 3);
 }
 
+bool is_channels_last(const Node& node) { return node.attr_i("channels_last", 0) != 0; }
+
 /// [n, channels, plane], or [n, plane, channels] with channels_last.
 Shape pooled_shape(const Node& node, Shape shape) {
   require_shape(shape.size() >= 3, node, "the input has no spatial axes");
-  if (node.attr_i("channels_last", 0) != 0) {
+  if (is_channels_last(node)) {
     std::fill(shape.begin() + 1, shape.end() - 1, 1);
   } else {
     std::fill(shape.begin() + 2, shape.end(), 1);
@@ -94,21 +101,42 @@ Shape pooled_shape(const Node& node, Shape shape) {
   return shape;
 }
 
-void infer_global_average(InferContext& context) { context.set_output(0, context.dtype(0), pooled_shape(context.node(), context.shape(0))); }
+void infer_global_average(InferContext& context) {
+  context.set_output(0, context.dtype(0), pooled_shape(context.node(), context.shape(0)));
+}
 
 void run_global_average(RunContext& context) {
   const Tensor x = reals_of(context, 0, 1);
   Tensor y(DType::f32, pooled_shape(context.node(), x.shape()), context.allocator());
-  const bool is_last = context.node().attr_i("channels_last", 0) != 0;
+  const bool is_last = is_channels_last(context.node());
   const std::int64_t channels = is_last ? x.shape().back() : x.extent(1), planes = y.n_elements();
   const std::int64_t plane = planes == 0 ? 0 : x.n_elements() / planes;
   std::vector<float> column(static_cast<std::size_t>(plane));
   for (std::int64_t p = 0; p < planes; ++p) {
     const float* from = x.data<float>().data() + (is_last ? p / channels * plane * channels + p % channels : p * plane);
     for (std::int64_t i = 0; i < plane; ++i) column[static_cast<std::size_t>(i)] = from[is_last ? i * channels : i];
-    y.data<float>()[static_cast<std::size_t>(p)] = sum_f32(column.data(), static_cast<std::ptrdiff_t>(plane)) / static_cast<float>(plane);
+    y.data<float>()[static_cast<std::size_t>(p)] =
+        sum_f32(column.data(), static_cast<std::ptrdiff_t>(plane)) / static_cast<float>(plane);
   }
   write_codes(context, y, 3);
+}
+
+void infer_average(InferContext& context) {
+  const Node& node = context.node();
+  const Shape& x = context.shape(0);
+  require_shape(x.size() >= 3, node, "the input has no spatial axes");
+  context.set_output(
+      0, context.dtype(0),
+      is_channels_last(node) ? channels_last(window_pooled_shape(node, channels_first(x))) : window_pooled_shape(node, x));
+}
+
+void run_average(RunContext& context) {
+  const Node& node = context.node();
+  Tensor x = reals_of(context, 0, 1);
+  if (is_channels_last(node)) x = channels_first(x, context.allocator());
+  Tensor y(DType::f32, window_pooled_shape(node, x.shape()), context.allocator());
+  average_pool(node, x, y.data<float>().data());
+  write_codes(context, is_channels_last(node) ? channels_last(y, context.allocator()) : y, 3);
 }
 
 void run_softmax(RunContext& context) {
@@ -121,8 +149,12 @@ void run_softmax(RunContext& context) {
   for (std::size_t i = axis; i < x.rank(); ++i) (is_flat || i == axis ? n : inner) *= x.extent(i);
   for (std::int64_t first = 0; first < x.n_elements(); first += n * inner) {
     float* values = x.data<float>().data() + first;
-    softmax_f32__simd128({.n = static_cast<std::ptrdiff_t>(n), .stride = static_cast<std::ptrdiff_t>(inner),
-                          .columns = static_cast<std::ptrdiff_t>(inner), .is_log = false, .x = values, .y = values});
+    softmax_f32__simd128({.n = static_cast<std::ptrdiff_t>(n),
+                          .stride = static_cast<std::ptrdiff_t>(inner),
+                          .columns = static_cast<std::ptrdiff_t>(inner),
+                          .is_log = false,
+                          .x = values,
+                          .y = values});
   }
   write_codes(context, x, 3);
 }
@@ -130,7 +162,8 @@ void run_softmax(RunContext& context) {
 // y_scale, y_zero_point, then tensor, scale, zero_point of each part
 void infer_concat(InferContext& context) {
   const Node& node = context.node();
-  require(context.n_inputs() >= 5 && (context.n_inputs() - 2) % 3 == 0, node, "inputs must be a scale, a zero point, and three for each part");
+  require(context.n_inputs() >= 5 && (context.n_inputs() - 2) % 3 == 0, node,
+          "inputs must be a scale, a zero point, and three for each part");
   Shape output = context.shape(2);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), output.size()));
   for (std::size_t i = 5; i < context.n_inputs(); i += 3) {
@@ -168,6 +201,7 @@ constexpr Op kOps[] = {
     {"QLinearMul", "com.microsoft", kSince, infer_binary, run_mul},
     {"QLinearSigmoid", "com.microsoft", kSince, infer_unary, run_sigmoid},
     {"QLinearLeakyRelu", "com.microsoft", kSince, infer_unary, run_leaky_relu},
+    {"QLinearAveragePool", "com.microsoft", kSince, infer_average, run_average},
     {"QLinearGlobalAveragePool", "com.microsoft", kSince, infer_global_average, run_global_average},
     {"QLinearSoftmax", "com.microsoft", kSince, infer_unary, run_softmax},
     {"QLinearConcat", "com.microsoft", kSince, infer_concat, run_concat},

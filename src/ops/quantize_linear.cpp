@@ -3,7 +3,7 @@
 
 #include "ops/dynamic_codes.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "quant/quantize.h"
 #include "quant/runs.h"
 #include "tensor/elements.h"
@@ -20,7 +20,7 @@ DType attribute_dtype(const Node& node, const char* attribute) {
   const std::int64_t number = node.attr_i(attribute, 0);
   if (number == 0) return DType::undefined;
   const std::optional<DType> dtype = dtype_from_onnx(number);
-  if (!dtype) refuse_node(node, ErrorCode::bad_graph, std::string(attribute) + " is " + std::to_string(number) + ", which is no element type");
+  if (!dtype) refuse(node, {attribute, " is ", number, ", which is no element type"});
   return *dtype;
 }
 
@@ -33,7 +33,7 @@ Granularity granularity(const Node& node, const Shape& x, const Shape& scale) {
   if (block_size > 0) granularity = PerBlock{axis, block_size};
   require(block_size >= 0, node, "block_size is negative");
   if (x.empty() || scale_shape(granularity, x) != scale)
-    refuse_node(node, ErrorCode::shape_mismatch, "scales of shape " + to_string(scale) + " do not fit an input of shape " + to_string(x));
+    refuse(node, {"scales of shape ", scale, " do not fit an input of shape ", x}, ErrorCode::shape_mismatch);
   return granularity;
 }
 
@@ -67,7 +67,8 @@ void for_each_scale(const Shape& shape, const Granularity& granularity, Apply ap
         for (std::int64_t i = 0; i < count; ++i) apply(static_cast<std::size_t>(element + i), static_cast<std::size_t>(scale));
       },
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        for (std::int64_t i = 0; i < count; ++i) apply(static_cast<std::size_t>(element + i), static_cast<std::size_t>(scale + i));
+        for (std::int64_t i = 0; i < count; ++i)
+          apply(static_cast<std::size_t>(element + i), static_cast<std::size_t>(scale + i));
       });
 }
 
@@ -80,7 +81,7 @@ void infer_quantize(InferContext& context) {
     require(said == DType::undefined || said == dtype, node, "output_dtype contradicts the zero point's element type");
   }
   if (!is_integer_code(dtype) && !is_float_code(dtype))
-    refuse_node(node, ErrorCode::unsupported, "codes of type " + std::string(dtype_name(dtype)));
+    refuse(node, {"codes of type ", dtype_name(dtype)}, ErrorCode::unsupported);
   context.set_output(0, dtype, context.input(0).shape);
 }
 
@@ -88,14 +89,18 @@ void run_quantize(RunContext& context) {
   const Node& node = context.node();
   const Tensor x = as_f32(context.input(0), context.allocator());
   Tensor& y = context.output(0);
-  const QuantParams params = params_of(node, context.input(1), context.has_input(2) ? &context.input(2) : nullptr, x.shape(), y.dtype());
+  const QuantParams params =
+      params_of(node, context.input(1), context.has_input(2) ? &context.input(2) : nullptr, x.shape(), y.dtype());
   if (is_integer_code(y.dtype())) return quantize(x.data<float>(), x.shape(), params, y.bytes());
   std::fill(y.bytes().begin(), y.bytes().end(), std::uint8_t{0});  // the last byte of packed codes may be half used
   Tensor steps(DType::f32, x.shape(), context.allocator());
   const std::span<const float> values = x.data<float>();
   const std::span<float> quotients = steps.data<float>();
-  for_each_scale(x.shape(), params.granularity, [&](std::size_t i, std::size_t s) { quotients[i] = values[i] / params.scales[s] + 0.0f; });  // the zero point 0 turns -0 into 0
-  write_elements(y, 0, std::span<const float>(quotients), {.is_saturating = node.attr_i("saturate", 1) != 0, .scale_rounding = ScaleRounding::up});
+  for_each_scale(x.shape(), params.granularity, [&](std::size_t i, std::size_t s) {
+    quotients[i] = values[i] / params.scales[s] + 0.0f;
+  });  // the zero point 0 turns -0 into 0
+  write_elements(y, 0, std::span<const float>(quotients),
+                 {.is_saturating = node.attr_i("saturate", 1) != 0, .scale_rounding = ScaleRounding::up});
 }
 
 void infer_dequantize(InferContext& context) {
@@ -103,7 +108,7 @@ void infer_dequantize(InferContext& context) {
   const DType said = attribute_dtype(node, "output_dtype");
   const DType dtype = context.dtype(0);
   if (dtype != DType::undefined && dtype != DType::i32 && !is_integer_code(dtype) && !is_float_code(dtype))
-    refuse_node(node, ErrorCode::unsupported, "codes of type " + std::string(dtype_name(dtype)));
+    refuse(node, {"codes of type ", dtype_name(dtype)}, ErrorCode::unsupported);
   context.set_output(0, said != DType::undefined ? said : context.dtype(1), context.input(0).shape);
 }
 
@@ -111,7 +116,8 @@ void run_dequantize(RunContext& context) {
   const Node& node = context.node();
   const Tensor& x = context.input(0);
   F32Output output(context, 0);
-  const QuantParams params = params_of(node, context.input(1), context.has_input(2) ? &context.input(2) : nullptr, x.shape(), x.dtype());
+  const QuantParams params =
+      params_of(node, context.input(1), context.has_input(2) ? &context.input(2) : nullptr, x.shape(), x.dtype());
   if (is_integer(x.dtype())) {
     dequantize(x.bytes(), x.shape(), params, output.span());
   } else {
@@ -122,7 +128,8 @@ void run_dequantize(RunContext& context) {
     }
     const std::span<float> values = output.span();
     read_elements(x, 0, values);
-    for_each_scale(x.shape(), params.granularity, [&](std::size_t i, std::size_t s) { values[i] = (values[i] - zero_points[s]) * params.scales[s]; });
+    for_each_scale(x.shape(), params.granularity,
+                   [&](std::size_t i, std::size_t s) { values[i] = (values[i] - zero_points[s]) * params.scales[s]; });
   }
   output.finish();
 }

@@ -7,7 +7,7 @@
 
 #include "base/math.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -41,7 +41,7 @@ CellActivation::CellActivation(const Node& node, std::string name, float alpha, 
       beta_ = std::isnan(beta) ? row.beta : beta;
       return;
     }
-  refuse_node(node, ErrorCode::unsupported, "activation " + quoted(said));
+  refuse(node, {"activation ", quoted(said)}, ErrorCode::unsupported);
 }
 
 void CellActivation::apply(float* values, std::int64_t n) const {
@@ -52,21 +52,33 @@ void CellActivation::apply(float* values, std::int64_t n) const {
   };
   const f32x4 zero = {}, one = splat(1.0f);
   switch (kind_) {
-    case Kind::sigmoid: return four([](f32x4 x) { return sigmoid(x); });
-    case Kind::tanh: return four([](f32x4 x) { return tanh(x); });
-    case Kind::relu: return four([&](f32x4 x) { return max(x, zero); });
-    case Kind::affine: return four([&](f32x4 x) { return x * alpha_ + beta_; });
-    case Kind::leaky_relu: return four([&](f32x4 x) { return select(x < zero, x * alpha_, x); });
-    case Kind::thresholded_relu: return four([&](f32x4 x) { return select(x > splat(alpha_), x, zero); });
-    case Kind::scaled_tanh: return four([&](f32x4 x) { return alpha_ * tanh(x * beta_); });
-    case Kind::hard_sigmoid: return four([&](f32x4 x) { return min(max(x * alpha_ + beta_, zero), one); });
-    case Kind::elu: return four([&](f32x4 x) { return select(x < zero, alpha_ * (exp(x) - 1.0f), x); });
-    case Kind::softsign: return four([&](f32x4 x) { return x / (1.0f + abs(x)); });
-    case Kind::softplus: return four([](f32x4 x) { return softplus(x); });
+    case Kind::sigmoid:
+      return four([](f32x4 x) { return sigmoid(x); });
+    case Kind::tanh:
+      return four([](f32x4 x) { return tanh(x); });
+    case Kind::relu:
+      return four([&](f32x4 x) { return max(x, zero); });
+    case Kind::affine:
+      return four([&](f32x4 x) { return x * alpha_ + beta_; });
+    case Kind::leaky_relu:
+      return four([&](f32x4 x) { return select(x < zero, x * alpha_, x); });
+    case Kind::thresholded_relu:
+      return four([&](f32x4 x) { return select(x > splat(alpha_), x, zero); });
+    case Kind::scaled_tanh:
+      return four([&](f32x4 x) { return alpha_ * tanh(x * beta_); });
+    case Kind::hard_sigmoid:
+      return four([&](f32x4 x) { return min(max(x * alpha_ + beta_, zero), one); });
+    case Kind::elu:
+      return four([&](f32x4 x) { return select(x < zero, alpha_ * (exp(x) - 1.0f), x); });
+    case Kind::softsign:
+      return four([&](f32x4 x) { return x / (1.0f + abs(x)); });
+    case Kind::softplus:
+      return four([](f32x4 x) { return softplus(x); });
   }
 }
 
-std::vector<CellActivation> read_activations(const Node& node, std::int64_t directions, std::initializer_list<const char*> defaults) {
+std::vector<CellActivation> read_activations(const Node& node, std::int64_t directions,
+                                             std::initializer_list<const char*> defaults) {
   std::vector<std::string> names;
   if (const Attribute* said = node.find("activations")) names = said->strings;
   if (names.empty())
@@ -97,7 +109,8 @@ RecurrentPlan plan_recurrent(const Node& node, const Shape& x, std::int64_t hidd
 
 void infer_recurrent_outputs(InferContext& context, const RecurrentPlan& p) {
   const DType dtype = context.dtype(0);
-  const Shape y = p.is_batch_first ? Shape{p.batch, p.steps, p.directions, p.hidden} : Shape{p.steps, p.directions, p.batch, p.hidden};
+  const Shape y =
+      p.is_batch_first ? Shape{p.batch, p.steps, p.directions, p.hidden} : Shape{p.steps, p.directions, p.batch, p.hidden};
   const Shape last = p.is_batch_first ? Shape{p.batch, p.directions, p.hidden} : Shape{p.directions, p.batch, p.hidden};
   if (context.n_outputs() > 0) context.set_output(0, dtype, y);
   for (std::size_t i = 1; i < context.n_outputs(); ++i) context.set_output(i, dtype, last);
@@ -142,8 +155,10 @@ void run_recurrent(RunContext& context, const RecurrentPlan& p, std::int64_t n_g
   const Tensor x = as_f32(context.input(0), context.allocator());
   std::vector<std::int64_t> lengths(static_cast<std::size_t>(p.batch), p.steps);
   if (context.has_input(4)) lengths = to_i64_vector(context.input(4));
-  require_shape(static_cast<std::int64_t>(lengths.size()) == p.batch, node, "sequence_lens must have one length for each batch row");
-  for (const std::int64_t length : lengths) require_shape(length >= 0 && length <= p.steps, node, "sequence_lens holds a length out of range");
+  require_shape(static_cast<std::int64_t>(lengths.size()) == p.batch, node,
+                "sequence_lens must have one length for each batch row");
+  for (const std::int64_t length : lengths)
+    require_shape(length >= 0 && length <= p.steps, node, "sequence_lens holds a length out of range");
   Tensor h = initial_state(context, 5, p), c = has_cell ? initial_state(context, 6, p) : Tensor();
 
   const std::int64_t gates = n_gates * p.hidden, n_rows = p.steps * p.batch;
@@ -170,7 +185,8 @@ void run_recurrent(RunContext& context, const RecurrentPlan& p, std::int64_t n_g
       step(d, {p.batch, p.hidden, rows.data(), h_rows, c_rows, is_active.get()});
       for (std::int64_t b = 0; b < p.batch && y.is_defined(); ++b) {
         if (!is_active[static_cast<std::size_t>(b)]) continue;
-        const std::int64_t row = p.is_batch_first ? (b * p.steps + time(b)) * p.directions + d : (time(b) * p.directions + d) * p.batch + b;
+        const std::int64_t row =
+            p.is_batch_first ? (b * p.steps + time(b)) * p.directions + d : (time(b) * p.directions + d) * p.batch + b;
         std::copy_n(h_rows + b * p.hidden, p.hidden, y.data<float>().data() + row * p.hidden);
       }
     }

@@ -31,4 +31,13 @@ class MessagePart {
 [[noreturn]] void refuse(const Node& node, std::initializer_list<MessagePart> finding, ErrorCode code = ErrorCode::bad_graph);
 [[noreturn]] void refuse(const Node& node, const char* finding, ErrorCode code = ErrorCode::bad_graph);
 
+inline void require(bool holds, const Node& node, const char* finding) {
+  if (!holds) refuse(node, finding);
+}
+inline void require_shape(bool holds, const Node& node, const char* finding) {
+  if (!holds) refuse(node, finding, ErrorCode::shape_mismatch);
+}
+/// True unless both extents are known and differ.
+inline bool may_equal(std::int64_t a, std::int64_t b) { return a == b || a < 0 || b < 0; }
+
 }  // namespace bitwright

@@ -6,7 +6,7 @@
 #include "base/parallel_for.h"
 #include "kernels/resample_f32/resample_f32.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "ops/resize_taps.h"
 #include "tensor/elements.h"
 #include "tensor/strides.h"
@@ -55,7 +55,7 @@ ResizeRequest read_request(const Node& node, std::int64_t opset, std::size_t ran
           "there must be one scale or one size for each axis");
   if (request.roi.size() != 2 * n) request.roi.clear();
   for (const float scale : request.scales)
-    if (!(scale > 0.0f) || !std::isfinite(scale)) refuse_node(node, ErrorCode::bad_graph, "a scale is not positive");
+    if (!(scale > 0.0f) || !std::isfinite(scale)) refuse(node, "a scale is not positive");
   for (const std::int64_t size : request.sizes) require(size >= 0, node, "a size is negative");
   return request;
 }
@@ -97,7 +97,8 @@ std::vector<ResizeAxis> plan_resize(const Node& node, const Shape& x, const Resi
       axis.scale = common;
       extent = std::floor(common * original + 0.5f);
     }
-    if (!(extent < static_cast<float>(kMaxElements))) refuse_node(node, ErrorCode::limit_exceeded, "an output axis of " + std::to_string(extent));
+    if (!(extent < static_cast<float>(kMaxElements)))
+      refuse(node, {"an output axis of ", std::to_string(extent)}, ErrorCode::limit_exceeded);
     axis.resized = static_cast<std::int64_t>(extent);
   }
   for (const ResizeAxis& axis : plan)
@@ -121,7 +122,8 @@ void infer_resize(InferContext& context) {
 
 bool is_identity(const ResizeModes& modes, const ResizeAxis& axis) {
   return axis.original == axis.resized && axis.scale == 1.0f &&
-         (modes.coordinates != ResizeModes::Coordinates::tf_crop_and_resize || (axis.roi_begin == 0.0f && axis.roi_end == 1.0f)) &&
+         (modes.coordinates != ResizeModes::Coordinates::tf_crop_and_resize ||
+          (axis.roi_begin == 0.0f && axis.roi_end == 1.0f)) &&
          modes.coordinates != ResizeModes::Coordinates::tf_half_pixel_for_nn;
 }
 
@@ -142,13 +144,15 @@ void gather_nearest(const Tensor& x, const std::vector<ResizeTaps>& taps, Tensor
       }
       const std::ptrdiff_t* places = taps[rank - 1].places.data();
       for (std::int64_t i = 0; i < width; ++i)
-        std::memcpy(to + static_cast<std::size_t>(row * width + i) * bytes, from + static_cast<std::size_t>(offset + places[i]) * bytes, bytes);
+        std::memcpy(to + static_cast<std::size_t>(row * width + i) * bytes,
+                    from + static_cast<std::size_t>(offset + places[i]) * bytes, bytes);
     }
   });
 }
 
 /// Axis by axis, in order of the axes.
-void interpolate(RunContext& context, const std::vector<ResizeAxis>& plan, const std::vector<ResizeTaps>& taps, const ResizeModes& modes) {
+void interpolate(RunContext& context, const std::vector<ResizeAxis>& plan, const std::vector<ResizeTaps>& taps,
+                 const ResizeModes& modes) {
   Tensor values = as_f32(context.input(0), context.allocator());
   for (std::size_t axis = 0; axis < plan.size(); ++axis) {
     if (is_identity(modes, plan[axis])) continue;
@@ -175,7 +179,8 @@ void interpolate(RunContext& context, const std::vector<ResizeAxis>& plan, const
     if (taps[axis].has_outside) {
       const float extrapolated = context.node().attr_f("extrapolation_value", 0.0f);
       for (std::int64_t row = 0; row < outer * plan[axis].resized; ++row)
-        if (taps[axis].is_outside[static_cast<std::size_t>(row % plan[axis].resized)]) std::fill_n(y + row * inner, inner, extrapolated);
+        if (taps[axis].is_outside[static_cast<std::size_t>(row % plan[axis].resized)])
+          std::fill_n(y + row * inner, inner, extrapolated);
     }
     values = next;
   }
@@ -190,7 +195,8 @@ void run_resize(RunContext& context) {
   const ResizeRequest request = read_request(node, context.opset(), x.rank(),
                                              [&](std::size_t i) { return context.has_input(i) ? &context.input(i) : nullptr; });
   const std::vector<ResizeAxis> plan = plan_resize(node, x.shape(), request);
-  const ResizeModes modes = read_resize_modes(node, node.op_type == "Upsample" ? std::min<std::int64_t>(context.opset(), 10) : context.opset());
+  const ResizeModes modes =
+      read_resize_modes(node, node.op_type == "Upsample" ? std::min<std::int64_t>(context.opset(), 10) : context.opset());
   const bool is_nearest = modes.interpolation == ResizeModes::Interpolation::nearest;
   std::vector<ResizeTaps> taps;
   bool has_outside = false;

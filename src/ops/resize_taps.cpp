@@ -4,7 +4,7 @@
 #include <cmath>
 #include <utility>
 
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -19,7 +19,7 @@ Value choice(const Node& node, const char* attribute, const char* otherwise, con
   const std::string text = node.attr_s(attribute, otherwise);
   for (const auto& [name, value] : values)
     if (text == name) return value;
-  refuse_node(node, ErrorCode::bad_graph, std::string(attribute) + " is " + quoted(text));
+  refuse(node, {attribute, " is ", quoted(text)});
 }
 
 /// In float, as ONNX Runtime computes it: ties of nearest fall alike.
@@ -27,10 +27,14 @@ float source_coordinate(const ResizeModes& modes, const ResizeAxis& axis, std::i
   const auto x = static_cast<float>(index), original = static_cast<float>(axis.original);
   const float resized = axis.scale * original;  // may have a fraction where the scale was given
   switch (modes.coordinates) {
-    case Coordinates::asymmetric: return x / axis.scale;
-    case Coordinates::align_corners: return resized == 1.0f ? 0.0f : x * (original - 1.0f) / (resized - 1.0f);
-    case Coordinates::pytorch_half_pixel: return resized > 1.0f ? (x + 0.5f) / axis.scale - 0.5f : 0.0f;
-    case Coordinates::tf_half_pixel_for_nn: return (x + 0.5f) / axis.scale;
+    case Coordinates::asymmetric:
+      return x / axis.scale;
+    case Coordinates::align_corners:
+      return resized == 1.0f ? 0.0f : x * (original - 1.0f) / (resized - 1.0f);
+    case Coordinates::pytorch_half_pixel:
+      return resized > 1.0f ? (x + 0.5f) / axis.scale - 0.5f : 0.0f;
+    case Coordinates::tf_half_pixel_for_nn:
+      return (x + 0.5f) / axis.scale;
     case Coordinates::half_pixel_symmetric: {
       const float adjustment = static_cast<float>(axis.resized) / resized;
       return original / 2.0f * (1.0f - adjustment) + ((x + 0.5f) / axis.scale - 0.5f);
@@ -39,7 +43,8 @@ float source_coordinate(const ResizeModes& modes, const ResizeAxis& axis, std::i
       return axis.resized > 1 ? axis.roi_begin * (original - 1.0f) +
                                     x * (axis.roi_end - axis.roi_begin) * (original - 1.0f) / static_cast<float>(axis.resized - 1)
                               : 0.5f * (axis.roi_begin + axis.roi_end) * (original - 1.0f);
-    case Coordinates::half_pixel: break;
+    case Coordinates::half_pixel:
+      break;
   }
   return (x + 0.5f) / axis.scale - 0.5f;
 }
@@ -47,11 +52,16 @@ float source_coordinate(const ResizeModes& modes, const ResizeAxis& axis, std::i
 std::int64_t nearest_place(Nearest mode, float x, bool is_enlarging) {
   const float below = std::floor(x);
   switch (mode) {
-    case Nearest::floor: break;
-    case Nearest::ceil: return static_cast<std::int64_t>(std::ceil(x));
-    case Nearest::simple: return static_cast<std::int64_t>(is_enlarging ? below : std::ceil(x));
-    case Nearest::round_prefer_floor: return static_cast<std::int64_t>(x - below <= 0.5f ? below : below + 1.0f);
-    case Nearest::round_prefer_ceil: return static_cast<std::int64_t>(x - below < 0.5f ? below : below + 1.0f);
+    case Nearest::floor:
+      break;
+    case Nearest::ceil:
+      return static_cast<std::int64_t>(std::ceil(x));
+    case Nearest::simple:
+      return static_cast<std::int64_t>(is_enlarging ? below : std::ceil(x));
+    case Nearest::round_prefer_floor:
+      return static_cast<std::int64_t>(x - below <= 0.5f ? below : below + 1.0f);
+    case Nearest::round_prefer_ceil:
+      return static_cast<std::int64_t>(x - below < 0.5f ? below : below + 1.0f);
   }
   return static_cast<std::int64_t>(below);
 }
@@ -67,15 +77,18 @@ double kernel_at(const ResizeModes& modes, double x) {
 }  // namespace
 
 ResizeModes read_resize_modes(const Node& node, std::int64_t opset) {
-  static constexpr std::pair<const char*, Interpolation> kInterpolations[] = {
-      {"nearest", Interpolation::nearest}, {"linear", Interpolation::linear}, {"bilinear", Interpolation::linear}, {"cubic", Interpolation::cubic}};
-  static constexpr std::pair<const char*, Coordinates> kCoordinates[] = {{"half_pixel", Coordinates::half_pixel},
-                                                                         {"half_pixel_symmetric", Coordinates::half_pixel_symmetric},
-                                                                         {"pytorch_half_pixel", Coordinates::pytorch_half_pixel},
-                                                                         {"align_corners", Coordinates::align_corners},
-                                                                         {"asymmetric", Coordinates::asymmetric},
-                                                                         {"tf_half_pixel_for_nn", Coordinates::tf_half_pixel_for_nn},
-                                                                         {"tf_crop_and_resize", Coordinates::tf_crop_and_resize}};
+  static constexpr std::pair<const char*, Interpolation> kInterpolations[] = {{"nearest", Interpolation::nearest},
+                                                                              {"linear", Interpolation::linear},
+                                                                              {"bilinear", Interpolation::linear},
+                                                                              {"cubic", Interpolation::cubic}};
+  static constexpr std::pair<const char*, Coordinates> kCoordinates[] = {
+      {"half_pixel", Coordinates::half_pixel},
+      {"half_pixel_symmetric", Coordinates::half_pixel_symmetric},
+      {"pytorch_half_pixel", Coordinates::pytorch_half_pixel},
+      {"align_corners", Coordinates::align_corners},
+      {"asymmetric", Coordinates::asymmetric},
+      {"tf_half_pixel_for_nn", Coordinates::tf_half_pixel_for_nn},
+      {"tf_crop_and_resize", Coordinates::tf_crop_and_resize}};
   static constexpr std::pair<const char*, Nearest> kNearest[] = {{"round_prefer_floor", Nearest::round_prefer_floor},
                                                                  {"round_prefer_ceil", Nearest::round_prefer_ceil},
                                                                  {"floor", Nearest::floor},
@@ -116,7 +129,9 @@ ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
       taps.is_outside[o] = taps.has_outside = true;
     // Scales come from a file: no coordinate leaves the range where it can be an integer.
     const float bounded = std::min(std::max(x, -1e9f), 1e9f);
-    const auto clamped = [&](std::int64_t place) { return static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(place, 0, axis.original - 1)); };
+    const auto clamped = [&](std::int64_t place) {
+      return static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(place, 0, axis.original - 1));
+    };
     if (is_nearest) {
       taps.places[o] = clamped(nearest_place(modes.nearest, bounded, axis.scale >= 1.0f));
       continue;
@@ -132,7 +147,8 @@ ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
       taps.places[o * n + t] = clamped(place);
     }
     const bool is_normalized = (modes.is_antialiased || modes.is_outside_excluded) && sum != 0.0;
-    for (std::size_t t = 0; t < n; ++t) taps.weights[o * n + t] = static_cast<float>(is_normalized ? weights[t] / sum : weights[t]);
+    for (std::size_t t = 0; t < n; ++t)
+      taps.weights[o * n + t] = static_cast<float>(is_normalized ? weights[t] / sum : weights[t]);
   }
   return taps;
 }

@@ -2,8 +2,8 @@
 #include <algorithm>
 
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
 #include "ops/recurrent.h"
+#include "ops/refusal.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -18,10 +18,12 @@ struct RecurrentWeights : OpState {
 const char* kWeightsMisfit = "the weights do not fit the input, hidden size and directions";
 
 /// Where W and R are kept [directions, gates * H, k].
-std::unique_ptr<RecurrentWeights> pack_weights(RunContext& context, const RecurrentPlan& p, std::int64_t n_gates, bool is_gru, Allocator& allocator) {
+std::unique_ptr<RecurrentWeights> pack_weights(RunContext& context, const RecurrentPlan& p, std::int64_t n_gates, bool is_gru,
+                                               Allocator& allocator) {
   const Tensor w = as_f32(context.input(1), allocator), r = as_f32(context.input(2), allocator);
   const std::int64_t gates = n_gates * p.hidden;
-  require_shape(w.shape() == Shape{p.directions, gates, p.input} && r.shape() == Shape{p.directions, gates, p.hidden}, context.node(), kWeightsMisfit);
+  require_shape(w.shape() == Shape{p.directions, gates, p.input} && r.shape() == Shape{p.directions, gates, p.hidden},
+                context.node(), kWeightsMisfit);
   auto weights = std::make_unique<RecurrentWeights>();
   for (std::int64_t d = 0; d < p.directions; ++d) {
     const float* w_d = w.data<float>().data() + d * gates * p.input;
@@ -50,10 +52,12 @@ std::unique_ptr<RecurrentWeights> pack_quantized(RunContext& context, const Recu
     for (std::int64_t d = 0; d < p.directions; ++d) {
       std::vector<float> centered(static_cast<std::size_t>(k * gates));
       for (std::int64_t j = 0; j < k * gates; ++j)
-        centered[static_cast<std::size_t>(j)] = codes.data<float>()[static_cast<std::size_t>(d * k * gates + j)] -
-                                                zero_point.data<float>()[static_cast<std::size_t>(d * per_direction + j % gates % per_direction)];
+        centered[static_cast<std::size_t>(j)] =
+            codes.data<float>()[static_cast<std::size_t>(d * k * gates + j)] -
+            zero_point.data<float>()[static_cast<std::size_t>(d * per_direction + j % gates % per_direction)];
       const float* first = scale.data<float>().data() + d * per_direction;
-      (i == 1 ? weights->w : weights->r).push_back(dynamic_projection(centered.data(), k, gates, std::vector<float>(first, first + per_direction), allocator));
+      (i == 1 ? weights->w : weights->r)
+          .push_back(dynamic_projection(centered.data(), k, gates, std::vector<float>(first, first + per_direction), allocator));
     }
   }
   return weights;
@@ -72,13 +76,15 @@ const RecurrentWeights& weights_of(RunContext& context, std::unique_ptr<Recurren
 std::vector<float> biases_of(RunContext& context, const RecurrentPlan& p, std::int64_t n_gates) {
   std::vector<float> biases(static_cast<std::size_t>(p.directions * 2 * n_gates * p.hidden), 0.0f);
   if (!context.has_input(3)) return biases;
-  require_shape(context.input(3).n_elements() == static_cast<std::int64_t>(biases.size()), context.node(), "B has the wrong size");
+  require_shape(context.input(3).n_elements() == static_cast<std::int64_t>(biases.size()), context.node(),
+                "B has the wrong size");
   read_elements(context.input(3), 0, std::span<float>(biases));
   return biases;
 }
 
 void clip(float* values, std::int64_t n, float bound) {
-  for (std::int64_t i = 0; i < n && bound > 0.0f; ++i) values[i] = values[i] > bound ? bound : values[i] < -bound ? -bound : values[i];
+  for (std::int64_t i = 0; i < n && bound > 0.0f; ++i)
+    values[i] = values[i] > bound ? bound : values[i] < -bound ? -bound : values[i];
 }
 
 template <bool kIsTransposed>
@@ -93,23 +99,25 @@ void run_rnn(RunContext& context) {
   const RecurrentPlan p = plan_recurrent(node, context.input(0).shape(), context.input(2).shape().back());
   const std::vector<CellActivation> activations = read_activations(node, p.directions, {"Tanh"});
   std::unique_ptr<RecurrentWeights> fresh;
-  const RecurrentWeights& weights = weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 1, false, allocator); });
+  const RecurrentWeights& weights =
+      weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 1, false, allocator); });
   const std::vector<float> biases = biases_of(context, p, 1);
   const float bound = node.attr_f("clip", 0.0f);
   Tensor product = scratch_f32(p.batch * p.hidden, context.allocator());
-  run_recurrent(context, p, 1, false, [&](std::int64_t d) -> const Projection& { return *weights.w[static_cast<std::size_t>(d)]; },
-                [&](std::int64_t d, const CellStep& s) {
-                  float* sums = product.data<float>().data();
-                  weights.r[static_cast<std::size_t>(d)]->multiply(s.h, s.batch, sums, context.allocator());
-                  const float* b_w = biases.data() + d * 2 * p.hidden;
-                  for (std::int64_t b = 0; b < s.batch; ++b) {
-                    float* row = sums + b * p.hidden;
-                    for (std::int64_t j = 0; j < p.hidden; ++j) row[j] = s.projected[b][j] + row[j] + (b_w[j] + b_w[p.hidden + j]);
-                    clip(row, p.hidden, bound);
-                    activations[static_cast<std::size_t>(d)].apply(row, p.hidden);
-                    if (s.is_active[b]) std::copy_n(row, p.hidden, s.h + b * p.hidden);
-                  }
-                });
+  run_recurrent(
+      context, p, 1, false, [&](std::int64_t d) -> const Projection& { return *weights.w[static_cast<std::size_t>(d)]; },
+      [&](std::int64_t d, const CellStep& s) {
+        float* sums = product.data<float>().data();
+        weights.r[static_cast<std::size_t>(d)]->multiply(s.h, s.batch, sums, context.allocator());
+        const float* b_w = biases.data() + d * 2 * p.hidden;
+        for (std::int64_t b = 0; b < s.batch; ++b) {
+          float* row = sums + b * p.hidden;
+          for (std::int64_t j = 0; j < p.hidden; ++j) row[j] = s.projected[b][j] + row[j] + (b_w[j] + b_w[p.hidden + j]);
+          clip(row, p.hidden, bound);
+          activations[static_cast<std::size_t>(d)].apply(row, p.hidden);
+          if (s.is_active[b]) std::copy_n(row, p.hidden, s.h + b * p.hidden);
+        }
+      });
 }
 
 void run_gru(RunContext& context) {
@@ -117,12 +125,14 @@ void run_gru(RunContext& context) {
   const RecurrentPlan p = plan_recurrent(node, context.input(0).shape(), context.input(2).shape().back());
   const std::vector<CellActivation> activations = read_activations(node, p.directions, {"Sigmoid", "Tanh"});
   std::unique_ptr<RecurrentWeights> fresh;
-  const RecurrentWeights& weights = weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 3, true, allocator); });
+  const RecurrentWeights& weights =
+      weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 3, true, allocator); });
   const std::vector<float> biases = biases_of(context, p, 3);
   const float bound = node.attr_f("clip", 0.0f);
   const bool is_reset_after = node.attr_i("linear_before_reset", 0) != 0;
   const std::int64_t n = p.hidden;
-  Tensor gates_block = scratch_f32(p.batch * 2 * n, context.allocator()), hidden_block = scratch_f32(p.batch * n, context.allocator());
+  Tensor gates_block = scratch_f32(p.batch * 2 * n, context.allocator()),
+         hidden_block = scratch_f32(p.batch * n, context.allocator());
   Tensor reset_block = scratch_f32(p.batch * n, context.allocator());
   run_recurrent(
       context, p, 3, false, [&](std::int64_t d) -> const Projection& { return *weights.w[static_cast<std::size_t>(d)]; },
@@ -142,7 +152,8 @@ void run_gru(RunContext& context) {
           f.apply(row, 2 * n);
           for (std::int64_t j = 0; j < n; ++j) reset[b * n + j] = row[n + j] * s.h[b * n + j];
         }
-        weights.r_hidden[static_cast<std::size_t>(d)]->multiply(is_reset_after ? s.h : reset, s.batch, hidden, context.allocator());
+        weights.r_hidden[static_cast<std::size_t>(d)]->multiply(is_reset_after ? s.h : reset, s.batch, hidden,
+                                                                context.allocator());
         for (std::int64_t b = 0; b < s.batch; ++b) {
           const float* z = gates + b * 2 * n;
           float* row = hidden + b * n;
@@ -208,14 +219,17 @@ void run_lstm_cells(RunContext& context, const RecurrentPlan& p, const Recurrent
 void run_lstm(RunContext& context) {
   const RecurrentPlan p = plan_recurrent(context.node(), context.input(0).shape(), context.input(2).shape().back());
   std::unique_ptr<RecurrentWeights> fresh;
-  run_lstm_cells(context, p, weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 4, false, allocator); }));
+  run_lstm_cells(context, p,
+                 weights_of(context, fresh, [&](Allocator& allocator) { return pack_weights(context, p, 4, false, allocator); }));
 }
 
 void run_dynamic_lstm(RunContext& context) {
-  for (const std::size_t i : {8, 9, 10, 11}) require(context.has_input(i), context.node(), "the scales and zero points of W and R must be given");
+  for (const std::size_t i : {8, 9, 10, 11})
+    require(context.has_input(i), context.node(), "the scales and zero points of W and R must be given");
   const RecurrentPlan p = plan_recurrent(context.node(), context.input(0).shape(), context.input(2).extent(1));
   std::unique_ptr<RecurrentWeights> fresh;
-  run_lstm_cells(context, p, weights_of(context, fresh, [&](Allocator& allocator) { return pack_quantized(context, p, allocator); }));
+  run_lstm_cells(context, p,
+                 weights_of(context, fresh, [&](Allocator& allocator) { return pack_quantized(context, p, allocator); }));
 }
 
 constexpr std::int64_t kGruSince[] = {1, 3, 7, 14, 22};

@@ -4,7 +4,7 @@
 #include "base/parallel_for.h"
 #include "kernels/softmax_f32/softmax_f32.h"
 #include "ops/float_operands.h"
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 
 namespace bitwright {
 
@@ -33,8 +33,7 @@ SoftmaxLayout layout_of(const Node& node, std::int64_t opset, const Shape& shape
 }
 
 void infer_softmax(InferContext& context) {
-  if (context.has_shape(0) && !context.shape(0).empty())
-    axis_of(context.node(), context.opset(), context.shape(0).size());
+  if (context.has_shape(0) && !context.shape(0).empty()) axis_of(context.node(), context.opset(), context.shape(0).size());
   context.set_output(0, context.dtype(0), context.input(0).shape);
 }
 

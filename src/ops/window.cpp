@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "ops/node_error.h"
+#include "ops/refusal.h"
 #include "tensor/shape.h"
 
 namespace bitwright {
@@ -13,16 +13,14 @@ namespace {
 /// Keeps every product of two in 64 bits. Largest seen in real models: a kernel of 4096.
 constexpr std::int64_t kMaxWindowValue = std::numeric_limits<std::int32_t>::max();
 
-std::vector<std::int64_t> ints_or(const Node& node, const char* attribute, std::size_t count, std::int64_t otherwise, std::int64_t least) {
+std::vector<std::int64_t> ints_or(const Node& node, const char* attribute, std::size_t count, std::int64_t otherwise,
+                                  std::int64_t least) {
   std::vector<std::int64_t> values = node.attr_ints(attribute);
   if (values.empty()) return std::vector<std::int64_t>(count, otherwise);
-  if (values.size() != count)
-    refuse_node(node, ErrorCode::bad_graph,
-                std::string(attribute) + " has " + std::to_string(values.size()) + " values where the input needs " + std::to_string(count));
+  if (values.size() != count) refuse(node, {attribute, " has ", values.size(), " values where the input needs ", count});
   for (const std::int64_t value : values)
     if (value < least || value > kMaxWindowValue)
-      refuse_node(node, ErrorCode::bad_graph, std::string(attribute) + " holds " + std::to_string(value) + "; at least " + std::to_string(least) +
-                                                  " and at most " + std::to_string(kMaxWindowValue) + " are windows");
+      refuse(node, {attribute, " holds ", value, "; at least ", least, " and at most ", kMaxWindowValue, " are windows"});
   return values;
 }
 
@@ -32,7 +30,7 @@ Window::AutoPad auto_pad_of(const Node& node) {
   if (text == "VALID") return Window::AutoPad::valid;
   if (text == "SAME_UPPER") return Window::AutoPad::same_upper;
   if (text == "SAME_LOWER") return Window::AutoPad::same_lower;
-  refuse_node(node, ErrorCode::bad_graph, "auto_pad is " + quoted(text));
+  refuse(node, {"auto_pad is ", quoted(text)});
 }
 
 }  // namespace
@@ -79,8 +77,9 @@ std::vector<std::int64_t> window_output(const Node& node, Window& window, std::s
     }
     const std::int64_t room = input[axis] + window.pads_begin[axis] + window.pads_end[axis] - reach;
     if (room < 0)
-      refuse_node(node, ErrorCode::shape_mismatch, "a window over " + std::to_string(reach) + " elements does not fit the padded input of " +
-                                                       std::to_string(room + reach) + " on spatial axis " + std::to_string(axis));
+      refuse(node,
+             {"a window over ", reach, " elements does not fit the padded input of ", room + reach, " on spatial axis ", axis},
+             ErrorCode::shape_mismatch);
     output[axis] = room / stride + 1;
     // The last window must begin before the padding after the input.
     if (window.is_ceil && room % stride != 0) ++output[axis];
@@ -90,7 +89,7 @@ std::vector<std::int64_t> window_output(const Node& node, Window& window, std::s
 }
 
 Extents3 three(const Node& node, std::span<const std::int64_t> values, std::int64_t otherwise) {
-  if (values.size() > 3) refuse_node(node, ErrorCode::unsupported, std::to_string(values.size()) + " spatial axes; at most 3 are implemented");
+  if (values.size() > 3) refuse(node, {values.size(), " spatial axes; at most 3 are implemented"}, ErrorCode::unsupported);
   Extents3 padded{otherwise, otherwise, otherwise};
   std::copy(values.begin(), values.end(), padded.end() - static_cast<std::ptrdiff_t>(values.size()));
   return padded;

@@ -49,3 +49,17 @@ TEST_CASE("Conv: broken attributes are refused with a typed error") {
   CHECK(refused({Attribute::of_string("auto_pad", "SOMEHOW")}));
 }
 
+
+TEST_CASE("FusedConv: Z is added before the activation, whose parameters are checked") {
+  const auto fused = [](std::vector<Attribute> attributes) { return make_node("FusedConv", std::move(attributes), 1, "com.microsoft"); };
+  const Tensor w = Tensor::of<float>({1, 1, 1}, {-1}), bias = Tensor::of<float>({1}, {2}), z = Tensor::of<float>({1, 1, 4}, {0, 0, 0, 5});
+  // -x + 2: 1, 0, -1, -2
+  CHECK(run_op_f32(fused({}), 1, {kRow, w, bias}) == std::vector<float>{1, 0, -1, -2});
+  CHECK(run_op_f32(fused({Attribute::of_string("activation", "Relu")}), 1, {kRow, w, bias, z}) == std::vector<float>{1, 0, 0, 3});
+  const Attribute params = Attribute::of_floats("activation_params", {-0.5f, 2});
+  CHECK(run_op_f32(fused({Attribute::of_string("activation", "Clip"), params}), 1, {kRow, w, bias, z}) ==
+        std::vector<float>{1, 0, -0.5f, 2});
+  CHECK_THROWS_AS(run_op(fused({Attribute::of_string("activation", "Clip")}), 1, {kRow, w, bias}), Error);
+  CHECK_THROWS_AS(run_op(fused({Attribute::of_string("activation", "Gelu")}), 1, {kRow, w, bias}), Error);
+  CHECK_THROWS_AS(run_op(fused({}), 1, {kRow, w, bias, bias}), Error);
+}

@@ -47,3 +47,11 @@ TEST_CASE("MaxPool: windows that do not fit are refused") {
   CHECK_THROWS_AS(run_op(make_node("MaxPool", {Attribute::of_ints("kernel_shape", {9})}), 12, {kFive}), Error);
   CHECK_THROWS_AS(run_op(make_node("MaxPool", {Attribute::of_ints("kernel_shape", {0})}), 12, {kFive}), Error);
 }
+
+TEST_CASE("NhwcMaxPool: codes with the channels last") {
+  const Tensor x = Tensor::of<std::int8_t>({1, 4, 2}, {1, -1, 5, -5, 2, -2, 4, -4});
+  const auto y = run_op(make_node("NhwcMaxPool", pairs(), 1, "com.microsoft"), 1, {x});
+  CHECK(y[0].dtype() == DType::i8);
+  CHECK(y[0].shape() == Shape{1, 2, 2});
+  CHECK(to_f32_vector(y[0]) == std::vector<float>{5, -1, 4, -2});
+}

@@ -42,3 +42,19 @@ TEST_CASE("MatMulNBits: two columns of 4-bit codes in one block, kept packed whe
   CHECK(run_op_f32(microsoft("MatMulNBits", attributes), 1, inputs, true) == std::vector<float>{6, 14});
   CHECK_THROWS_AS(run_op(microsoft("MatMulNBits"), 1, inputs), Error);
 }
+
+TEST_CASE("QLinearAveragePool: channels first and last, pads counted where asked") {
+  const std::vector<Attribute> window{Attribute::of_ints("kernel_shape", {2}), Attribute::of_ints("strides", {2})};
+  // reals 0, 1, 2.5, 127.5: means 0.5 and 65
+  CHECK(run_op_f32(microsoft("QLinearAveragePool", window), 1, {kCodes, kHalf, kZero, kHalf, kZero}) == std::vector<float>{1, 130});
+  std::vector<Attribute> last = window;
+  last.push_back(Attribute::of_int("channels_last", 1));
+  const Tensor x = Tensor::of<std::uint8_t>({1, 2, 2}, {2, 10, 4, 30});  // two pixels of two channels
+  const auto y = run_op(microsoft("QLinearAveragePool", last), 1, {x, kOne, kZero, kOne, kZero});
+  CHECK(y[0].shape() == Shape{1, 1, 2});
+  CHECK(to_f32_vector(y[0]) == std::vector<float>{3, 20});
+  std::vector<Attribute> padded = window;
+  padded.push_back(Attribute::of_ints("pads", {1, 1}));
+  padded.push_back(Attribute::of_int("count_include_pad", 1));
+  CHECK(run_op_f32(microsoft("QLinearAveragePool", padded), 1, {kCodes, kOne, kZero, kHalf, kZero}) == std::vector<float>{0, 7, 255});
+}
