@@ -76,10 +76,18 @@ std::vector<std::string> strings_from(const val& list) {
   return texts;
 }
 
+namespace {
+
+void copy_bytes(const val& typed_array, std::span<std::uint8_t> out) {
+  const val source = val::global("Uint8Array").new_(typed_array["buffer"], typed_array["byteOffset"], typed_array["byteLength"]);
+  val(typed_memory_view(out.size(), out.data())).call<void>("set", source);
+}
+
+}  // namespace
+
 std::vector<std::uint8_t> bytes_from(const val& typed_array) {
   std::vector<std::uint8_t> bytes(typed_array["byteLength"].as<unsigned>());
-  const val source = val::global("Uint8Array").new_(typed_array["buffer"], typed_array["byteOffset"], typed_array["byteLength"]);
-  val(typed_memory_view(bytes.size(), bytes.data())).call<void>("set", source);
+  copy_bytes(typed_array, bytes);
   return bytes;
 }
 
@@ -198,6 +206,26 @@ ImageSpec image_spec_from(const val& object) {
 
 namespace {
 
+/// Bytes that were copied in, without zeroing the memory first.
+class CopiedSource final : public ByteSource {
+ public:
+  CopiedSource(const val& typed_array, std::string name)
+      : size_bytes_(typed_array["byteLength"].as<unsigned>()), bytes_(new std::uint8_t[size_bytes_]), name_(std::move(name)) {
+    copy_bytes(typed_array, {bytes_.get(), size_bytes_});
+  }
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  std::span<const std::uint8_t> in_memory() const override { return {bytes_.get(), size_bytes_}; }
+  std::string name() const override { return name_; }
+
+ protected:
+  void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override { std::memcpy(out.data(), bytes_.get() + offset, out.size()); }
+
+ private:
+  std::size_t size_bytes_;
+  std::unique_ptr<std::uint8_t[]> bytes_;
+  std::string name_;
+};
+
 class JsSource final : public ByteSource {
  public:
   JsSource(val object, std::string name, std::uint64_t size_bytes) : object_(std::move(object)), name_(std::move(name)), size_bytes_(size_bytes) {}
@@ -263,7 +291,7 @@ std::shared_ptr<ByteSource> source_from(const val& object) {
   const std::string name = string_from(object["name"]);
   const auto size_bytes = static_cast<std::uint64_t>(object["sizeBytes"].as<double>());
   const val bytes = object["bytes"];
-  if (!bytes.isUndefined() && !bytes.isNull()) return std::make_shared<MemorySource>(bytes_from(bytes), name);
+  if (!bytes.isUndefined() && !bytes.isNull()) return std::make_shared<CopiedSource>(bytes, name);
   return std::make_shared<JsSource>(object, name, size_bytes);
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "convert.h"
+#include "files/onnx/limits.h"
 #include "report/metrics.h"
 #include "report/value_histogram.h"
 
@@ -161,6 +162,8 @@ val to_js(const QuantizeResult& result) {
                return item;
              }));
   object.set("messages", to_js(result.messages));
+  object.set("sizeBytes", count(result.bytes_after));
+  object.set("needsExternalData", result.bytes_after > kMaxMessageBytes);
   return object;
 }
 

@@ -19,7 +19,6 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("observeCalibration", &observe_calibration);
   function("disposeCalibration", &dispose_calibration);
   function("quantize", &quantize_model);
-  function("modelSize", &model_size);
   function("writeModel", &write_model);
   function("beginComparison", &begin_comparison);
   function("feedComparison", &feed_comparison);

@@ -23,9 +23,8 @@ val begin_calibration(std::int32_t model, val recipe, bool has_own_runner);
 val feed_calibration(std::int32_t calibration, val feeds);
 val observe_calibration(std::int32_t calibration, val values);
 void dispose_calibration(std::int32_t calibration);
-val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, std::string input_sha256,
+val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, bool measures_weights,
                    val on_progress);
-val model_size(std::int32_t model);
 val write_model(std::int32_t model, val sink, val external_sink, std::string external_name, val on_progress);
 val begin_comparison(std::int32_t reference, std::int32_t quantized);
 val feed_comparison(std::int32_t comparison, val feeds, double label);

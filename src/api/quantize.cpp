@@ -124,22 +124,30 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   return result;
 }
 
-PlannedEdit edit_in_place(Model& model, const Recipe& recipe) {
+PlannedEdit convert_to_half(Model& model, const Recipe& recipe, const Statistics* statistics) {
+  if (statistics == nullptr || statistics->empty()) return float16(model, recipe, infer_types(model));
+  Peaks peaks;
+  for (const auto& [value, seen] : *statistics) peaks[value] = std::max(seen.rmax, -seen.rmin);
+  return float16(model, recipe, infer_types(model), &peaks);
+}
+
+PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics) {
   switch (recipe.mode) {
-    case QuantMode::float16: return float16(model, recipe, infer_types(model));
+    case QuantMode::float16: return convert_to_half(model, recipe, statistics);
     case QuantMode::dynamic: return quantize_dynamic(model, recipe);
     default: return weight_only(model, recipe);
   }
 }
 
-QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, bool measures_weights, const OnProgress& on_progress) {
+QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
+                                 const OnProgress& on_progress) {
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   own_subgraphs(*result.model);
   take_result(result, raise_opset(*result.model, recipe));
   const Model raised = *result.model;  // what the plan speaks of
   say(on_progress, "plan");
-  const PlannedEdit edit = edit_in_place(*result.model, recipe);
+  const PlannedEdit edit = edit_in_place(*result.model, recipe, statistics);
   result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
   result.lint = lint_plan(raised, edit.plan, recipe);
   result.tensors = tensor_reports(raised, edit.plan, nullptr, measures_weights, on_progress);
@@ -147,9 +155,25 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, bool 
   return result;
 }
 
+/// Inputs of the main graph and what its nodes make.
+std::vector<std::string> float_values_of(const Model& model) {
+  const auto types = infer_types(model);
+  std::vector<std::string> values;
+  const auto add = [&](const std::string& value) {
+    const auto found = types.find(value);
+    if (found != types.end() && found->second.dtype == DType::f32) values.push_back(value);
+  };
+  for (const ValueInfo& input : model.graph.inputs)
+    if (model.graph.find_initializer(input.name) == nullptr) add(input.name);
+  for (const Node& node : model.graph.nodes)
+    for (const std::string& output : node.outputs) add(output);
+  return values;
+}
+
 }  // namespace
 
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
+  if (recipe.mode == QuantMode::float16 && !recipe.float16_weights_only) return float_values_of(model);
   if (recipe.mode != QuantMode::static_) return {};
   const Selection selection(model, recipe);
   const Prepared prepared = prepare_static(model, recipe);
@@ -159,7 +183,7 @@ std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& r
 QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64, const OnProgress& on_progress,
                         QuantizeLimits limits) {
   QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, limits.measures_weights, on_progress)
-                                                            : quantize_in_place(model, recipe, limits.measures_weights, on_progress);
+                                                            : quantize_in_place(model, recipe, statistics, limits.measures_weights, on_progress);
   const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
   if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")" +
                                                      (recipe.mode == QuantMode::static_ ? "; mode weight_only needs no calibration and sees subgraphs" : ""));

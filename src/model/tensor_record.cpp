@@ -3,6 +3,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "model/model.h"
+#include "tensor/raw_allocator.h"
 
 namespace bitwright {
 
@@ -21,7 +22,7 @@ namespace {
 }
 
 Tensor load_range(const TensorRecord& record, const SourceRange& range) {
-  Tensor tensor(record.dtype, record.shape);
+  Tensor tensor(record.dtype, record.shape, raw_allocator());
   if (tensor.size_bytes() != range.length)
     throw Error(ErrorCode::bad_model, "tensor " + quoted(record.name) + ": " + std::to_string(range.length) +
                                           " bytes of values where shape and element type ask for " +

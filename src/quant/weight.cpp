@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "quant/quantize.h"
 #include "quant/rounding.h"
+#include "tensor/raw_allocator.h"
 
 namespace bitwright {
 
@@ -46,13 +47,13 @@ QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std:
 }
 
 Tensor quantize(const Tensor& values, const QuantParams& params) {
-  Tensor codes(params.dtype, values.shape());
+  Tensor codes(params.dtype, values.shape(), raw_allocator());
   quantize(values.data<float>(), values.shape(), params, codes.bytes());
   return codes;
 }
 
 Tensor dequantize(const Tensor& codes, const QuantParams& params) {
-  Tensor values(DType::f32, codes.shape());
+  Tensor values(DType::f32, codes.shape(), raw_allocator());
   dequantize(codes.bytes(), codes.shape(), params, values.data<float>());
   return values;
 }

@@ -8,6 +8,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/float16.h"
+#include "tensor/raw_allocator.h"
 
 namespace bitwright {
 
@@ -15,7 +16,7 @@ namespace {
 
 class HeapBuffer final : public Buffer {
  public:
-  explicit HeapBuffer(std::uint64_t n_bytes) {
+  HeapBuffer(std::uint64_t n_bytes, bool is_zeroed) {
     const auto whole = checked_add(n_bytes, kSlackBytes + kBufferAlignment);
     if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
     size_bytes_ = addressable(n_bytes);
@@ -23,7 +24,8 @@ class HeapBuffer final : public Buffer {
     data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kBufferAlignment, rounded));
     if (data_ == nullptr)
       throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
-    std::memset(data_, 0, rounded);
+    if (is_zeroed) std::memset(data_, 0, rounded);
+    else std::memset(data_ + size_bytes_, 0, rounded - size_bytes_);
   }
   ~HeapBuffer() override { std::free(data_); }
   HeapBuffer(const HeapBuffer&) = delete;
@@ -33,6 +35,11 @@ class HeapBuffer final : public Buffer {
 class HeapAllocator final : public Allocator {
  public:
   std::shared_ptr<Buffer> allocate(std::uint64_t n_bytes) override { return allocate_buffer(n_bytes); }
+};
+
+class RawAllocator final : public Allocator {
+ public:
+  std::shared_ptr<Buffer> allocate(std::uint64_t n_bytes) override { return std::make_shared<HeapBuffer>(n_bytes, false); }
 };
 
 /// Types whose bits are handed out as an unsigned integer of the same size.
@@ -52,10 +59,15 @@ std::vector<float> widened(const Tensor& tensor) {
 
 }  // namespace
 
-std::shared_ptr<Buffer> allocate_buffer(std::uint64_t n_bytes) { return std::make_shared<HeapBuffer>(n_bytes); }
+std::shared_ptr<Buffer> allocate_buffer(std::uint64_t n_bytes) { return std::make_shared<HeapBuffer>(n_bytes, true); }
 
 Allocator& heap_allocator() {
   static HeapAllocator allocator;
+  return allocator;
+}
+
+Allocator& raw_allocator() {
+  static RawAllocator allocator;
   return allocator;
 }
 

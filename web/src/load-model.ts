@@ -8,6 +8,13 @@ export interface LoadOptions {
   readonly external?: Readonly<Record<string, ByteInput>>;
   /** For messages and reports, where the input has no name of its own. */
   readonly name?: string;
+  /** Hands the input's memory over instead of copying it, where calls run in a worker: the array given is empty afterwards. */
+  readonly transfer?: boolean;
+}
+
+function buffersOf(input: ByteInput): ArrayBuffer[] {
+  if (input instanceof ArrayBuffer) return [input];
+  return input instanceof Uint8Array && input.buffer instanceof ArrayBuffer ? [input.buffer] : [];
 }
 
 /** A model held by the core. */
@@ -19,8 +26,6 @@ export class Model extends Owned {
     /** @internal */
     readonly id: number,
     readonly info: ModelInfo,
-    /** Of the file as it was read, in lower-case hexadecimal. */
-    readonly sha256: string,
   ) {
     super(`the model ${info.fileName}`, () => toolkit.call('disposeModel', { modelId: id }));
   }
@@ -39,7 +44,8 @@ export async function loadModel(toolkit: Toolkit, input: ByteInput, options: Loa
   const name = options.name ?? inputName(input, 'model.onnx');
   const external: Record<string, SourceSpec> = {};
   for (const [key, file] of Object.entries(options.external ?? {})) external[key] = await sourceSpec(file, key, toolkit.backend);
+  const given = options.transfer === true ? buffersOf(input) : [];
   const source = await sourceSpec(input, name, toolkit.backend);
-  const { modelId, info, sha256 } = await toolkit.call('openModel', { source, external }, run);
-  return new Model(toolkit, modelId, info, sha256);
+  const { modelId, info } = await toolkit.call('openModel', { source, external }, run, given);
+  return new Model(toolkit, modelId, info);
 }

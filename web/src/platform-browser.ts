@@ -2,8 +2,8 @@
 import { QuantError } from './errors.js';
 import type { Core, CoreFactory, CoreSource } from './wasm/core.js';
 import { chooseModule } from './wasm/choose.js';
-import { bytesSource, createPortableHash, maxCopiedBytes, memorySink, readerSource } from './worker/byte-io.js';
-import type { OpenedSource, Picture, Platform } from './worker/platform.js';
+import { bytesSource, maxCopiedBytes, memorySink, readerSource } from './worker/byte-io.js';
+import type { Picture, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
 
 /** In the type library of workers, which does not go together with that of pages. */
@@ -60,7 +60,7 @@ async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> 
 }
 
 /** FileReaderSync exists in workers only, which is where this runs. */
-function blobSource(blob: Blob, name: string): OpenedSource {
+function blobSource(blob: Blob, name: string): CoreSource {
   const readBlob = (offset: number, target: Uint8Array): void => {
     const buffer = new FileReaderSync().readAsArrayBuffer(blob.slice(offset, offset + target.byteLength));
     if (buffer.byteLength !== target.byteLength) throw new Error(`${name}: the file changed while it was read`);
@@ -69,13 +69,13 @@ function blobSource(blob: Blob, name: string): OpenedSource {
   if (blob.size <= maxCopiedBytes) {
     const bytes = new Uint8Array(blob.size);
     readBlob(0, bytes);
-    return bytesSource(name, bytes, createPortableHash);
+    return bytesSource(name, bytes);
   }
-  return readerSource(name, blob.size, readBlob, undefined, createPortableHash);
+  return readerSource(name, blob.size, readBlob, undefined);
 }
 
-function openSource(spec: SourceSpec): OpenedSource {
-  if (spec.kind === 'bytes') return bytesSource(spec.name, spec.bytes, createPortableHash);
+function openSource(spec: SourceSpec): CoreSource {
+  if (spec.kind === 'bytes') return bytesSource(spec.name, spec.bytes);
   if (spec.kind === 'blob') return blobSource(spec.blob, spec.name);
   throw new QuantError('invalid_argument', `${spec.name}: a ${spec.kind} cannot be read in a browser; give bytes or a Blob`);
 }
@@ -109,7 +109,7 @@ export const browserPlatform: Platform = {
   openSibling: (): CoreSource | null => null,
   openSink: (spec) => {
     if (spec.kind !== 'bytes') throw new QuantError('invalid_argument', 'a browser writes to memory only');
-    return memorySink(createPortableHash);
+    return memorySink();
   },
   decodeOtherImage,
 };

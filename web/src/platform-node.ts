@@ -1,5 +1,4 @@
 /** The host's platform in Node. Relative URLs are seen from the root of the built package. */
-import { createHash } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, realpathSync, renameSync, unlinkSync, writeSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -9,14 +8,9 @@ import { pathToFileURL } from 'node:url';
 import { QuantError } from './errors.js';
 import type { CoreFactory, CoreSource } from './wasm/core.js';
 import { chooseModule } from './wasm/choose.js';
-import { type CreateHash, bytesSource, memorySink, messageOf, readerSource, writerSink } from './worker/byte-io.js';
-import type { OpenedSink, OpenedSource, Platform } from './worker/platform.js';
+import { bytesSource, memorySink, messageOf, readerSource, writerSink } from './worker/byte-io.js';
+import type { OpenedSink, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
-
-const createNodeHash: CreateHash = () => {
-  const hash = createHash('sha256');
-  return { update: (bytes) => void hash.update(bytes), hex: () => hash.digest('hex') };
-};
 
 async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> {
   const choice = chooseModule(options, { canShareMemory: true, whyNotShared: '', cores: availableParallelism() });
@@ -37,7 +31,7 @@ const descriptors = new FinalizationRegistry<number>((descriptor) => {
   closeSync(descriptor);
 });
 
-function pathSource(path: string, name: string): OpenedSource {
+function pathSource(path: string, name: string): CoreSource {
   let descriptor: number;
   try {
     descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
@@ -57,19 +51,19 @@ function pathSource(path: string, name: string): OpenedSource {
       done += n;
     }
   };
-  const source = readerSource(name, status.size, read, undefined, createNodeHash);
-  descriptors.register(source.core, descriptor);
+  const source = readerSource(name, status.size, read, undefined);
+  descriptors.register(source, descriptor);
   return source;
 }
 
-function openSource(spec: SourceSpec): OpenedSource {
+function openSource(spec: SourceSpec): CoreSource {
   switch (spec.kind) {
     case 'bytes':
-      return bytesSource(spec.name, spec.bytes, createNodeHash);
+      return bytesSource(spec.name, spec.bytes);
     case 'path':
       return pathSource(spec.path, spec.name);
     case 'reader':
-      return readerSource(spec.name, spec.reader.sizeBytes, (offset, target) => spec.reader.read(offset, target), undefined, createNodeHash);
+      return readerSource(spec.name, spec.reader.sizeBytes, (offset, target) => spec.reader.read(offset, target), undefined);
     case 'blob':
       throw new QuantError('invalid_argument', `${spec.name}: a Blob is read asynchronously in Node; give its bytes or a path`);
   }
@@ -93,8 +87,7 @@ function openSibling(model: SourceSpec, name: string): CoreSource | null {
       name,
     );
   }
-  const opened = pathSource(real, name);
-  return opened.core;
+  return pathSource(real, name);
 }
 
 /** Writes beside the target under a temporary name; the target appears by renaming, or not at all. */
@@ -106,7 +99,6 @@ function pathSink(path: string): OpenedSink {
   } catch (error) {
     throw new QuantError('io_failed', `${basename(path)}: cannot be written: ${messageOf(error)}`, path);
   }
-  const hash = createNodeHash();
   let sizeBytes = 0;
   let isOpen = true;
   const discard = (): void => {
@@ -125,7 +117,6 @@ function pathSink(path: string): OpenedSink {
       write: (view) => {
         try {
           for (let done = 0; done < view.byteLength; ) done += writeSync(descriptor, view, done, view.byteLength - done);
-          hash.update(view);
           sizeBytes += view.byteLength;
           return '';
         } catch (error) {
@@ -139,7 +130,7 @@ function pathSink(path: string): OpenedSink {
       isOpen = false;
       renameSync(temporary, path);
       process.off('exit', discard);
-      return { bytes: new Uint8Array(0), sizeBytes, sha256: hash.hex() };
+      return { bytes: new Uint8Array(0), sizeBytes };
     },
     discard,
   };
@@ -151,7 +142,7 @@ export const nodePlatform: Platform = {
   openSibling,
   openSink: (spec) => {
     if (spec.kind === 'path') return pathSink(spec.path);
-    return spec.kind === 'writer' ? writerSink(spec.writer, createNodeHash) : memorySink(createNodeHash);
+    return spec.kind === 'writer' ? writerSink(spec.writer) : memorySink();
   },
   decodeOtherImage: null,
 };

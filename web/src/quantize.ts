@@ -26,6 +26,8 @@ export interface QuantizeOptions {
   readonly externalPath?: string | undefined;
   /** Where the external file goes if it turns out to be needed (Node); in memory where left out. */
   readonly overflowPath?: string;
+  /** False leaves SQNR, clipped share and histogram of weights out of the report: measuring takes longer than quantizing. */
+  readonly measureWeights?: boolean;
   /** Accept a result that is not smaller. */
   readonly allowLarger?: boolean;
   /** Shown in the report: what the samples are, how pictures were prepared, things to know. */
@@ -44,7 +46,6 @@ export interface QuantizeResult {
   /** The model file; empty where it was written to a path. */
   readonly bytes: Uint8Array;
   readonly sizeBytes: number;
-  readonly sha256: string;
   readonly external: ExternalData | null;
   readonly report: Report;
   /** The quantized model, ready to run or compare: dispose it. */
@@ -61,10 +62,6 @@ function summary(info: ModelInfo, bytes: number): ModelSummary {
 function sinkSpec(path: string | undefined, writer: ByteWriter | undefined): SinkSpec {
   if (writer !== undefined) return { kind: 'writer', writer };
   return path === undefined ? { kind: 'bytes' } : { kind: 'path', path };
-}
-
-function only(run: RunOptions): RunOptions {
-  return run.signal ? { signal: run.signal } : {};
 }
 
 /**
@@ -104,21 +101,20 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   try {
     const answer = await toolkit.call(
       'quantize',
-      { modelId: model.id, recipe, recipeJson: recipeJson(recipe), calibrationId: calibration?.id ?? null, inputSha256: model.sha256 },
+      { modelId: model.id, recipe, recipeJson: recipeJson(recipe), calibrationId: calibration?.id ?? null, measuresWeights: options.measureWeights !== false },
       run,
     );
-    quantized = new Model(toolkit, answer.modelId, answer.info, '');
-    const size = await toolkit.call('modelSize', { modelId: quantized.id }, only(run));
+    quantized = new Model(toolkit, answer.modelId, answer.info);
     const before = model.info.bytes + model.info.externalBytes;
     const warnings = [...(options.warnings ?? [])];
-    if (size.sizeBytes >= before) {
-      const finding = `the result has ${size.sizeBytes} bytes, the input ${before}`;
+    if (answer.sizeBytes >= before) {
+      const finding = `the result has ${answer.sizeBytes} bytes, the input ${before}`;
       if (options.allowLarger !== true) {
         throw new QuantError('not_smaller', `${finding}; use mode weight_only or float16, or allow it (CLI: --allow-larger)`);
       }
       warnings.push(finding);
     }
-    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || options.externalOutput !== undefined || size.needsExternalData;
+    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || options.externalOutput !== undefined || answer.needsExternalData;
     const externalPath = options.externalPath ?? options.overflowPath;
     const externalName = isExternal ? (options.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
     const written = await toolkit.call(
@@ -141,7 +137,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       schemaVersion: reportSchemaVersion,
       tool: { name: 'bitwright', version: toolkit.info.version },
       recipe,
-      inputSha256: model.sha256,
+      inputXxh64: answer.inputXxh64,
       before: summary(model.info, before),
       after: summary(answer.info, afterBytes),
       nodes: answer.nodes,
@@ -157,7 +153,6 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
     return {
       bytes: written.bytes,
       sizeBytes: written.sizeBytes,
-      sha256: written.sha256,
       external: written.external,
       report,
       model: owned,

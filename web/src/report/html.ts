@@ -139,6 +139,6 @@ ${cards(report)}${notes(report)}${losses(report)}${pictures(report, 'weight', 24
 <h2>Nodes</h2><details${report.nodes.length <= 80 ? ' open' : ''}><summary>${report.nodes.length} nodes</summary>${table(nodeColumns, report.nodes)}</details>
 <h2>Tensors</h2><details><summary>${report.tensors.length} tensors</summary>${table(tensorColumns, report.tensors)}</details>
 <h2>Recipe</h2><details><summary>as JSON: the same file serves CLI, API and page</summary><pre>${escapeHtml(JSON.stringify(recipe, null, 2))}</pre></details>
-<p class="dim">bitwright ${escapeHtml(report.tool.version)}; input SHA-256 ${escapeHtml(report.inputSha256)}; report schema ${report.schemaVersion}</p></body></html>
+<p class="dim">bitwright ${escapeHtml(report.tool.version)}; input XXH64 ${escapeHtml(report.inputXxh64)}; report schema ${report.schemaVersion}</p></body></html>
 `;
 }

@@ -104,7 +104,7 @@ export interface Report {
   readonly schemaVersion: typeof reportSchemaVersion;
   readonly tool: { readonly name: 'bitwright'; readonly version: string };
   readonly recipe: Recipe;
-  readonly inputSha256: string;
+  readonly inputXxh64: string;
   readonly before: ModelSummary;
   readonly after: ModelSummary;
   readonly nodes: readonly NodeRow[];

@@ -48,10 +48,18 @@ export interface Core {
     recipe: Recipe,
     recipeJson: string,
     calibrationId: number,
-    inputSha256: string,
+    measuresWeights: boolean,
     onProgress: CoreProgress,
-  ): Guarded<{ modelId: number; nodes: NodeRow[]; tensors: TensorRow[]; lint: LintRow[]; messages: string[] }>;
-  modelSize(modelId: number): Guarded<{ sizeBytes: number; needsExternalData: boolean }>;
+  ): Guarded<{
+    modelId: number;
+    nodes: NodeRow[];
+    tensors: TensorRow[];
+    lint: LintRow[];
+    messages: string[];
+    inputXxh64: string;
+    sizeBytes: number;
+    needsExternalData: boolean;
+  }>;
   writeModel(modelId: number, sink: CoreSink, externalSink: CoreSink | null, externalName: string, onProgress: CoreProgress): Guarded<null>;
   beginComparison(referenceId: number, quantizedId: number): Guarded<number>;
   feedComparison(comparisonId: number, feeds: CoreTensorMap, label: number): Guarded<{ reference: CoreTensorMap; quantized: CoreTensorMap }>;
