@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <vector>
 
 #include "base/error.h"
 #include "calibrate/range_search.h"
@@ -27,6 +28,22 @@ Bins occupied_bins(const TensorStatistics& statistics) {
   return bins;
 }
 
+Bins level_spikes(const Bins& bins, std::vector<std::uint64_t>& counts) {
+  counts.assign(bins.counts.begin(), bins.counts.end());
+  const auto level = [&](std::size_t at, std::size_t neighbour) { counts[at] = std::min(counts[at], counts[neighbour]); };
+  const std::size_t n = counts.size();
+  if (n > 1) {
+    if (bins.zero < n) level(bins.zero, bins.zero + 1 < n ? bins.zero + 1 : bins.zero - 1);
+    if (bins.zero + 1 < n) level(n - 1, n - 2);
+    if (bins.zero > 1) level(0, 1);
+  }
+  Bins levelled = bins;
+  levelled.counts = counts;
+  levelled.total = 0;
+  for (const std::uint64_t count : counts) levelled.total += count;
+  return levelled;
+}
+
 RealRange percentile_range(const Bins& bins, double percentile) {
   std::size_t first = 0;
   std::size_t end = bins.counts.size();
@@ -53,6 +70,7 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
   RealRange chosen = seen;
   const Bins bins = occupied_bins(statistics);
   const bool has_bins = !bins.counts.empty();
+  std::vector<std::uint64_t> spikeless;
   switch (options.method) {
     case CalibrationMethod::min_max:
       break;
@@ -63,7 +81,7 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
       if (has_bins) chosen = percentile_range(bins, options.percentile);
       break;
     case CalibrationMethod::entropy:
-      if (has_bins) chosen = entropy_range(bins, std::int64_t{codes.qmax} - codes.qmin + 1, is_symmetric);
+      if (has_bins) chosen = entropy_range(level_spikes(bins, spikeless), std::int64_t{codes.qmax} - codes.qmin + 1, is_symmetric);
       break;
     case CalibrationMethod::mse:
       if (has_bins) chosen = mse_range(bins, seen, codes, is_symmetric);

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "calibrate/statistics.h"
 
@@ -22,6 +23,12 @@ Bins occupied_bins(const TensorStatistics& statistics);
 
 /// Keeps at least `percentile` per cent of the values: takes away the bins of largest magnitude while the rest is enough.
 RealRange percentile_range(const Bins& bins, double percentile);
+
+/// The same bins with the spike at real 0 (what ReLU cuts off) and those at both ends (what Clip cuts off) levelled to their
+/// neighbours: such values are one real that has a code of its own, but a spike spread over a level's bins would make every
+/// range of more than one bin a level look bad. `counts` holds what the result shows. Others level the first bin alike
+/// in practice.
+Bins level_spikes(const Bins& bins, std::vector<std::uint64_t>& counts);
 
 /// The range whose quantized distribution diverges least from what was seen (Kullback-Leibler).
 ///

@@ -123,6 +123,18 @@ TEST_CASE("choose_range: entropy clips rare outliers and keeps the range where b
   CHECK(choose_range(statistics, options, {0, 65535}, false).rmax == 400.0f);
 }
 
+TEST_CASE("choose_range: entropy does not take what ReLU6 cut off for a reason to clip") {
+  // Two thirds exact zeros, a twentieth at 6, the rest a broad slope: the usual output of a Clip.
+  std::vector<float> values = sample_of(Kind::one_sided, 5, 60000);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const float within = 6.0f * static_cast<float>((i * 7919) % 10007) / 10007.0f;
+    values[i] = i % 3 != 0 ? 0.0f : i % 60 == 0 ? 6.0f : within * within / 6.0f;
+  }
+  CalibrationOptions options;
+  options.method = CalibrationMethod::entropy;
+  CHECK(choose_range(observed(values, 2048), options, {0, 255}, false).rmax > 5.0f);
+}
+
 TEST_CASE("choose_range: percentile keeps the share asked for, 100 keeps everything") {
   std::vector<float> values;
   for (int i = 1; i <= 1000; ++i) values.push_back(static_cast<float>(i % 2 == 0 ? i : -i));
