@@ -64,14 +64,13 @@ class Upgrader {
       const std::string label = node.label();
       NodeUpgrade one(node, facts, names_, target_);
       if (from < kFirstAdaptedOpset) upgrade_below_7(one, from);
-      for (std::int64_t opset = from + 1; opset <= target_; ++opset) {
-        const OpsetAdapter* adapter = find_opset_adapter(node.op_type, opset);
-        if (adapter == nullptr) continue;
+      for (const OpsetAdapter& adapter : opset_adapters()) {
+        if (adapter.opset <= from || adapter.opset > target_ || adapter.op_type != node.op_type) continue;
         const std::size_t n_before = one.before.size() + one.constants.size();
-        adapter->apply(one);
-        const bool is_rewritten = one.before.size() + one.constants.size() != n_before || adapter->op_type != node.op_type;
-        if (is_rewritten && !adapter->change.empty())
-          messages_.push_back(label + ": " + std::string(adapter->change) + " (opset " + std::to_string(opset) + ")");
+        adapter.apply(one);
+        const bool is_rewritten = one.before.size() + one.constants.size() != n_before || adapter.op_type != node.op_type;
+        if (is_rewritten && !adapter.change.empty())
+          messages_.push_back(label + ": " + std::string(adapter.change) + " (opset " + std::to_string(adapter.opset) + ")");
       }
       std::move(one.before.begin(), one.before.end(), std::back_inserter(upgraded));
       upgraded.push_back(std::move(node));

@@ -340,11 +340,7 @@ constexpr std::string_view kOldAttributes[] = {"broadcast", "consumed_inputs", "
 
 }  // namespace
 
-const OpsetAdapter* find_opset_adapter(std::string_view op_type, std::int64_t opset) {
-  for (const OpsetAdapter& adapter : kAdapters)
-    if (adapter.opset == opset && adapter.op_type == op_type) return &adapter;
-  return nullptr;
-}
+std::span<const OpsetAdapter> opset_adapters() { return kAdapters; }
 
 void upgrade_below_7(NodeUpgrade& upgrade, std::int64_t from) {
   const std::string remedy = "; export the model for opset 7 or newer";

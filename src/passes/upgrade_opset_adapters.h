@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -55,8 +56,8 @@ struct OpsetAdapter {
   std::string_view change;
 };
 
-/// The adapter of that operator for that step; nullptr where the node needs no change.
-const OpsetAdapter* find_opset_adapter(std::string_view op_type, std::int64_t opset);
+/// Every change of meaning, in order of the opset.
+std::span<const OpsetAdapter> opset_adapters();
 
 /// Refuses a node whose operator changed between `from` and opset 7 in a way that its attributes show.
 void upgrade_below_7(NodeUpgrade& upgrade, std::int64_t from);
