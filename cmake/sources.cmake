@@ -9,16 +9,18 @@ function(bitwright_sources variable root pattern folders)
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
-# Wasm only: these folders of src run once per node or per file, not once per element, and are compiled for size.
-set(BITWRIGHT_COLD_FOLDERS api engine files io model passes CACHE STRING "folders of src compiled for size in wasm")
-set(BITWRIGHT_COLD_FLAG -Os CACHE STRING "how they are compiled; empty: as the others")
+# Wasm only: these folders and files of src run once per node or per file, not once per element, and are compiled for size.
+set(BITWRIGHT_COLD_SOURCES api engine files io model passes
+  ops/control_flow ops/conv_plan ops/detection ops/infer_context ops/order ops/refusal ops/registry ops/shape ops/signal
+  CACHE STRING "what is compiled for size in wasm")
+set(BITWRIGHT_COLD_FLAG -Oz CACHE STRING "how it is compiled; empty: as the rest")
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN OR NOT BITWRIGHT_COLD_FLAG)
     return()
   endif()
-  list(JOIN BITWRIGHT_COLD_FOLDERS "|" cold)
+  list(JOIN BITWRIGHT_COLD_SOURCES "|" cold)
   foreach(source IN LISTS ARGN)
-    if(source MATCHES "/(src/(${cold})|bindings)/")
+    if(source MATCHES "/(src/(${cold})|bindings)[/.]")
       set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${BITWRIGHT_COLD_FLAG})
     endif()
   endforeach()
