@@ -13,6 +13,7 @@
 #include "passes/float16.h"
 #include "passes/graph_edit.h"
 #include "passes/insert_qdq.h"
+#include "passes/keep_float_weights.h"
 #include "passes/lint.h"
 #include "passes/plan_static.h"
 #include "passes/weight_only.h"
@@ -120,6 +121,7 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   say(on_progress, "insert");
   take_result(result, prepared.result);
   take_result(result, insert_qdq(*prepared.model, plan, recipe));
+  take_result(result, keep_float_weights(*prepared.model, recipe));
   result.model = prepared.model;
   return result;
 }

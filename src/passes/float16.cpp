@@ -11,6 +11,7 @@ namespace bitwright {
 
 namespace {
 
+constexpr float kMaxHalf = 65504.0f;
 constexpr std::int64_t kOnnxFloat = 1;
 constexpr std::int64_t kOnnxFloat16 = 10;
 
@@ -50,11 +51,13 @@ struct Twin {
 
 class Float16 {
  public:
-  Float16(Model& model, const Recipe& recipe, const ValueTypes& types)
-      : model_(model), graph_(model.graph), recipe_(recipe), types_(types), selection_(model, recipe), names_(model) {}
+  Float16(Model& model, const Recipe& recipe, const ValueTypes& types, const Peaks* peaks)
+      : model_(model), graph_(model.graph), recipe_(recipe), types_(types), peaks_(peaks), selection_(model, recipe), names_(model) {}
 
   PlannedEdit run() {
     decide();
+    if (peaks_ == nullptr)
+      edit_.result.messages.push_back("values between nodes were not checked against 65504, the largest of float16; samples check them");
     name_twins();
     count_wishes();
     rebuild();
@@ -92,6 +95,16 @@ class Float16 {
       for (const std::string& value : *values)
         if (!value.empty() && type_of(value) == DType::undefined && !constants_.contains(value))
           return "the type of value " + quoted(value) + " is not known";
+    return overflow(node);
+  }
+
+  /// Whoever makes or reads a value that float16 does not hold needs the float32 one.
+  std::string overflow(const Node& node) const {
+    if (peaks_ == nullptr) return "";
+    for (const auto* values : {&node.inputs, &node.outputs})
+      for (const std::string& value : *values)
+        if (const auto peak = peaks_->find(value); peak != peaks_->end() && peak->second > kMaxHalf)
+          return "value " + quoted(value) + " reached " + std::to_string(peak->second) + ", float16 ends at 65504";
     return "";
   }
 
@@ -281,6 +294,7 @@ class Float16 {
   Graph& graph_;
   const Recipe& recipe_;
   const ValueTypes& types_;
+  const Peaks* peaks_;
   Selection selection_;
   NameAllocator names_;
   std::map<std::string, TensorRecord, std::less<>> constants_;  // f32, of the main graph
@@ -292,12 +306,24 @@ class Float16 {
   PlannedEdit edit_;
 };
 
+/// Scales must stay in float32, and what lies between codes is smaller than float16 already.
+void refuse_codes(const Model& model) {
+  visit_nodes(model, [](const Node& node, const std::string&) {
+    const std::string& type = node.op_type;
+    if (type.find("uantizeLinear") != std::string::npos || type.starts_with("QLinear") || type.ends_with("Integer") ||
+        type == "MatMulNBits")
+      throw Error(ErrorCode::nothing_quantized, node.label() + ": the model is already quantized; make float16 of the float model")
+          .about(node.name);
+  });
+}
+
 }  // namespace
 
-PlannedEdit float16(Model& model, const Recipe& recipe, const ValueTypes& types) {
+PlannedEdit float16(Model& model, const Recipe& recipe, const ValueTypes& types, const Peaks* peaks) {
+  refuse_codes(model);
   if (recipe.float16_weights_only) return float16_weights(model, recipe);
   own_subgraphs(model);
-  PlannedEdit edit = Float16(model, recipe, types).run();
+  PlannedEdit edit = Float16(model, recipe, types, peaks).run();
   // What subgraphs and blocked nodes still hold in float32 is stored as float16 at least.
   const PlannedEdit stored = float16_weights(model, recipe);
   edit.result += stored.result;

@@ -13,6 +13,9 @@ namespace bitwright {
 /// Types of the values of the main graph, as infer_types gives them.
 using ValueTypes = std::map<std::string, TypeInfo, std::less<>>;
 
+/// The largest magnitude that samples showed of each value.
+using Peaks = std::map<std::string, float, std::less<>>;
+
 /// A float tensor as binary16. Finite values beyond 65504 become the largest of their sign, others that would vanish become
 /// the smallest, 2^-24: a division by a small epsilon stays finite. Infinities and NaN stay.
 struct HalfTensor {
@@ -33,7 +36,9 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
 /// recipe.float16_weights_only it is float16_weights.
 ///
 ///   types    of every value of the main graph, before the pass
-///   throws   Error{pattern_unmatched}, and what reading the values throws
-PlannedEdit float16(Model& model, const Recipe& recipe, const ValueTypes& types);
+///   peaks    a node with a value beyond 65504 stays in float32 too; where null, a message says that none was checked
+///   throws   Error{pattern_unmatched}, Error{nothing_quantized} naming the first node that computes on codes, and what reading the
+///            values throws
+PlannedEdit float16(Model& model, const Recipe& recipe, const ValueTypes& types, const Peaks* peaks = nullptr);
 
 }  // namespace bitwright

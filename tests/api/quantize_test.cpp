@@ -76,6 +76,22 @@ TEST_CASE("quantize: the same input, recipe and statistics give the same bytes")
   CHECK(bytes_of(*quantize(*model, {}, &statistics).model) == bytes_of(*quantize(*model, {}, &statistics).model));
 }
 
+TEST_CASE("quantize: float16 keeps nodes in float32 whose values the samples showed beyond 65504") {
+  const std::shared_ptr<const Model> model = layer_and_norm();
+  Recipe recipe;
+  recipe.mode = QuantMode::float16;
+  CHECK(values_to_calibrate(*model, recipe) == std::vector<std::string>{"x", "a", "b", "y"});
+  const QuantizeResult unchecked = quantize(*model, recipe, nullptr);
+  CHECK(unchecked.nodes[0].mode == "float16");
+  CHECK(unchecked.messages.back().find("were not checked") != std::string::npos);
+  Statistics statistics = statistics_of(model, recipe);
+  CHECK(statistics.at("a").n_samples == 4);
+  statistics.at("y").rmax = 1e6f;
+  const QuantizeResult checked = quantize(*model, recipe, &statistics);
+  CHECK(checked.nodes[0].mode == "float16");
+  CHECK(checked.nodes[2].reason.find("'y' reached 1000000") != std::string::npos);
+}
+
 TEST_CASE("quantize: static mode without statistics is refused") {
   CHECK_THROWS_AS(quantize(*layer_and_norm(), {}, nullptr), Error);
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/error.h"
 #include "base/float16.h"
 
 using namespace bitwright;
@@ -136,8 +137,9 @@ TEST_CASE("float16: a node that computes a type gets the other one, a constant b
   const PlannedEdit edit = float16(model, half_recipe(), types_of(model));
   CHECK(node_named(model, "cast").attr_i("to", 0) == 10);
   CHECK(node_named(model, "cast").outputs[0] == "m_float16");
-  REQUIRE(edit.result.messages.size() == 1);
-  CHECK(edit.result.messages[0].find("'b' beyond 65504") != std::string::npos);
+  REQUIRE(edit.result.messages.size() == 2);
+  CHECK(edit.result.messages[0].find("were not checked") != std::string::npos);
+  CHECK(edit.result.messages[1].find("'b' beyond 65504") != std::string::npos);
 }
 
 TEST_CASE("float16: values that a subgraph takes from outside keep their float version") {
@@ -172,4 +174,26 @@ TEST_CASE("float16_weights: constants become float16 behind a cast, nodes stay")
   CHECK(model.graph.find_initializer("w_float16")->dtype == DType::f16);
   CHECK(node_named(model, "mm").inputs[1] == "w");
   CHECK(float16(model, recipe, {}).result.n_changes == 0);
+}
+
+TEST_CASE("float16: with peaks, who makes or reads a value beyond 65504 stays in float32") {
+  Model model = small_model();
+  const Peaks peaks = {{"x", 1.0f}, {"h", 65504.0f}, {"m", 3.0f}, {"r", 65520.0f}, {"y", 3.0f}};
+  const PlannedEdit edit = float16(model, half_recipe(), types_of(model), &peaks);
+  validate(model);
+  CHECK(edit.plan.nodes[0].is_quantized);
+  CHECK(edit.plan.nodes[2].reason.find("'r' reached 65520") != std::string::npos);
+  CHECK(edit.plan.nodes[3].reason.find("'r' reached 65520") != std::string::npos);
+  CHECK(node_named(model, "add").inputs == std::vector<std::string>{"m", "b"});
+  CHECK(edit.result.messages.empty());
+}
+
+TEST_CASE("float16: a model that computes on codes is refused by name, and stays as it was") {
+  Model model = small_model();
+  model.graph.nodes[2] = node_of("codes", "DequantizeLinear", {"m", "b"}, {"r"});
+  CHECK_THROWS_WITH_AS(float16(model, half_recipe(), types_of(model)), doctest::Contains("already quantized"), Error);
+  Recipe weights = half_recipe();
+  weights.float16_weights_only = true;
+  CHECK_THROWS_WITH_AS(float16(model, weights, {}), doctest::Contains("node 'codes'"), Error);
+  CHECK(model.graph.find_initializer("w")->dtype == DType::f32);
 }
