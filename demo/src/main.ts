@@ -1,6 +1,6 @@
 import {
   type CalibrationMethod, type Model, type Progress, type QuantizeResult, type QuantMode, QuantError, type RecipeInput, type Target, type Toolkit,
-  bytesText, type ImagePreset, loadModel, openToolkit, percentText, quantize, reportHtml, shareText, sqnrText,
+  bytesText, type ImagePreset, loadModel, openToolkit, percentText, quantize, reportHtml, sqnrText,
 } from 'bitwright';
 import { type ChosenSamples, hasPictures, prepareSamples, sortFiles } from './samples.js';
 
@@ -190,7 +190,7 @@ function showResult(result: QuantizeResult, model: Model): void {
   ];
   const output = comparison?.outputs[0];
   if (output !== undefined) list.push(card(sqnrText(output.sqnr), `signal to quantization noise of ${output.value}`));
-  if (output?.top1Agreement != null) list.push(card(percentText(output.top1Agreement.share), `same top-1: ${shareText(output.top1Agreement)}`));
+  if (output?.top1Agreement != null) list.push(card(percentText(output.top1Agreement.share), `same top-1 class: ${output.top1Agreement.count} of ${output.top1Agreement.total} samples`));
   if (comparison?.accuracy != null) {
     const { reference, quantized } = comparison.accuracy;
     list.push(card(`${percentText(reference.share)} → ${percentText(quantized.share)}`, `accuracy on ${reference.total} labelled samples`));

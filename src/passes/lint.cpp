@@ -84,7 +84,8 @@ class Linter {
   }
 
   void depthwise() {
-    if (depthwise_.empty() || recipe_.target != Target::onnxruntime_web) return;
+    const bool is_integer = recipe_.mode == QuantMode::static_ || recipe_.mode == QuantMode::dynamic;
+    if (depthwise_.empty() || !is_integer || recipe_.target != Target::onnxruntime_web) return;
     add(Severity::info, depthwise_[0], count(depthwise_.size(), "depthwise Conv") + " quantized for size: onnxruntime-web runs them about 2.7 times slower than in float, "
                                        "while exchanging codes with their neighbours saves converting; exclude them where only speed counts");
   }

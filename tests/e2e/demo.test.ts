@@ -159,6 +159,8 @@ for (const [name, options] of [
       await page.check('input[value=float16]');
       await page.click('#quantize');
       await page.waitForSelector('#result:not([hidden])');
+      await page.frameLocator('#report').locator('text=Nodes').first().waitFor();
+      await shoot(page, name);
       const over = await page.evaluate(() => {
         const widths = [document.documentElement.scrollWidth - innerWidth];
         const inner = (document.querySelector('#report') as HTMLIFrameElement).contentDocument?.documentElement;
@@ -166,7 +168,6 @@ for (const [name, options] of [
         return widths;
       });
       assert.deepEqual(over.filter((pixels) => pixels > 0), []);
-      await shoot(page, name);
     });
   });
 }

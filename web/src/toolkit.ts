@@ -79,8 +79,20 @@ export class Toolkit {
   ): Promise<AnswerOf<V>> {
     if (!this.isLive) throw new QuantError('disposed', 'the toolkit was disposed before');
     options.signal?.throwIfAborted();
-    const answer = this.backend.call(verb, request, { onProgress: options.onProgress, transfer });
-    return await untilAborted(answer, options.signal);
+    const { signal } = options;
+    const answer = this.backend.call(verb, request, { onProgress: options.onProgress, transfer, signal });
+    return await untilAborted(answer, signal, (late) => this.releaseLate(late));
+  }
+
+  /** What an aborted call made all the same, when it comes to its end in the worker: nobody else would free it. */
+  private releaseLate(late: AnswerOf<Verb>): void {
+    const made = late as unknown as Partial<Record<'modelId' | 'sessionId' | 'calibrationId' | 'comparisonId', number>> | null;
+    const { modelId, sessionId, calibrationId, comparisonId } = made ?? {};
+    const free = (released: Promise<unknown>): void => void released.catch(() => undefined);
+    if (modelId !== undefined) free(this.call('disposeModel', { modelId }));
+    if (sessionId !== undefined) free(this.call('disposeSession', { sessionId }));
+    if (calibrationId !== undefined) free(this.call('disposeCalibration', { calibrationId }));
+    if (comparisonId !== undefined) free(this.call('disposeComparison', { comparisonId }));
   }
 
   /** How many models, sessions, calibrations and comparisons live: for tests. */
@@ -99,15 +111,17 @@ export class Toolkit {
   }
 }
 
-/** Rejects with the signal's reason as soon as it is aborted; the call itself ends in the background. */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+/** Rejects with the signal's reason as soon as it is aborted; the call itself ends in the background, its answer goes to `onLate`. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, onLate: (late: T) => void): Promise<T> {
   if (signal === undefined) return await promise;
   return await new Promise<T>((resolve, reject) => {
+    let isLate = false;
     const onAbort = (): void => {
+      isLate = true;
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => {
+    promise.then((answer) => (isLate ? onLate(answer) : resolve(answer)), reject).finally(() => {
       signal.removeEventListener('abort', onAbort);
     });
     if (signal.aborted) onAbort();

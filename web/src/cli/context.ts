@@ -32,6 +32,7 @@ export async function withContext(values: Values, command: (context: Context) =>
   const progress = progressPrinter(flag(values, 'quiet'));
   const threads = integer(values, 'threads', { min: 1, max: 64 }) ?? 1;
   const toolkit = await openToolkit({ threads });
+  const opened: Model[] = [];
   try {
     return await command({
       toolkit,
@@ -47,13 +48,16 @@ export async function withContext(values: Values, command: (context: Context) =>
       },
       open: async (path) => {
         const external: Record<string, ByteInput> = externalFiles(path, text(values, 'external-root'));
-        return await loadModel(toolkit, path, { name: basename(path), external }, { signal: controller.signal });
+        const model = await loadModel(toolkit, path, { name: basename(path), external }, { signal: controller.signal });
+        opened.push(model);
+        return model;
       },
     });
   } finally {
     progress.end();
     process.off('SIGINT', onInterrupt);
     process.off('SIGTERM', onInterrupt);
+    for (const model of opened) model.dispose();
     await toolkit.dispose();
   }
 }

@@ -20,6 +20,7 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
       if (!isOpen) throw new QuantError('disposed', 'the toolkit was disposed');
       // A turn of the event loop between calls: signals fire, timers run, progress is drawn.
       await nextTurn();
+      callOptions.signal?.throwIfAborted();
       try {
         return await host.call(verb, request, callOptions.onProgress ?? (() => undefined));
       } catch (error) {

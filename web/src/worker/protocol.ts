@@ -12,7 +12,7 @@ export type SourceSpec =
 
 /** Where a host writes an output file. `path` works in Node only, `writer` only where host and caller share a thread. */
 export type SinkSpec =
-  | { readonly kind: 'bytes' }
+  | { readonly kind: 'bytes'; readonly expectedBytes: number }
   | { readonly kind: 'writer'; readonly writer: { write(bytes: Uint8Array): void } }
   | { readonly kind: 'path'; readonly path: string };
 
@@ -109,7 +109,7 @@ export type OnHostProgress = (progress: Progress) => void;
 
 /** One side of the border: answers calls in the order they came. */
 export interface Backend {
-  call<V extends Verb>(verb: V, request: RequestOf<V>, options?: { readonly onProgress?: OnHostProgress | undefined; readonly transfer?: readonly ArrayBuffer[] }): Promise<AnswerOf<V>>;
+  call<V extends Verb>(verb: V, request: RequestOf<V>, options?: { readonly onProgress?: OnHostProgress | undefined; readonly transfer?: readonly ArrayBuffer[]; readonly signal?: AbortSignal | undefined }): Promise<AnswerOf<V>>;
   close(): Promise<void>;
   /** True where calls run on the caller's own thread: readers may then be plain objects. */
   readonly isDirect: boolean;
