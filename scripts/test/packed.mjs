@@ -21,7 +21,7 @@ main(async () => {
     capture('npm', install, { cwd: folder });
     const program = join(folder, 'node_modules/.bin/bitwright');
 
-    const samples = ['--calibrate', join(example, 'images'), '--preprocess', '0_1'];
+    const samples = ['--calibrate', join(example, 'images'), '--preprocess', 'minus1_1', '--resize', '64'];
     capture(program, ['quantize', join(example, 'model.onnx'), '-o', 'small.onnx', ...samples], { cwd: folder });
     const [before, after] = [join(example, 'model.onnx'), join(folder, 'small.onnx')].map((path) => statSync(path).size);
     expect(after > 0 && after < before, `small.onnx has ${after} bytes, the example ${before}`);
