@@ -1,6 +1,7 @@
 #include "passes/static_ops.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 namespace bitwright {
@@ -67,7 +68,9 @@ std::string float_reason(const Node& node) {
 
 std::optional<RealRange> known_range(const Node& node) {
   if (!node.domain.empty()) return std::nullopt;
-  if (node.op_type == "Sigmoid" || node.op_type == "Softmax" || node.op_type == "HardSigmoid") return RealRange{0.0f, 1.0f};
+  if (node.op_type == "Sigmoid" || node.op_type == "HardSigmoid") return RealRange{0.0f, 1.0f};
+  // onnxruntime multiplies by floor(1 / scale): the scale must not be above 1/255, as the nearest float to it is.
+  if (node.op_type == "Softmax") return RealRange{0.0f, std::nextafter(1.0f, 0.0f)};
   if (node.op_type == "Tanh") return RealRange{-1.0f, 1.0f};
   return std::nullopt;
 }
