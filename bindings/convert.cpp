@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/xxh64.h"
 
 namespace bitwright::bindings {
 
@@ -77,6 +78,9 @@ std::vector<std::string> strings_from(const val& list) {
 }
 
 namespace {
+
+constexpr std::size_t kCopiedPieceBytes = std::size_t{1} << 19;
+constexpr std::uint64_t kReadPieceBytes = std::uint64_t{4} << 20;
 
 void copy_bytes(const val& typed_array, std::span<std::uint8_t> out) {
   const val source = val::global("Uint8Array").new_(typed_array["buffer"], typed_array["byteOffset"], typed_array["byteLength"]);
@@ -206,16 +210,21 @@ ImageSpec image_spec_from(const val& object) {
 
 namespace {
 
-/// Bytes that were copied in, without zeroing the memory first.
-class CopiedSource final : public ByteSource {
+/// Bytes that were copied in, without zeroing the memory first; each piece is hashed while it lies in the cache.
+class CopiedSource final : public HashedSource {
  public:
   CopiedSource(const val& typed_array, std::string name)
       : size_bytes_(typed_array["byteLength"].as<unsigned>()), bytes_(new std::uint8_t[size_bytes_]), name_(std::move(name)) {
-    copy_bytes(typed_array, {bytes_.get(), size_bytes_});
+    for (std::size_t offset = 0; offset < size_bytes_; offset += kCopiedPieceBytes) {
+      const std::span<std::uint8_t> piece(bytes_.get() + offset, std::min(kCopiedPieceBytes, size_bytes_ - offset));
+      copy_bytes(typed_array.call<val>("subarray", offset, offset + piece.size()), piece);
+      hash_.add(piece);
+    }
   }
   std::uint64_t size_bytes() const override { return size_bytes_; }
   std::span<const std::uint8_t> in_memory() const override { return {bytes_.get(), size_bytes_}; }
   std::string name() const override { return name_; }
+  std::string xxh64() const override { return hash_.hex(); }
 
  protected:
   void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override { std::memcpy(out.data(), bytes_.get() + offset, out.size()); }
@@ -224,13 +233,24 @@ class CopiedSource final : public ByteSource {
   std::size_t size_bytes_;
   std::unique_ptr<std::uint8_t[]> bytes_;
   std::string name_;
+  Xxh64 hash_;
 };
 
-class JsSource final : public ByteSource {
+class JsSource final : public HashedSource {
  public:
   JsSource(val object, std::string name, std::uint64_t size_bytes) : object_(std::move(object)), name_(std::move(name)), size_bytes_(size_bytes) {}
   std::uint64_t size_bytes() const override { return size_bytes_; }
   std::string name() const override { return name_; }
+  std::string xxh64() const override {
+    Xxh64 hash;
+    std::vector<std::uint8_t> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kReadPieceBytes, size_bytes_)));
+    for (std::uint64_t offset = 0; offset < size_bytes_; offset += piece.size()) {
+      const std::span<std::uint8_t> part(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size_bytes_ - offset)));
+      read(offset, part);
+      hash.add(part);
+    }
+    return hash.hex();
+  }
 
  protected:
   void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
@@ -249,8 +269,8 @@ class JsSink final : public ByteSink {
   explicit JsSink(val object) : object_(std::move(object)) { gathered_.reserve(kPieceBytes); }
   /// Small writes are gathered: every call across the border costs.
   void write(std::span<const std::uint8_t> bytes) override {
-    if (gathered_.size() + bytes.size() > kPieceBytes) flush();
-    if (bytes.size() >= kPieceBytes) hand_over(bytes);
+    if (gathered_.size() + bytes.size() > kPieceBytes || bytes.size() >= kDirectBytes) flush();
+    if (bytes.size() >= kDirectBytes) hand_over(bytes);
     else gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
   }
   void flush() override {
@@ -260,6 +280,7 @@ class JsSink final : public ByteSink {
 
  private:
   static constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kDirectBytes = std::size_t{1} << 16;  // a call takes less time than copying these
   void hand_over(std::span<const std::uint8_t> bytes) {
     const val problem = object_.call<val>("write", val(typed_memory_view(bytes.size(), bytes.data())));
     if (const std::string text = string_from(problem); !text.empty()) throw Error(ErrorCode::io_failed, text);
@@ -275,7 +296,7 @@ class JsExternalData final : public ExternalData {
   std::shared_ptr<ByteSource> open(const std::string& name) override {
     if (const auto known = sources_.find(name); known != sources_.end()) return known->second;
     const val object = open_(to_js(name));
-    std::shared_ptr<ByteSource> source = object.isNull() || object.isUndefined() ? nullptr : source_from(object);
+    const std::shared_ptr<ByteSource> source = object.isNull() || object.isUndefined() ? nullptr : source_from(object);
     sources_.emplace(name, source);
     return source;
   }
@@ -287,7 +308,7 @@ class JsExternalData final : public ExternalData {
 
 }  // namespace
 
-std::shared_ptr<ByteSource> source_from(const val& object) {
+std::shared_ptr<HashedSource> source_from(const val& object) {
   const std::string name = string_from(object["name"]);
   const auto size_bytes = static_cast<std::uint64_t>(object["sizeBytes"].as<double>());
   const val bytes = object["bytes"];

@@ -45,8 +45,15 @@ Recipe recipe_from(const val& object, const std::string& canonical_json);
 ImageSpec image_spec_from(const val& object);
 std::vector<std::uint8_t> bytes_from(const val& typed_array);
 
+/// A file of the host.
+class HashedSource : public ByteSource {
+ public:
+  /// Xxh64 of all bytes, in hexadecimal; reads the file where it was not copied in.
+  virtual std::string xxh64() const = 0;
+};
+
 /// A source over a CoreSource object (web/src/wasm/core.ts): its bytes are copied in where it offers them, else read in pieces.
-std::shared_ptr<ByteSource> source_from(const val& object);
+std::shared_ptr<HashedSource> source_from(const val& object);
 /// External files by name, through a function of JavaScript.
 std::unique_ptr<ExternalData> external_data_from(const val& open);
 std::unique_ptr<ByteSink> sink_from(const val& object);

@@ -8,7 +8,6 @@
 #include "api/handles.h"
 #include "api/quantize.h"
 #include "api/version.h"
-#include "base/xxh64.h"
 #include "convert.h"
 #include "convert_report.h"
 #include "engine/session.h"
@@ -21,12 +20,10 @@ namespace bitwright::bindings {
 
 namespace {
 
-constexpr std::uint64_t kHashPieceBytes = std::uint64_t{4} << 20;
-
 /// Everything that lives on this side of the border.
 struct Objects {
   Handles<const Model> models{"model"};
-  std::map<std::int32_t, std::shared_ptr<ByteSource>> files;  // what a model was read from, by its handle
+  std::map<std::int32_t, std::shared_ptr<const HashedSource>> files;  // what a model was read from, by its handle
   Handles<Session> sessions{"session"};
   Handles<CalibrationRun> calibrations{"calibration"};
   Handles<Comparison> comparisons{"comparison"};
@@ -40,20 +37,7 @@ Objects& objects() {
 /// Xxh64 of the file that a model was read from; empty for models that were made here.
 std::string hash_of_file(std::int32_t model) {
   const auto found = objects().files.find(model);
-  if (found == objects().files.end()) return "";
-  const ByteSource& file = *found->second;
-  Xxh64 hash;
-  if (!file.in_memory().empty()) {
-    hash.add(file.in_memory());
-    return hash.hex();
-  }
-  std::vector<std::uint8_t> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kHashPieceBytes, file.size_bytes())));
-  for (std::uint64_t offset = 0; offset < file.size_bytes(); offset += piece.size()) {
-    const std::span<std::uint8_t> part(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), file.size_bytes() - offset)));
-    file.read(offset, part);
-    hash.add(part);
-  }
-  return hash.hex();
+  return found == objects().files.end() ? "" : found->second->xxh64();
 }
 
 }  // namespace
@@ -63,7 +47,7 @@ std::string version() { return std::string(kVersion); }
 val open_model(val source, val open_external) {
   return guard([&] {
     const std::unique_ptr<ExternalData> external = external_data_from(open_external);
-    const std::shared_ptr<ByteSource> file = source_from(source);
+    const std::shared_ptr<HashedSource> file = source_from(source);
     Model model = read_onnx(file, *external);
     validate(model);
     const std::int32_t handle = objects().models.add(std::make_shared<const Model>(std::move(model)));

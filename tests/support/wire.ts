@@ -76,7 +76,7 @@ export interface WeightSpec {
 }
 
 /** A model whose nodes multiply one input by each weight: all values in one external file. */
-export function matMulModel(weights: readonly WeightSpec[], location: string): Uint8Array {
+export function matMulModel(weights: readonly WeightSpec[], location: string, doc = ''): Uint8Array {
   const entry = (key: string, value: string): Uint8Array => bytesField(13, joined([bytesField(1, key), bytesField(2, value)]));
   const initializers = weights.map(({ name, k, n, offset }) =>
     bytesField(
@@ -87,18 +87,18 @@ export function matMulModel(weights: readonly WeightSpec[], location: string): U
       ]),
     ),
   );
-  return modelOf(weights, initializers);
+  return modelOf(weights, initializers, doc);
 }
 
 /** The graph around given initializer fields. */
-export function modelOf(weights: readonly { readonly name: string; readonly k: number; readonly n: number }[], initializers: readonly Uint8Array[]): Uint8Array {
+export function modelOf(weights: readonly { readonly name: string; readonly k: number; readonly n: number }[], initializers: readonly Uint8Array[], doc = ''): Uint8Array {
   const dim = (extent: number): Uint8Array => bytesField(1, integer(1, extent));
   const value = (field: number, name: string, shape: readonly number[]): Uint8Array =>
     bytesField(field, joined([bytesField(1, name), bytesField(2, bytesField(1, joined([integer(1, 1), bytesField(2, joined(shape.map(dim)))])))]));
   const nodes = weights.map(({ name }) => bytesField(1, joined([bytesField(1, 'x'), bytesField(1, name), bytesField(2, `${name}_out`), bytesField(3, `${name}_node`), bytesField(4, 'MatMul')])));
   const outputs = weights.map(({ name, n }) => value(12, `${name}_out`, [1, n]));
   const graph = joined([...nodes, bytesField(2, 'large'), ...initializers, value(11, 'x', [1, weights[0]?.k ?? 1]), ...outputs]);
-  return joined([integer(1, 8), bytesField(8, joined([bytesField(1, ''), integer(2, 13)])), bytesField(7, graph)]);
+  return joined([integer(1, 8), bytesField(6, doc), bytesField(8, joined([bytesField(1, ''), integer(2, 13)])), bytesField(7, graph)]);
 }
 
 export interface StoredTensor {

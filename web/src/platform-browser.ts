@@ -109,7 +109,7 @@ export const browserPlatform: Platform = {
   openSibling: (): CoreSource | null => null,
   openSink: (spec) => {
     if (spec.kind !== 'bytes') throw new QuantError('invalid_argument', 'a browser writes to memory only');
-    return memorySink();
+    return memorySink(spec.expectedBytes);
   },
   decodeOtherImage,
 };

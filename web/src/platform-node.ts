@@ -142,7 +142,7 @@ export const nodePlatform: Platform = {
   openSibling,
   openSink: (spec) => {
     if (spec.kind === 'path') return pathSink(spec.path);
-    return spec.kind === 'writer' ? writerSink(spec.writer) : memorySink();
+    return spec.kind === 'writer' ? writerSink(spec.writer) : memorySink(spec.expectedBytes);
   },
   decodeOtherImage: null,
 };

@@ -59,9 +59,9 @@ function summary(info: ModelInfo, bytes: number): ModelSummary {
   return { fileName, bytes, irVersion, opset, nodes, parameters };
 }
 
-function sinkSpec(path: string | undefined, writer: ByteWriter | undefined): SinkSpec {
+function sinkSpec(path: string | undefined, writer: ByteWriter | undefined, expectedBytes = 0): SinkSpec {
   if (writer !== undefined) return { kind: 'writer', writer };
-  return path === undefined ? { kind: 'bytes' } : { kind: 'path', path };
+  return path === undefined ? { kind: 'bytes', expectedBytes } : { kind: 'path', path };
 }
 
 /**
@@ -121,7 +121,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       'writeModel',
       {
         modelId: quantized.id,
-        sink: sinkSpec(options.outputPath, options.output),
+        sink: sinkSpec(options.outputPath, options.output, isExternal ? 0 : answer.sizeBytes),
         externalName,
         externalSink: isExternal ? sinkSpec(externalPath, options.externalOutput) : null,
       },

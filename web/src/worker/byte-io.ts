@@ -59,17 +59,23 @@ export function writerSink(writer: { write(bytes: Uint8Array): void }): OpenedSi
   };
 }
 
-/** Collects output in memory, in pieces that are joined once. */
-export function memorySink(): OpenedSink {
+/** Collects output in memory: at its place where the size was told before, else in pieces that are joined once. */
+export function memorySink(expectedBytes = 0): OpenedSink {
+  let whole = new Uint8Array(expectedBytes);
+  let filled = 0;
   let pieces: Uint8Array[] = [];
   let sizeBytes = 0;
   return {
     core: {
       write: (view) => {
         try {
-          const copy = view.slice();
-          pieces.push(copy);
-          sizeBytes += copy.byteLength;
+          if (pieces.length === 0 && filled + view.byteLength <= whole.byteLength) {
+            whole.set(view, filled);
+            filled += view.byteLength;
+          } else {
+            pieces.push(view.slice());
+          }
+          sizeBytes += view.byteLength;
           return '';
         } catch (error) {
           return messageOf(error) || 'memory could not be had';
@@ -77,21 +83,19 @@ export function memorySink(): OpenedSink {
       },
     },
     finish: () => {
-      let bytes: Uint8Array;
-      if (pieces.length === 1 && pieces[0] !== undefined) {
-        bytes = pieces[0];
-      } else {
-        bytes = new Uint8Array(sizeBytes);
-        let offset = 0;
-        for (const piece of pieces) {
-          bytes.set(piece, offset);
-          offset += piece.byteLength;
-        }
+      if (sizeBytes === whole.byteLength) return { bytes: whole, sizeBytes };
+      const bytes = new Uint8Array(sizeBytes);
+      bytes.set(whole.subarray(0, filled));
+      let offset = filled;
+      for (const piece of pieces) {
+        bytes.set(piece, offset);
+        offset += piece.byteLength;
       }
       pieces = [];
       return { bytes, sizeBytes };
     },
     discard: () => {
+      whole = new Uint8Array(0);
       pieces = [];
     },
   };
