@@ -16,6 +16,7 @@
 #include "passes/keep_float_weights.h"
 #include "passes/lint.h"
 #include "passes/plan_static.h"
+#include "passes/static_rest.h"
 #include "passes/weight_only.h"
 
 namespace bitwright {
@@ -66,6 +67,31 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   return text;
 }
 
+/// Operators that only quantized models have.
+constexpr std::string_view kQuantizedOperators[] = {
+    "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "GatherBlockQuantized", "MatMulInteger", "ConvInteger",
+    "MatMulNBits",      "QGemm",               "QLinearConv",           "QLinearMatMul"};
+
+/// "182 DequantizeLinear, 1 QGemm"; empty for a float model.
+std::string quantized_operators_of(const Model& model) {
+  std::map<std::string, std::size_t> counts;
+  visit_nodes(model, [&](const Node& node, const std::string&) {
+    if (std::find(std::begin(kQuantizedOperators), std::end(kQuantizedOperators), node.op_type) != std::end(kQuantizedOperators))
+      ++counts[node.op_type];
+  });
+  std::string text;
+  for (const auto& [op_type, n] : counts) text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + op_type;
+  return text;
+}
+
+[[noreturn]] void throw_nothing_quantized(const Model& model, const Recipe& recipe, const QuantizeResult& result) {
+  const std::string before = recipe.include.empty() && recipe.exclude.empty() ? quantized_operators_of(model) : "";
+  if (!before.empty())
+    throw Error(ErrorCode::nothing_quantized,
+                "nothing was quantized: the model is quantized already (" + before + "); give the float model that it was made from");
+  throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")");
+}
+
 /// Every node of the input in its order, then nodes that were added.
 std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDecision>& planned, const std::vector<NodeDecision>& removed) {
   std::multimap<std::pair<std::string, std::string>, const NodeDecision*> by_name;
@@ -113,14 +139,16 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   const QuantPlan wanted = plan_static(*prepared.model, recipe, selection, prepared.types, nullptr);
   const ValueRanges ranges = ranges_from(*statistics, needs_calibration(*prepared.model, wanted), recipe, result.lint);
   say(on_progress, "plan");
-  const QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges);
-  result.nodes = table_of(model, plan.nodes, prepared.result.removed);
-  const std::vector<LintRow> lint = lint_plan(*prepared.model, plan, recipe);
-  result.lint.insert(result.lint.end(), lint.begin(), lint.end());
-  result.tensors = tensor_reports(*prepared.model, plan, statistics, measures_weights, on_progress);
+  QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges);
+  const Model planned = *prepared.model;  // what the plan speaks of
   say(on_progress, "insert");
   take_result(result, prepared.result);
   take_result(result, insert_qdq(*prepared.model, plan, recipe));
+  take_result(result, store_static_rest(*prepared.model, recipe, selection, plan));
+  result.nodes = table_of(model, plan.nodes, prepared.result.removed);
+  const std::vector<LintRow> lint = lint_plan(planned, plan, recipe);
+  result.lint.insert(result.lint.end(), lint.begin(), lint.end());
+  result.tensors = tensor_reports(planned, plan, statistics, measures_weights, on_progress);
   take_result(result, keep_float_weights(*prepared.model, recipe));
   result.model = prepared.model;
   return result;
@@ -187,8 +215,7 @@ QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statisti
   QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, limits.measures_weights, on_progress)
                                                             : quantize_in_place(model, recipe, statistics, limits.measures_weights, on_progress);
   const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
-  if (!is_any) throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")" +
-                                                     (recipe.mode == QuantMode::static_ ? "; mode weight_only needs no calibration and sees subgraphs" : ""));
+  if (!is_any) throw_nothing_quantized(model, recipe, result);
   put_metadata(*result.model, "bitwright.recipe", recipe.canonical_json);
   put_metadata(*result.model, "bitwright.version", std::string(kVersion));
   put_metadata(*result.model, "bitwright.input_xxh64", input_xxh64);

@@ -18,8 +18,12 @@ constexpr std::int64_t kMinElements = 1024;
 
 class Dynamic {
  public:
-  Dynamic(Model& model, const Recipe& recipe)
-      : model_(model), recipe_(recipe), selection_(model, recipe), maker_(model, recipe) {}
+  Dynamic(Model& model, const Recipe& recipe, Selection selection, bool takes_lstms_only)
+      : model_(model),
+        recipe_(recipe),
+        selection_(std::move(selection)),
+        takes_lstms_only_(takes_lstms_only),
+        maker_(model, recipe) {}
 
   PlannedEdit run() {
     own_subgraphs(model_);
@@ -37,7 +41,7 @@ class Dynamic {
       if (n_elements(weight.record->shape) >= kMinElements)
         for (const WeightUse& use : weight.uses) decide(weight, use);
     apply();
-    store_the_rest();
+    if (!takes_lstms_only_) store_the_rest();
     return std::move(edit_);
   }
 
@@ -47,10 +51,21 @@ class Dynamic {
     return found == constant_inputs_.end() ? nullptr : &weights_[found->second];
   }
 
+  /// The constant of three axes that the node reads as it stands: not transposed, not put together by other nodes.
+  const ConstantWeight* stack_at(const Node* node, std::size_t input) const {
+    const ConstantWeight* weight = constant_at(node, input);
+    if (weight == nullptr) return nullptr;
+    const bool is_read_as_is = std::all_of(weight->uses.begin(), weight->uses.end(), [&](const WeightUse& use) {
+      return use.node != node || use.input != input || use.axes == std::vector<std::int64_t>{0, 1, 2};
+    });
+    return is_read_as_is ? weight : nullptr;
+  }
+
   void decide(const ConstantWeight& weight, const WeightUse& use) {
     NodeDecision& row = edit_.plan.nodes[places_.at(use.node)];
     if (!selection_.refusal(*use.node).empty() || made_.contains(use.node)) return;
     if (use.node->op_type == "LSTM" && use.node->domain.empty()) return decide_lstm(use, row);
+    if (takes_lstms_only_) return;
     const ConstantWeight* bias = constant_at(use.node, 2);
     const TensorRecord* bias_record = bias == nullptr ? nullptr : bias->record;
     if (std::string refusal = maker_.refusal(use, *weight.record, bias_record); !refusal.empty()) {
@@ -68,10 +83,10 @@ class Dynamic {
   }
 
   void decide_lstm(const WeightUse& use, NodeDecision& row) {
-    const ConstantWeight* w = constant_at(use.node, 1);
-    const ConstantWeight* r = constant_at(use.node, 2);
-    const bool is_supported = recipe_.target == Target::onnxruntime && w != nullptr && r != nullptr &&
-                              use.node->attr_i("layout", 0) == 0 && w->record->shape.size() == 3 && r->record->shape.size() == 3;
+    const ConstantWeight* w = stack_at(use.node, 1);
+    const ConstantWeight* r = stack_at(use.node, 2);
+    const bool is_supported =
+        recipe_.target == Target::onnxruntime && w != nullptr && r != nullptr && use.node->attr_i("layout", 0) == 0;
     if (!is_supported) return;
     DynamicNode made = maker_.make_lstm(*use.node, named(*w), named(*r));
     if (made.nodes.empty()) return;
@@ -176,6 +191,7 @@ class Dynamic {
   Model& model_;
   const Recipe& recipe_;
   Selection selection_;
+  bool takes_lstms_only_;
   DynamicNodes maker_;
   PlannedEdit edit_;
   std::map<const Node*, std::size_t> places_;
@@ -192,7 +208,11 @@ PlannedEdit quantize_dynamic(Model& model, const Recipe& recipe) {
   if (model.opset() < kDynamicOpset)
     throw Error(ErrorCode::unsupported, "dynamic mode needs opset " + std::to_string(kDynamicOpset) + ", the model has " +
                                             std::to_string(model.opset()) + "; upgrade it, or choose weight_only");
-  return Dynamic(model, recipe).run();
+  return Dynamic(model, recipe, Selection(model, recipe), false).run();
+}
+
+PlannedEdit quantize_lstms(Model& model, const Recipe& recipe, const Selection& selection) {
+  return Dynamic(model, recipe, selection, true).run();
 }
 
 }  // namespace bitwright

@@ -2,6 +2,7 @@
 
 #include "model/model.h"
 #include "passes/planned_edit.h"
+#include "passes/select_nodes.h"
 #include "quant/recipe.h"
 
 namespace bitwright {
@@ -20,5 +21,8 @@ inline constexpr std::int64_t kDynamicOpset = 11;
 /// width the recipe gives for weights. The output keeps its name.
 /// Throws Error{unsupported} for a model below kDynamicOpset (upgrade it before), Error{pattern_unmatched}.
 PlannedEdit quantize_dynamic(Model& model, const Recipe& recipe);
+
+/// Only the LSTM part of it, for nodes that `selection` allows: it may have been made before passes replaced named nodes.
+PlannedEdit quantize_lstms(Model& model, const Recipe& recipe, const Selection& selection);
 
 }  // namespace bitwright

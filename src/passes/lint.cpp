@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "passes/graph_edit.h"
 #include "passes/static_ops.h"
@@ -13,11 +14,15 @@ namespace {
 /// A Concat whose inputs' ranges differ by more than this loses most codes of the narrow one (5 bits of 8).
 constexpr double kMaxRangeRatio = 32.0;
 
+/// Fewer stretches of float nodes, or longer quantized ones between them, leave a gain.
+constexpr std::size_t kManyIslands = 4;
+constexpr std::size_t kLayersPerIsland = 4;
+
 std::string count(std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
 
 class Linter {
  public:
-  Linter(const Model& model, const QuantPlan& plan, const Recipe& recipe) : plan_(plan), recipe_(recipe), index_(model.graph) {
+  Linter(const Model& model, const QuantPlan& plan, const Recipe& recipe) : plan_(plan), recipe_(recipe), graph_(model.graph), index_(model.graph) {
     for (const Node& node : model.graph.nodes) nodes_[node_key(node)] = &node;
     for (const TensorPlan& tensor : plan.tensors)
       if (tensor.role == TensorRole::activation) activations_[tensor.value] = &tensor;
@@ -29,6 +34,8 @@ class Linter {
       if (decision.is_quantized && decision.graph.empty()) node_rows(decision);
     shared_with_float();
     depthwise();
+    dequantized_on_every_run();
+    float_islands();
     std::stable_sort(rows_.begin(), rows_.end(), [](const LintRow& a, const LintRow& b) { return a.severity > b.severity; });
     return std::move(rows_);
   }
@@ -51,9 +58,7 @@ class Linter {
     const auto found = nodes_.find(decision.node);
     if (found == nodes_.end()) return;
     const Node& node = *found->second;
-    if (decision.mode.starts_with("weights only") && node.op_type != "Gather")
-      add(Severity::info, decision.node, "weights are dequantized on every run: a smaller file, not a faster model");
-    if (node.op_type == "Conv")
+    if (node.op_type == "Conv" && decision.mode.starts_with("QDQ"))
       if (const TensorRecord* weight = index_.initializer(node.inputs[1]); weight != nullptr && is_depthwise(node, weight->shape)) depthwise_.push_back(decision.node);
     if (node.op_type == "Concat") mixed_ranges(node);
   }
@@ -90,8 +95,82 @@ class Linter {
                                        "while exchanging codes with their neighbours saves converting; exclude them where only speed counts");
   }
 
+  void dequantized_on_every_run() {
+    std::vector<const NodeDecision*> nodes;
+    for (const NodeDecision& decision : plan_.nodes)
+      // Static plans gather codes: only the rows that were picked are dequantized.
+      if (decision.mode.starts_with("weights only") && !(decision.op_type == "Gather" && recipe_.mode == QuantMode::static_)) nodes.push_back(&decision);
+    if (nodes.empty()) return;
+    const std::string of_nodes = "weights of " + count(nodes.size(), "node") + " are dequantized at every run";
+    if (recipe_.target != Target::onnxruntime_web) return add(Severity::info, nodes[0]->node, of_nodes + ": a smaller file, not a faster model");
+    add(recipe_.mode == QuantMode::weight_only ? Severity::warning : Severity::info, nodes[0]->node,
+        "download saving only: " + of_nodes + "; on onnxruntime-web MatMul by a single row takes about 15 times as long as in float, by 64 rows 1.5 times");
+  }
+
+  /// Float nodes with codes before and behind them, counted as connected stretches, and HardSwish in one piece or written out.
+  void float_islands() {
+    if (recipe_.mode != QuantMode::static_ || recipe_.target == Target::portable) return;
+    std::map<std::string, std::size_t> places;  // of float nodes
+    std::size_t n_quantized = 0;
+    std::size_t n_hard_swish = 0;
+    for (const NodeDecision& decision : plan_.nodes) {
+      const auto found = nodes_.find(decision.node);
+      if (!decision.graph.empty() || found == nodes_.end()) continue;
+      if (decision.mode.starts_with("QDQ")) n_quantized += has_kernel_of_its_own(*found->second);
+      else places.emplace(decision.node, places.size());
+      n_hard_swish += is_hard_swish(*found->second);
+    }
+    std::vector<std::size_t> parents(places.size());
+    for (std::size_t i = 0; i < parents.size(); ++i) parents[i] = i;
+    const auto root = [&](std::size_t i) {
+      while (parents[i] != i) i = parents[i] = parents[parents[i]];
+      return i;
+    };
+    std::set<std::string> entered;
+    std::set<std::string> left;
+    for (const auto& [name, place] : places) {
+      const Node& node = *nodes_.at(name);
+      for (const std::string& input : node.inputs) {
+        const std::int64_t producer = index_.producer(input);
+        const auto before = producer < 0 ? places.end() : places.find(node_key(graph_.nodes[static_cast<std::size_t>(producer)]));
+        if (before != places.end()) parents[root(place)] = root(before->second);
+        else if (producer >= 0 && activations_.contains(input)) entered.insert(name);
+      }
+      for (const std::string& output : node.outputs)
+        if (activations_.contains(output)) left.insert(name);
+    }
+    std::set<std::size_t> with_entry;
+    std::set<std::size_t> islands;
+    for (const std::string& name : entered) with_entry.insert(root(places.at(name)));
+    for (const std::string& name : left)
+      if (with_entry.contains(root(places.at(name)))) islands.insert(root(places.at(name)));
+    if (islands.size() < kManyIslands || islands.size() * kLayersPerIsland < n_quantized) return;
+    add(Severity::warning, "",
+        count(islands.size(), "stretch") + " of float nodes between " + std::to_string(n_quantized) + " quantized layers" +
+            (n_hard_swish > 0 ? ", with " + std::to_string(n_hard_swish) + " HardSwish, which onnxruntime has no integer kernel for" : "") +
+            ": each converts codes to float and back, which may take longer than integers save; compare times with the float model, or choose "
+            "mode weight_only or float16 for size alone");
+  }
+
+  static bool has_kernel_of_its_own(const Node& node) {
+    return node.op_type == "Conv" || node.op_type == "ConvTranspose" || node.op_type == "Gemm" || node.op_type == "MatMul";
+  }
+
+  /// x * clip(x + 3, 0, 6) / 6: the Clip behind the Add stands for all of it.
+  bool is_hard_swish(const Node& node) const {
+    if (node.op_type == "HardSwish") return true;
+    const std::int64_t producer = node.op_type == "Clip" ? index_.producer(node.inputs[0]) : -1;
+    if (producer < 0) return false;
+    const Node& add = graph_.nodes[static_cast<std::size_t>(producer)];
+    return add.op_type == "Add" && std::any_of(add.inputs.begin(), add.inputs.end(), [&](const std::string& input) {
+             const auto three = small_constant(index_, input, 1);
+             return three && three->size() == 1 && (*three)[0] == 3.0f;
+           });
+  }
+
   const QuantPlan& plan_;
   const Recipe& recipe_;
+  const Graph& graph_;
   const GraphIndex index_;
   std::map<std::string, const Node*> nodes_;
   std::map<std::string, const TensorPlan*> activations_;

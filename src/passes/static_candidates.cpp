@@ -31,7 +31,7 @@ void StaticPlanner::find_candidates() {
     state.refusal = refusal_of(node, state);
     if (!state.refusal.empty() && is_weights_only(node)) {
       state.is_weights_only = true;
-      state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it" : "size only: runs in float";
+      state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it" : "size only: computed in float (" + state.refusal + ")";
     }
   }
 }
@@ -130,6 +130,7 @@ std::string StaticPlanner::product_refusal(const Node& node, State& state) const
 /// Recurrent layers and tables everywhere, ConvTranspose where the target has no integer kernel: codes make the file smaller.
 bool StaticPlanner::is_weights_only(const Node& node) const {
   if (!node.domain.empty() || !selection_.refusal(node).empty()) return false;
+  if (node.op_type == "LSTM" && recipe_.target == Target::onnxruntime) return false;  // may become DynamicQuantizeLSTM
   const bool is_table = node.op_type == "Gather";
   if (!is_table && node.op_type != "LSTM" && node.op_type != "GRU" && node.op_type != "ConvTranspose") return false;
   const auto [first, last] = weight_inputs(node);
