@@ -31,6 +31,7 @@ ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape);
 /// for runs that cover the tensor in memory order.
 template <typename Same, typename Varying>
 void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
+  if (l.inner == 0) return;
   std::int64_t element = 0;
   for (std::int64_t o = 0; o < l.outer; ++o) {
     if (l.is_per_position && l.inner > 1) {
