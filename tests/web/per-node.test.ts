@@ -17,15 +17,39 @@ const subjects: readonly Subject[] = [
   { model: 'classification/mnist_cntk', counts: [64, 64], feeds: mnistDigits },
   { model: 'classification/mlperf_resnet8_cifar10', counts: [16, 16], feeds: cifarPictures },
   { model: 'audio/mlperf_kws_dscnn', counts: [16, 16], feeds: keywordFeatures },
-  { model: 'classification/mobilenet_v2_1.0_224', counts: [3, 2], feeds: pictures('imagenet256/calib', { preset: 'minus1_1', resize: 256 }) },
-  { model: 'classification/squeezenet1_1', counts: [3, 2], feeds: pictures('imagenet256/calib', { preset: 'imagenet', resize: 256 }) },
-  { model: 'detection/ultraface_rfb_320', counts: [2, 2], feeds: pictures('faces', { mean: [127, 127, 127], std: [128, 128, 128], resize: 0 }) },
+  {
+    model: 'classification/mobilenet_v2_1.0_224',
+    counts: [3, 2],
+    feeds: pictures('imagenet256/calib', { preset: 'minus1_1', resize: 256 }),
+  },
+  {
+    model: 'classification/squeezenet1_1',
+    counts: [3, 2],
+    feeds: pictures('imagenet256/calib', { preset: 'imagenet', resize: 256 }),
+  },
+  {
+    model: 'detection/ultraface_rfb_320',
+    counts: [2, 2],
+    feeds: pictures('faces', { mean: [127, 127, 127], std: [128, 128, 128], resize: 0 }),
+  },
   { model: 'detection/fastestdet', counts: [2, 2], feeds: pictures('detection', { preset: '0_1', color: 'bgr', resize: 0 }) },
-  { model: 'ocr/ppocr_mobile_v2.0_cls', counts: [4, 4], feeds: pictures('faces', { preset: 'minus1_1', color: 'bgr', resize: 0, crop: [48, 192] }) },
-  { model: 'headpose/fsanet_1x1', counts: [4, 4], feeds: pictures('faces', { mean: [127.5, 127.5, 127.5], std: [128, 128, 128], color: 'bgr', resize: 0 }) },
+  {
+    model: 'ocr/ppocr_mobile_v2.0_cls',
+    counts: [4, 4],
+    feeds: pictures('faces', { preset: 'minus1_1', color: 'bgr', resize: 0, crop: [48, 192] }),
+  },
+  {
+    model: 'headpose/fsanet_1x1',
+    counts: [4, 4],
+    feeds: pictures('faces', { mean: [127.5, 127.5, 127.5], std: [128, 128, 128], color: 'bgr', resize: 0 }),
+  },
   { model: 'superres/super_resolution', counts: [2, 2], feeds: noise([1, 1, 224, 224]) },
   { model: 'audio/oww_embedding', counts: [4, 4], feeds: noise([1, 76, 32, 1]) },
-  { model: 'segmentation/deeplabv3_mnv2_pascal_513', counts: [1, 1], feeds: pictures('imagenet256/calib', { preset: 'minus1_1', resize: 0 }) },
+  {
+    model: 'segmentation/deeplabv3_mnv2_pascal_513',
+    counts: [1, 1],
+    feeds: pictures('imagenet256/calib', { preset: 'minus1_1', resize: 0 }),
+  },
 ];
 
 let toolkit: Toolkit;
@@ -46,12 +70,16 @@ void test('example: each quantized operator gives the codes that onnxruntime giv
 
 for (const { model: path, counts, feeds } of subjects) {
   const file = `models/${path}.onnx`;
-  void test(`${path}: each quantized operator gives the codes that onnxruntime gives`, { skip: whyNotShared(file) }, async (context) => {
-    const model = await loadModel(toolkit, sharedPath(file));
-    try {
-      await checkGroups(context, model, await feeds(model, counts[0]), counts[1]);
-    } finally {
-      model.dispose();
-    }
-  });
+  void test(
+    `${path}: each quantized operator gives the codes that onnxruntime gives`,
+    { skip: whyNotShared(file) },
+    async (context) => {
+      const model = await loadModel(toolkit, sharedPath(file));
+      try {
+        await checkGroups(context, model, await feeds(model, counts[0]), counts[1]);
+      } finally {
+        model.dispose();
+      }
+    },
+  );
 }

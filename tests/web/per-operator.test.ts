@@ -15,6 +15,8 @@ interface Subject {
   /** Last extent of what it puts out; 12 where left out. */
   readonly last?: number;
   readonly outputs?: number;
+  /** Left in float, with codes on both sides. */
+  readonly isExcluded?: boolean;
 }
 
 let state = 7;
@@ -23,10 +25,16 @@ const next = (): number => {
   state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
   return (state >>> 8) / 2 ** 23 - 1;
 };
-const floats = (...shape: readonly number[]): SmallTensor => ({ shape, data: Float32Array.from({ length: shape.reduce((p, e) => p * e, 1) }, next) });
+const floats = (...shape: readonly number[]): SmallTensor => ({
+  shape,
+  data: Float32Array.from({ length: shape.reduce((p, e) => p * e, 1) }, next),
+});
 const given = (...values: readonly number[]): SmallTensor => ({ shape: [values.length], data: Float32Array.from(values) });
 const one = (value: number): SmallTensor => ({ shape: [], data: Float32Array.of(value) });
-const ints = (...values: readonly number[]): SmallTensor => ({ shape: [values.length], data: BigInt64Array.from(values, BigInt) });
+const ints = (...values: readonly number[]): SmallTensor => ({
+  shape: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
 const flags: SmallTensor = { shape: [2, 8, 12, 12], data: Uint8Array.from({ length: 2304 }, () => (next() > 0 ? 1 : 0)) };
 
 const resize = (mode: string, transform: string, factors: readonly [number, number]): Subject => ({
@@ -39,10 +47,48 @@ const resize = (mode: string, transform: string, factors: readonly [number, numb
 });
 
 const subjects: readonly Subject[] = [
-  { op: 'Conv', note: 'bias, strides, pads', inputs: ['a', 'w', 'c'], constants: { w: floats(8, 8, 3, 3), c: floats(8) }, attributes: { strides: [2, 2], pads: [0, 1, 1, 0] }, last: 6 },
-  { op: 'Conv', note: 'depthwise, dilated', inputs: ['a', 'w', 'c'], constants: { w: floats(8, 1, 3, 3), c: floats(8) }, attributes: { group: 8, dilations: [2, 2], pads: [2, 2, 2, 2] } },
+  {
+    op: 'Conv',
+    note: 'bias, strides, pads',
+    inputs: ['a', 'w', 'c'],
+    constants: { w: floats(8, 8, 3, 3), c: floats(8) },
+    attributes: { strides: [2, 2], pads: [0, 1, 1, 0] },
+    last: 6,
+  },
+  {
+    op: 'Conv',
+    note: 'depthwise, dilated',
+    inputs: ['a', 'w', 'c'],
+    constants: { w: floats(8, 1, 3, 3), c: floats(8) },
+    attributes: { group: 8, dilations: [2, 2], pads: [2, 2, 2, 2] },
+  },
   { op: 'Conv', note: 'groups, no bias', inputs: ['a', 'w'], constants: { w: floats(8, 4, 1, 1) }, attributes: { group: 2 } },
-  { op: 'ConvTranspose', inputs: ['a', 'w', 'c'], constants: { w: floats(8, 4, 2, 2), c: floats(4) }, attributes: { strides: [2, 2] }, last: 24 },
+  {
+    op: 'Conv',
+    note: 'excluded',
+    inputs: ['a', 'w', 'c'],
+    constants: { w: floats(8, 8, 3, 3), c: floats(8) },
+    attributes: { pads: [1, 1, 1, 1] },
+    isExcluded: true,
+  },
+  { op: 'Conv', note: 'excluded, no bias', inputs: ['a', 'w'], constants: { w: floats(8, 8, 1, 1) }, isExcluded: true },
+  {
+    op: 'ConvTranspose',
+    note: 'small',
+    inputs: ['a', 'w', 'c'],
+    constants: { w: floats(8, 4, 2, 2), c: floats(4) },
+    attributes: { strides: [2, 2] },
+    last: 24,
+  },
+  { op: 'ConvTranspose', note: 'large', inputs: ['a', 'w', 'c'], constants: { w: floats(8, 64, 3, 3), c: floats(64) }, last: 14 },
+  {
+    op: 'ConvTranspose',
+    note: 'groups',
+    inputs: ['a', 'w', 'c'],
+    constants: { w: floats(8, 64, 3, 3), c: floats(128) },
+    attributes: { group: 2 },
+    last: 14,
+  },
   { op: 'MatMul', note: 'constant', inputs: ['a', 'w'], constants: { w: floats(12, 5) }, last: 5 },
   { op: 'MatMul', note: 'two activations', inputs: ['a', 'b'] },
   { op: 'Add', inputs: ['a', 'b'] },
@@ -52,7 +98,12 @@ const subjects: readonly Subject[] = [
   { op: 'Concat', inputs: ['a', 'b'], attributes: { axis: 1 } },
   { op: 'Where', inputs: ['flags', 'a', 'b'], constants: { flags } },
   { op: 'AveragePool', attributes: { kernel_shape: [3, 3], pads: [1, 1, 1, 1] } },
-  { op: 'AveragePool', note: 'pads counted', attributes: { kernel_shape: [2, 3], strides: [2, 2], pads: [1, 1, 0, 1], count_include_pad: 1 }, last: 6 },
+  {
+    op: 'AveragePool',
+    note: 'pads counted',
+    attributes: { kernel_shape: [2, 3], strides: [2, 2], pads: [1, 1, 0, 1], count_include_pad: 1 },
+    last: 6,
+  },
   { op: 'GlobalAveragePool', last: 1 },
   { op: 'ReduceMean', inputs: ['a', 'axes'], constants: { axes: ints(2) } },
   { op: 'LeakyRelu', attributes: { alpha: { float: 0.1 } } },
@@ -69,15 +120,33 @@ const subjects: readonly Subject[] = [
   { op: 'Flatten', last: 1152 },
   { op: 'Transpose', attributes: { perm: [0, 3, 2, 1] }, last: 8 },
   { op: 'Unsqueeze', inputs: ['a', 'axes'], constants: { axes: ints(1) } },
-  { op: 'Slice', inputs: ['a', 'starts', 'ends', 'axes', 'steps'], constants: { starts: ints(-1), ends: ints(-11), axes: ints(3), steps: ints(-2) }, last: 5 },
+  {
+    op: 'Slice',
+    inputs: ['a', 'starts', 'ends', 'axes', 'steps'],
+    constants: { starts: ints(-1), ends: ints(-11), axes: ints(3), steps: ints(-2) },
+    last: 5,
+  },
   { op: 'Gather', inputs: ['a', 'rows'], constants: { rows: ints(3, 0, -1, 3) }, attributes: { axis: 3 }, last: 4 },
   { op: 'Expand', inputs: ['a', 'to'], constants: { to: ints(3, 1, 1, 1, 1) } },
   { op: 'Tile', inputs: ['a', 'times'], constants: { times: ints(1, 1, 1, 2) }, last: 24 },
   { op: 'DepthToSpace', attributes: { blocksize: 2 }, last: 24 },
   { op: 'SpaceToDepth', attributes: { blocksize: 2 }, last: 6 },
   { op: 'Pad', inputs: ['a', 'pads'], constants: { pads: ints(0, 0, 1, 2, 0, 0, 0, 1) }, last: 15 },
-  { op: 'Pad', note: 'with a value', inputs: ['a', 'pads', 'value'], constants: { pads: ints(0, 0, 1, 2, 0, 0, 0, 1), value: one(0.5) }, last: 15 },
-  { op: 'Pad', note: 'reflected', inputs: ['a', 'pads'], constants: { pads: ints(0, 0, 1, 2, 0, 0, 0, 1) }, attributes: { mode: 'reflect' }, last: 15 },
+  {
+    op: 'Pad',
+    note: 'with a value',
+    inputs: ['a', 'pads', 'value'],
+    constants: { pads: ints(0, 0, 1, 2, 0, 0, 0, 1), value: one(0.5) },
+    last: 15,
+  },
+  {
+    op: 'Pad',
+    note: 'reflected',
+    inputs: ['a', 'pads'],
+    constants: { pads: ints(0, 0, 1, 2, 0, 0, 0, 1) },
+    attributes: { mode: 'reflect' },
+    last: 15,
+  },
   { op: 'Split', attributes: { axis: 1, num_outputs: 2 }, outputs: 2 },
   resize('nearest', 'asymmetric', [2, 2]),
   resize('nearest', 'half_pixel', [1.5, 0.75]),
@@ -103,7 +172,12 @@ function modelBytes({ op, inputs = ['a'], attributes = {}, constants = {}, last 
     opset: 18,
     inputs: { x: [2, 4, 12, 12] },
     outputs: found.map((name) => `${name}_out`),
-    constants: { ...constants, wa: floats(8, 4, 1, 1), wb: floats(8, 4, 1, 1), tail: floats(last, 256) },
+    constants: {
+      ...constants,
+      wa: floats(8, 4, 1, 1),
+      wb: floats(8, 4, 1, 1),
+      tail: floats(last, Math.max(64, Math.ceil(4096 / last))),
+    },
     nodes: [
       { op: 'Conv', inputs: ['x', 'wa'], outputs: ['a'] },
       ...(inputs.includes('b') ? [{ op: 'Conv', inputs: ['x', 'wb'], outputs: ['b'] }] : []),
@@ -117,10 +191,17 @@ for (const subject of subjects) {
   const name = subject.note === undefined ? subject.op : `${subject.op}, ${subject.note}`;
   void test(`${name}: between codes it gives the codes that onnxruntime gives`, async (context) => {
     const model = await loadModel(toolkit, modelBytes(subject), { name: `${subject.op}.onnx` });
-    const feeds = Array.from({ length: 16 }, (): Feeds => ({ x: { dtype: 'f32', shape: [2, 4, 12, 12], data: floats(2, 4, 12, 12).data as Float32Array } }));
+    const feeds = Array.from({ length: 16 }, (): Feeds => ({
+      x: { dtype: 'f32', shape: [2, 4, 12, 12], data: floats(2, 4, 12, 12).data as Float32Array },
+    }));
     try {
-      const seen = await checkGroups(context, model, feeds, feeds.length);
-      if (process.env['ORACLE']) console.log(name, seen.join('  '));
+      await checkGroups(
+        context,
+        model,
+        feeds,
+        feeds.length,
+        subject.isExcluded === true ? { exclude: [`${subject.op}_y0`] } : {},
+      );
     } finally {
       model.dispose();
     }

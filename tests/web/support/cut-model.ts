@@ -62,7 +62,9 @@ export function groupsOf(bytes: Uint8Array): Group[] {
     if (label.length > 4) return `${label.slice(0, 3).join('+')}+${label.length - 3} more`;
     return label.length === 0 ? 'QuantizeLinear' : label.join('+');
   };
-  return nodes.filter(({ opType }) => opType === 'QuantizeLinear').map((node) => ({ codes: node.outputs[0] ?? '', label: labelOf(node) }));
+  return nodes
+    .filter(({ opType }) => opType === 'QuantizeLinear')
+    .map((node) => ({ codes: node.outputs[0] ?? '', label: labelOf(node) }));
 }
 
 const elementTypes = { u8: 2, i8: 3, u16: 4, i16: 5 } as const;
@@ -76,7 +78,11 @@ function valueInfo(name: string, { dtype, shape }: Tensor): Uint8Array {
 }
 
 /** Fields of one message with those that `change` names replaced; `null` leaves one out. */
-function rewritten(bytes: Uint8Array, { begin, end }: Pick<Field, 'begin' | 'end'>, change: (field: Field) => Uint8Array | null | undefined): Uint8Array[] {
+function rewritten(
+  bytes: Uint8Array,
+  { begin, end }: Pick<Field, 'begin' | 'end'>,
+  change: (field: Field) => Uint8Array | null | undefined,
+): Uint8Array[] {
   const parts: Uint8Array[] = [];
   let at = begin;
   for (const field of fieldsOf(bytes, begin, end)) {
@@ -101,5 +107,9 @@ export function cutAtCodes(bytes: Uint8Array, codes: Feeds): Uint8Array {
   });
   const inputs = Object.entries(codes).map(([name, tensor]) => bytesField(11, valueInfo(name, tensor)));
   const outputs = Object.entries(codes).map(([name, tensor]) => bytesField(12, valueInfo(cutName(name), tensor)));
-  return joined(rewritten(bytes, { begin: 0, end: bytes.byteLength }, (field) => (field.field === 7 ? bytesField(7, joined([...graph, ...inputs, ...outputs])) : undefined)));
+  return joined(
+    rewritten(bytes, { begin: 0, end: bytes.byteLength }, (field) =>
+      field.field === 7 ? bytesField(7, joined([...graph, ...inputs, ...outputs])) : undefined,
+    ),
+  );
 }

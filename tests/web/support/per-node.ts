@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { createSession, quantize, type Feeds, type Model, type Tensor } from '../../../web/src/node.js';
+import { createSession, quantize, type Feeds, type Model, type RecipeInput, type Tensor } from '../../../web/src/node.js';
 import { cutAtCodes, cutName, groupsOf, nodesOf, type Group } from './cut-model.js';
 import { openRuntime, whyNotExact, type OpenedRuntime } from './onnxruntime.js';
 
@@ -32,7 +32,8 @@ function kernelOf(optimized: ReturnType<typeof nodesOf>, { codes, label }: Group
   for (;;) {
     const node = optimized.find(({ outputs }) => outputs.includes(value));
     if (node === undefined) return 'not known';
-    if (node.opType !== 'Transpose' || label.includes('Transpose')) return node.opType === 'QuantizeLinear' ? 'float' : node.opType;
+    if (node.opType !== 'Transpose' || label.includes('Transpose'))
+      return node.opType === 'QuantizeLinear' ? 'float' : node.opType;
     value = node.inputs[0] ?? '';
   }
 }
@@ -60,14 +61,16 @@ async function openOptimized(bytes: Uint8Array): Promise<{ runtime: OpenedRuntim
   }
 }
 
-/**
- * Quantizes with the default recipe on `feeds`, then compares on the first `runs` of them.
- *
- * @returns what ran each kind of group, `label [kernel]`
- */
-export async function checkGroups(context: TestContext, model: Model, feeds: readonly Feeds[], runs: number): Promise<string[]> {
+/** Quantizes on `feeds`, with the default recipe where none is given, then compares on the first `runs` of them. */
+export async function checkGroups(
+  context: TestContext,
+  model: Model,
+  feeds: readonly Feeds[],
+  runs: number,
+  recipe: RecipeInput = {},
+): Promise<void> {
   const calibration = feeds.map((sample) => ({ feeds: sample }));
-  const result = await quantize(model, { calibration, evaluation: false, allowLarger: true });
+  const result = await quantize(model, { recipe, calibration, evaluation: false, allowLarger: true });
   const groups = groupsOf(result.bytes);
   const names = groups.map(({ codes }) => codes);
   const session = await createSession(result.model);
@@ -115,5 +118,4 @@ export async function checkGroups(context: TestContext, model: Model, feeds: rea
     if (difference > 1e-4) faults.push(line);
   }
   assert.deepEqual(faults, [], 'groups that the runtime computes otherwise');
-  return [...tallies.keys()];
 }

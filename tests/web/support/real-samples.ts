@@ -11,7 +11,9 @@ export const pictures =
   (folder: string, choice: Choice) =>
   async (model: Model, count: number): Promise<Feeds[]> => {
     const { input, preprocessing } = choosePreprocessing(model.info.inputs, choice);
-    const names = readdirSync(sharedPath('data', folder)).filter((name) => name.endsWith('.jpg')).sort();
+    const names = readdirSync(sharedPath('data', folder))
+      .filter((name) => name.endsWith('.jpg'))
+      .sort();
     const feeds: Feeds[] = [];
     for (let i = 0; i < count; ++i) {
       const name = names[Math.floor((i * names.length) / count)] ?? '';
@@ -24,7 +26,14 @@ export const pictures =
 
 /** Records of bytes in one file, each of which makes one input. */
 const records =
-  (path: string, headBytes: number, recordBytes: number, skipBytes: number, shape: readonly number[], valueOf: (byte: number) => number) =>
+  (
+    path: string,
+    headBytes: number,
+    recordBytes: number,
+    skipBytes: number,
+    shape: readonly number[],
+    valueOf: (byte: number) => number,
+  ) =>
   (model: Model, count: number): Promise<Feeds[]> => {
     const stored = readFileSync(sharedPath('data', path));
     const all = path.endsWith('.gz') ? gunzipSync(stored) : stored;
@@ -39,7 +48,14 @@ const records =
 
 export const mnistDigits = records('mnist/t10k-images-idx3-ubyte.gz', 16, 784, 0, [1, 1, 28, 28], (byte) => byte);
 export const cifarPictures = records('cifar10/cifar10_test_1000.bin', 0, 3073, 1, [1, 3, 32, 32], (byte) => byte);
-export const keywordFeatures = records('kws/kws01_dev_features_int8.bin', 0, 490, 0, [1, 1, 49, 10], (byte) => (((byte << 24) >> 24) - 83) * 0.5847029);
+export const keywordFeatures = records(
+  'kws/kws01_dev_features_int8.bin',
+  0,
+  490,
+  0,
+  [1, 1, 49, 10],
+  (byte) => (((byte << 24) >> 24) - 83) * 0.5847029,
+);
 
 /** Seeded values in [-1, 1), the same on every machine. */
 export const noise =
@@ -51,6 +67,8 @@ export const noise =
       return (state >>> 8) / 2 ** 23 - 1;
     };
     const size = shape.reduce((product, extent) => product * extent, 1);
-    const feeds = Array.from({ length: count }, (): Feeds => ({ [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape, data: Float32Array.from({ length: size }, next) } }));
+    const feeds = Array.from({ length: count }, (): Feeds => ({
+      [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape, data: Float32Array.from({ length: size }, next) },
+    }));
     return Promise.resolve(feeds);
   };

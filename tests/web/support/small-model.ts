@@ -24,7 +24,8 @@ export interface SmallModel {
 }
 
 /** Field 2 of an attribute is a 32-bit float. */
-const floatField = (value: number): Uint8Array => joined([Uint8Array.of((2 << 3) | 5), new Uint8Array(Float32Array.of(value).buffer)]);
+const floatField = (value: number): Uint8Array =>
+  joined([Uint8Array.of((2 << 3) | 5), new Uint8Array(Float32Array.of(value).buffer)]);
 
 function attributeBytes(name: string, value: Attribute): Uint8Array {
   const parts = [bytesField(1, name)];
