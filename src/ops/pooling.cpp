@@ -59,21 +59,16 @@ void write_indices(const ConvGeometry& g, bool is_column_major, std::int64_t n_p
   for (std::int64_t i = 0; i < n_planes * n_outputs; ++i) {
     const auto pixel = static_cast<std::ptrdiff_t>(i % n_outputs);
     const float* plane = x + i / n_outputs * g.n_inputs();
-    const Extents3f at{pixel / (g.output[2] * g.output[1]), pixel / g.output[2] % g.output[1], pixel % g.output[2]};
-    std::int64_t found = -1;
-    for (std::ptrdiff_t tap = 0; tap < g.n_taps() && found < 0; ++tap) {
-      const Extents3f k{tap / (g.kernel[2] * g.kernel[1]), tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
-      Extents3f in;
-      bool is_inside = true;
-      for (std::size_t axis = 0; axis < 3; ++axis) {
-        in[axis] = at[axis] * g.stride[axis] - g.pad_begin[axis] + k[axis] * g.dilation[axis];
-        is_inside = is_inside && in[axis] >= 0 && in[axis] < g.input[axis];
-      }
-      if (!is_inside || plane[(in[0] * g.input[1] + in[1]) * g.input[2] + in[2]] != y[i]) continue;
-      found =
-          is_column_major ? (in[2] * g.input[1] + in[1]) * g.input[0] + in[0] : (in[0] * g.input[1] + in[1]) * g.input[2] + in[2];
+    std::int64_t found = 0;
+    for (std::ptrdiff_t tap = 0; tap < g.n_taps(); ++tap) {
+      const std::ptrdiff_t place = g.input_of(pixel, tap);
+      if (place == ConvGeometry::kPadding || plane[place] != y[i]) continue;
+      const std::ptrdiff_t column = place % g.input[2], row = place / g.input[2] % g.input[1],
+                           slice = place / g.input[2] / g.input[1];
+      found = is_column_major ? (column * g.input[1] + row) * g.input[0] + slice : place;
+      break;
     }
-    indices[i] = std::max<std::int64_t>(found, 0) + i / n_outputs * g.n_inputs();
+    indices[i] = found + i / n_outputs * g.n_inputs();
   }
 }
 

@@ -28,11 +28,8 @@ class Dynamic {
   PlannedEdit run() {
     own_subgraphs(model_);
     visit_nodes(model_, [&](const Node& node, const std::string& graph) {
-      NodeDecision row{node_key(node), node.op_type, node.domain, graph, false, "float", selection_.refusal(node)};
-      if (row.reason.empty())
-        row.reason = graph.starts_with("function ") ? "stands in a local function" : "no large constant weight";
       places_[&node] = edit_.plan.nodes.size();
-      edit_.plan.nodes.push_back(std::move(row));
+      edit_.plan.nodes.push_back(undecided(node, graph, selection_));
     });
     weights_ = find_weights(model_, 1);
     for (std::size_t i = 0; i < weights_.size(); ++i)

@@ -79,4 +79,10 @@ bool Selection::is_asked_for(const Node& node) const {
   return std::any_of(include_.begin(), include_.end(), [&](const std::string& pattern) { return matches_pattern(pattern, node); });
 }
 
+NodeDecision undecided(const Node& node, const std::string& graph, const Selection& selection) {
+  NodeDecision row{node_key(node), node.op_type, node.domain, graph, false, "float", selection.refusal(node)};
+  if (row.reason.empty()) row.reason = graph.starts_with("function ") ? "stands in a local function" : "no large constant weight";
+  return row;
+}
+
 }  // namespace bitwright

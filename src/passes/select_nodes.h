@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/model.h"
+#include "passes/plan.h"
 #include "quant/recipe.h"
 
 namespace bitwright {
@@ -24,6 +25,9 @@ class Selection {
   std::vector<std::string> include_;
   std::vector<std::string> exclude_;
 };
+
+/// The row of a node whose weights nobody has looked at yet: it stays in float, by the user's wish or for want of a constant.
+NodeDecision undecided(const Node& node, const std::string& graph, const Selection& selection);
 
 /// True if the pattern fits the node; unnamed nodes go by their first output.
 bool matches_pattern(std::string_view pattern, const Node& node);

@@ -78,10 +78,7 @@ class WeightOnly {
   PlannedEdit run() {
     own_subgraphs(model_);
     visit_nodes(model_, [&](const Node& node, const std::string& graph) {
-      NodeDecision row{node_key(node), node.op_type, node.domain, graph, false, "float", selection_.refusal(node)};
-      if (row.reason.empty())
-        row.reason = graph.starts_with("function ") ? "stands in a local function" : "no large constant weight";
-      rows_.emplace(&node, std::move(row));
+      rows_.emplace(&node, undecided(node, graph, selection_));
       order_.push_back(&node);
     });
     std::vector<Edit> edits;

@@ -125,3 +125,34 @@ TEST_CASE("WideningHistogram: zeros first, then the widest floats there are") {
   CHECK(std::isfinite(histogram.min()));
   CHECK(std::isfinite(histogram.max()));
 }
+
+TEST_CASE("Calibrator: no data leads to a scale that is not a positive number, whatever the method") {
+  const float infinity = std::numeric_limits<float>::infinity(), most = std::numeric_limits<float>::max();
+  const std::vector<std::vector<float>> samples[] = {{{}},
+                                                     {{0.0f}},
+                                                     {{-0.0f, -0.0f}},
+                                                     {{1e-45f}, {-1e-45f}},
+                                                     {{7.0f, 7.0f, 7.0f}, {7.0f}},
+                                                     {{-most, most}, {most}},
+                                                     {{std::nanf(""), 2.0f, infinity}, {}},
+                                                     {{1.0f}, {-infinity}}};
+  for (const auto method : {CalibrationMethod::min_max, CalibrationMethod::moving_average, CalibrationMethod::percentile,
+                            CalibrationMethod::entropy, CalibrationMethod::mse})
+    for (const auto& sample : samples) {
+      CalibrationOptions options;
+      options.method = method;
+      Calibrator calibrator(options, {"x"});
+      for (const std::vector<float>& values : sample) {
+        calibrator.observe("x", Tensor::of<float>({static_cast<std::int64_t>(values.size())}, std::span<const float>(values)));
+        calibrator.end_sample();
+      }
+      for (const bool is_symmetric : {false, true}) {
+        const CodeRange codes = code_range(DType::u8);
+        const RealRange range = choose_range(calibrator.finish().at("x"), options, codes, is_symmetric);
+        const ScaleZeroPoint chosen = choose_scale_zero_point(range, codes, is_symmetric);
+        CHECK(std::isfinite(chosen.scale));
+        CHECK(chosen.scale > 0.0f);
+        CHECK((chosen.zero_point >= codes.qmin && chosen.zero_point <= codes.qmax));
+      }
+    }
+}
