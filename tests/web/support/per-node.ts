@@ -1,4 +1,4 @@
-/** Compares what our engine and onnxruntime make of every group of a quantized model, each fed with the same codes. */
+/** Compares what our engine and both onnxruntimes make of every group of a quantized model, each fed with the same codes. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createSession, quantize, type Feeds, type Model, type RecipeInput, type Tensor } from '../../../web/src/node.js';
 import { cutAtCodes, cutName, groupsOf, nodesOf, type Group } from './cut-model.js';
-import { openRuntime, whyNotExact, type OpenedRuntime } from './onnxruntime.js';
+import { openRuntime, runtimeNames, whyNotExact, type OpenedRuntime, type RuntimeName } from './onnxruntime.js';
 
 interface Tally {
   total: number;
@@ -74,37 +74,48 @@ export async function checkGroups(
   const groups = groupsOf(result.bytes);
   const names = groups.map(({ codes }) => codes);
   const session = await createSession(result.model);
-  const isExact = whyNotExact('onnxruntime-node') === undefined;
+  const exact = runtimeNames.filter((name) => whyNotExact(name) === undefined);
+  const opened: { name: RuntimeName; runtime: OpenedRuntime }[] = [];
   const tallies = new Map<string, Tally>();
   const apart: Record<string, number> = {};
-  let runtime: OpenedRuntime | undefined;
   let optimized: ReturnType<typeof nodesOf> = [];
   try {
     for (const sample of feeds.slice(0, runs)) {
       const { outputs: floats, observed } = await session.runObserved(sample, names);
-      if (runtime === undefined) {
+      if (opened.length === 0) {
         const cut = cutAtCodes(result.bytes, observed);
-        if (isExact) ({ runtime, optimized } = await openOptimized(cut));
-        else runtime = await openRuntime('onnxruntime-web', cut);
+        for (const name of exact) {
+          if (name === 'onnxruntime-web') {
+            opened.push({ name, runtime: await openRuntime(name, cut) });
+            continue;
+          }
+          const found = await openOptimized(cut);
+          opened.push({ name, runtime: found.runtime });
+          optimized = found.optimized;
+        }
       }
-      const outputs = await runtime.run({ ...sample, ...observed });
-      for (const group of groups) {
-        const [ours, theirs] = [observed[group.codes], outputs[cutName(group.codes)]];
-        assert.ok(ours !== undefined && theirs !== undefined, `${group.codes} was not computed`);
-        const key = `${group.label} [${kernelOf(optimized, group)}]`;
-        const tally = tallies.get(key) ?? { total: 0, equal: 0, worst: 0, groups: 0 };
-        tallies.set(key, tally);
-        tally.groups += sample === feeds[0] ? 1 : 0;
-        count(tally, ours, theirs, group.codes);
-      }
-      for (const [output, ours] of Object.entries(floats)) {
-        if (ours.dtype === 'f32') apart[output] = Math.max(apart[output] ?? 0, farApart(ours, outputs[output] as Tensor));
+      for (const { name, runtime } of opened) {
+        const outputs = await runtime.run({ ...sample, ...observed });
+        for (const group of groups) {
+          const [ours, theirs] = [observed[group.codes], outputs[cutName(group.codes)]];
+          assert.ok(ours !== undefined && theirs !== undefined, `${group.codes} was not computed`);
+          const key = `${name}: ${group.label} [${kernelOf(optimized, group)}]`;
+          const tally = tallies.get(key) ?? { total: 0, equal: 0, worst: 0, groups: 0 };
+          tallies.set(key, tally);
+          tally.groups += sample === feeds[0] ? 1 : 0;
+          count(tally, ours, theirs, group.codes);
+        }
+        for (const [output, ours] of Object.entries(floats)) {
+          if (ours.dtype !== 'f32') continue;
+          const key = `${name}: float output ${output}`;
+          apart[key] = Math.max(apart[key] ?? 0, farApart(ours, outputs[output] as Tensor));
+        }
       }
     }
   } finally {
     session.dispose();
     result.dispose();
-    await runtime?.close();
+    for (const { runtime } of opened) await runtime.close();
   }
   const faults: string[] = [];
   for (const [key, { groups: n, total, equal, worst }] of tallies) {
@@ -113,7 +124,7 @@ export async function checkGroups(
     if (equal < 0.999 * total || worst > 1) faults.push(line);
   }
   for (const [output, difference] of Object.entries(apart)) {
-    const line = `float output ${output}: at most ${difference.toExponential(1)} of its largest value apart`;
+    const line = `${output}: at most ${difference.toExponential(1)} of its largest value apart`;
     context.diagnostic(line);
     if (difference > 1e-4) faults.push(line);
   }
