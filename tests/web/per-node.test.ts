@@ -3,7 +3,7 @@ import { after, before, test } from 'node:test';
 import { loadModel, openToolkit, type Feeds, type Model, type Toolkit } from '../../web/src/node.js';
 import { exampleFeeds, exampleBytes } from './support/example.js';
 import { checkGroups } from './support/per-node.js';
-import { cifarPictures, keywordFeatures, mnistDigits, noise, pictures } from './support/real-samples.js';
+import { cifarPictures, keywordFeatures, mnistDigits, noise, pictures, tokens } from './support/real-samples.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 
 interface Subject {
@@ -45,6 +45,10 @@ const subjects: readonly Subject[] = [
   },
   { model: 'superres/super_resolution', counts: [2, 2], feeds: noise([1, 1, 224, 224]) },
   { model: 'audio/oww_embedding', counts: [4, 4], feeds: noise([1, 76, 32, 1]) },
+  { model: 'audio/basic_pitch_nmp', counts: [2, 1], feeds: noise([1, 43844, 1]) },
+  { model: 'audio/oww_alexa_v0.1', counts: [16, 16], feeds: noise([1, 16, 96]) },
+  { model: 'text/stories260K', counts: [4, 4], feeds: tokens([1, 64], 'i64', 512) },
+  { model: 'text/magika_standard_v3_3', counts: [4, 4], feeds: tokens([1, 2048], 'i32', 256) },
   {
     model: 'segmentation/deeplabv3_mnv2_pascal_513',
     counts: [1, 1],

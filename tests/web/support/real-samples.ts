@@ -58,17 +58,36 @@ export const keywordFeatures = records(
 );
 
 /** Seeded values in [-1, 1), the same on every machine. */
+function makeRandom(): () => number {
+  let state = 2026;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return (state >>> 8) / 2 ** 23 - 1;
+  };
+}
+
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, extent) => product * extent, 1);
+
 export const noise =
   (shape: readonly number[]) =>
   (model: Model, count: number): Promise<Feeds[]> => {
-    let state = 2026;
-    const next = (): number => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return (state >>> 8) / 2 ** 23 - 1;
-    };
-    const size = shape.reduce((product, extent) => product * extent, 1);
-    const feeds = Array.from({ length: count }, (): Feeds => ({
-      [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape, data: Float32Array.from({ length: size }, next) },
-    }));
-    return Promise.resolve(feeds);
+    const next = makeRandom();
+    const name = model.info.inputs[0]?.name ?? '';
+    const one = (): Feeds => ({ [name]: { dtype: 'f32', shape, data: Float32Array.from({ length: sizeOf(shape) }, next) } });
+    return Promise.resolve(Array.from({ length: count }, one));
+  };
+
+/** Seeded token numbers below `limit` for the first input; ones for the others (masks). */
+export const tokens =
+  (shape: readonly number[], dtype: 'i32' | 'i64', limit: number) =>
+  (model: Model, count: number): Promise<Feeds[]> => {
+    const next = makeRandom();
+    const one = (): Feeds =>
+      Object.fromEntries(
+        model.info.inputs.map(({ name }, i) => {
+          const values = Array.from({ length: sizeOf(shape) }, () => (i === 0 ? Math.floor(((next() + 1) / 2) * limit) : 1));
+          return [name, { dtype, shape, data: dtype === 'i64' ? BigInt64Array.from(values, BigInt) : Int32Array.from(values) }];
+        }),
+      );
+    return Promise.resolve(Array.from({ length: count }, one));
   };
