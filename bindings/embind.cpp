@@ -25,6 +25,7 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("finishComparison", &finish_comparison);
   function("disposeComparison", &dispose_comparison);
   function("preprocessImage", &preprocess_picture);
+  function("modelWithOutputs", &model_with_outputs);
   function("readTensorProto", &read_tensor);
   function("writeTensorProto", &write_tensor);
   function("liveHandles", &live_handles);

@@ -201,6 +201,13 @@ val preprocess_picture(val rgb, double width, double height, val spec) {
   });
 }
 
+val model_with_outputs(std::int32_t model, val values) {
+  return guard([&] {
+    const std::shared_ptr<const Model> held = objects().models.get(model);
+    return val(objects().models.add(std::make_shared<const Model>(with_outputs(*held, strings_from(values)))));
+  });
+}
+
 val read_tensor(val bytes) {
   return guard([&] {
     const std::vector<std::uint8_t> held = bytes_from(bytes);

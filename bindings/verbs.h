@@ -31,6 +31,7 @@ val feed_comparison(std::int32_t comparison, val feeds, double label);
 val finish_comparison(std::int32_t comparison);
 void dispose_comparison(std::int32_t comparison);
 val preprocess_picture(val rgb, double width, double height, val spec);
+val model_with_outputs(std::int32_t model, val values);
 val read_tensor(val bytes);
 val write_tensor(std::string name, val tensor);
 int live_handles();

@@ -1,5 +1,7 @@
 #include "api/calibration_run.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "api/quantize.h"
@@ -26,6 +28,26 @@ std::map<std::string, Tensor> CalibrationRun::feed(const std::map<std::string, T
 void CalibrationRun::observe(const std::map<std::string, Tensor>& values) {
   for (const auto& [name, tensor] : values) calibrator_.observe(name, tensor);
   calibrator_.end_sample();
+}
+
+Model with_outputs(const Model& model, const std::vector<std::string>& values) {
+  Model copy = model;
+  std::set<std::string, std::less<>> computed;
+  for (const Node& node : copy.graph.nodes) computed.insert(node.outputs.begin(), node.outputs.end());
+  for (const ValueInfo& output : copy.graph.outputs) computed.erase(output.name);
+  for (const std::string& value : values) {
+    if (computed.erase(value) == 0) continue;
+    const auto known = std::find_if(copy.graph.value_infos.begin(), copy.graph.value_infos.end(),
+                                    [&](const ValueInfo& info) { return info.name == value; });
+    if (known != copy.graph.value_infos.end()) {
+      copy.graph.outputs.push_back(*known);
+      continue;
+    }
+    ValueInfo info;
+    info.name = value;
+    copy.graph.outputs.push_back(std::move(info));
+  }
+  return copy;
 }
 
 }  // namespace bitwright

@@ -33,4 +33,8 @@ class CalibrationRun {
   std::optional<Session> session_;
 };
 
+/// A copy with these values of the main graph as further outputs, for a runner that knows outputs only. Graph inputs, constants and
+/// what is an output already are left out; types are those the file tells, others are left to the runner to infer.
+Model with_outputs(const Model& model, const std::vector<std::string>& values);
+
 }  // namespace bitwright

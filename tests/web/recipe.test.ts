@@ -91,7 +91,7 @@ void test('canonical JSON does not depend on the order of keys, and parses to th
 });
 
 void test('parsing copies: the default recipe cannot be changed through a result', () => {
-  const recipe = parseRecipe({}) as { include: string[] };
+  const recipe = parseRecipe({}) as unknown as { include: string[] };
   recipe.include.push('op:Conv');
   assert.deepEqual(parseRecipe({}).include, []);
 });

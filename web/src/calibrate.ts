@@ -74,7 +74,7 @@ export async function calibrate(model: Model, samples: Samples, options: Calibra
       if (runner !== undefined) {
         if (!('feeds' in sample)) throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
         const seen = await runner.run(withFeedback(sample.feeds, state));
-        await toolkit.call('observeCalibration', { calibrationId, values: seen }, run.signal ? { signal: run.signal } : {});
+        await toolkit.call('observeCalibration', { calibrationId, values: { ...sample.feeds, ...state, ...seen } }, run.signal ? { signal: run.signal } : {});
         state = nextState(feedback, seen);
       } else {
         const spec = await sampleSpec('feeds' in sample ? { ...sample, feeds: withFeedback(sample.feeds, state) } : sample);

@@ -64,6 +64,14 @@ function sinkSpec(path: string | undefined, writer: ByteWriter | undefined, expe
   return path === undefined ? { kind: 'bytes', expectedBytes } : { kind: 'path', path };
 }
 
+/** Outputs of which nothing is left: noise as large as the signal, NaN or infinity. */
+function ruins(comparison: Comparison, isHalf: boolean): string[] {
+  const remedy = isHalf ? 'values between nodes pass 65504: take float16.weightsOnly' : 'see which layers lose most, and exclude them';
+  return comparison.outputs
+    .filter(({ sqnr }) => !sqnr.isExact && !(sqnr.sqnrDb !== null && sqnr.sqnrDb > 3))
+    .map(({ value, sqnr }) => `output '${value}' is ruined (${sqnr.sqnrDb === null ? 'NaN or infinity' : `${sqnr.sqnrDb.toFixed(1)} dB`}): ${remedy}`);
+}
+
 /**
  * Quantizes a model, writes it, and measures what it cost.
  *
@@ -131,6 +139,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
     const samples = options.evaluation ?? (Array.isArray(given) ? (given as Samples) : undefined);
     if (samples !== undefined && samples !== false && model.info.notRunnable === '') {
       comparison = await compare(model, quantized, samples, options.feedback ? { feedback: options.feedback } : {}, run);
+      warnings.push(...ruins(comparison, recipe.mode === 'float16'));
     }
     const afterBytes = written.sizeBytes + (written.external?.sizeBytes ?? 0);
     const report: Report = {

@@ -66,6 +66,8 @@ export interface Core {
   finishComparison(comparisonId: number): Guarded<Comparison>;
   disposeComparison(comparisonId: number): void;
   preprocessImage(rgb: Uint8Array, width: number, height: number, spec: ImagePreprocessing): Guarded<Tensor>;
+  /** A copy with inner values as further outputs, by names. */
+  modelWithOutputs(modelId: number, values: readonly string[]): Guarded<number>;
   readTensorProto(bytes: Uint8Array): Guarded<{ name: string; tensor: Tensor }>;
   writeTensorProto(name: string, tensor: Tensor): Guarded<Uint8Array>;
   liveHandles(): number;

@@ -145,6 +145,17 @@ export class Host {
       if (sample.kind === 'feeds') throw new QuantError('invalid_argument', 'a picture is needed');
       return await this.imageTensor(sample);
     },
+    modelWithOutputs: ({ modelId, values }) => {
+      const copyId = unwrap(this.core.modelWithOutputs(modelId, values));
+      const sink = this.write({ kind: 'bytes', expectedBytes: 0 }, 'the model');
+      try {
+        unwrap(this.core.writeModel(copyId, sink.core, null, '', () => true));
+        return { bytes: sink.finish().bytes };
+      } finally {
+        sink.discard();
+        this.core.disposeModel(copyId);
+      }
+    },
     readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),
     writeTensorProto: ({ name, tensor }) => ({ bytes: unwrap(this.core.writeTensorProto(name, tensor)) }),
     liveHandles: () => ({ handles: this.core.liveHandles() }),

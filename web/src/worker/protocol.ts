@@ -80,6 +80,8 @@ export interface Calls {
   finishComparison: { request: { comparisonId: number }; answer: Comparison };
   disposeComparison: { request: { comparisonId: number }; answer: null };
   preprocess: { request: { sample: SampleSpec }; answer: Tensor };
+  /** The file of the model with inner values as further outputs, for a runner of the caller's. */
+  modelWithOutputs: { request: { modelId: number; values: readonly string[] }; answer: { bytes: Uint8Array } };
   readTensorProto: { request: { bytes: Uint8Array }; answer: { name: string; tensor: Tensor } };
   writeTensorProto: { request: { name: string; tensor: Tensor }; answer: { bytes: Uint8Array } };
   liveHandles: { request: object; answer: { handles: number } };
