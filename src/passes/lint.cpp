@@ -146,7 +146,7 @@ class Linter {
       if (with_entry.contains(root(places.at(name)))) islands.insert(root(places.at(name)));
     if (islands.size() < kManyIslands || islands.size() * kLayersPerIsland < n_quantized) return;
     add(Severity::warning, "",
-        count(islands.size(), "stretch") + " of float nodes between " + std::to_string(n_quantized) + " quantized layers" +
+        std::to_string(islands.size()) + " stretches of float nodes between " + std::to_string(n_quantized) + " quantized layers" +
             (n_hard_swish > 0 ? ", with " + std::to_string(n_hard_swish) + " HardSwish, which onnxruntime has no integer kernel for" : "") +
             ": each converts codes to float and back, which may take longer than integers save; compare times with the float model, or choose "
             "mode weight_only or float16 for size alone");

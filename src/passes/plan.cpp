@@ -40,6 +40,12 @@ PassResult& PassResult::operator+=(const PassResult& other) {
   return *this;
 }
 
+std::string code_name(DType dtype) {
+  std::string name(dtype_name(dtype));
+  if (!is_integer(dtype)) return name;
+  return (name[0] == 'u' ? "uint" : "int") + name.substr(1);
+}
+
 std::string to_string(const NodeDecision& decision) {
   std::string line = decision.graph.empty() ? "" : decision.graph + ": ";
   line += decision.node + " (" + (decision.domain.empty() ? "" : decision.domain + ".") + decision.op_type + "): " + decision.mode;

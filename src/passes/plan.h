@@ -68,6 +68,9 @@ struct PassResult {
   PassResult& operator+=(const PassResult& other);
 };
 
+/// "int8", "uint4": how rows call the codes; other element types by their own names.
+std::string code_name(DType dtype);
+
 /// One line each: for tests, logs and diffs.
 std::string to_string(const NodeDecision& decision);
 std::string to_string(const TensorPlan& tensor);

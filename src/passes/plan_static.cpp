@@ -34,18 +34,19 @@ QuantPlan StaticPlanner::plan() {
   QuantPlan plan;
   std::map<const Node*, std::size_t> place;
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) place[&graph_.nodes[i]] = i;
-  const std::string_view dtype = recipe_.weight.dtype == DType::i8 ? "int8" : "uint8";
+  const std::string dtype = code_name(recipe_.weight.dtype);
   visit_nodes(model_, [&](const Node& node, const std::string& graph) {
     NodeDecision decision{node_key(node), node.op_type, node.domain, graph, false, "float", ""};
     const auto found = place.find(&node);
     if (found == place.end()) {
-      decision.reason = "in a subgraph or local function, whose values calibration does not see";
+      decision.reason = selection_.refusal(node);
+      if (decision.reason.empty()) decision.reason = "in a subgraph or local function, whose values calibration does not see";
     } else if (const State& state = states_[found->second];
                state.absorbed_into >= 0 && state.is_quantized && !is_output_quantized(static_cast<std::size_t>(state.absorbed_into))) {
       decision.reason = "its result is used in float only";
     } else if (state.is_quantized || state.is_weights_only) {
       decision.is_quantized = true;
-      decision.mode = (state.is_quantized ? "QDQ " : "weights only ") + std::string(dtype);
+      decision.mode = (state.is_quantized ? "QDQ " : "weights only ") + dtype;
       decision.reason = state.note;
       if (state.is_quantized && state.is_layer() && !is_output_quantized(found->second)) decision.reason = "gives float: its result is used in float only";
     } else {

@@ -132,7 +132,7 @@ class WeightOnly {
     for (const WeightUse& use : weight.uses) {
       NodeDecision& row = rows_.at(use.node);
       row.is_quantized = true;
-      row.mode = "weights only " + std::string(dtype_name(scheme.dtype));
+      row.mode = "weights only " + code_name(scheme.dtype);
       row.reason = "size only: computed in float";
       plan.consumers.push_back({node_key(*use.node), static_cast<std::int64_t>(use.input)});
     }

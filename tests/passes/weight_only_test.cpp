@@ -65,7 +65,7 @@ TEST_CASE("weight_only: a MatMul weight becomes codes per output channel behind 
   const PlannedEdit edit = weight_only(model, weight_recipe());
   CHECK(edit.result.n_changes == 1);
   CHECK(row_of(edit, "mm").is_quantized);
-  CHECK(row_of(edit, "mm").mode == "weights only i8");
+  CHECK(row_of(edit, "mm").mode == "weights only int8");
   CHECK_FALSE(row_of(edit, "odd").is_quantized);
   CHECK(row_of(edit, "odd").reason == "no large constant weight");
   validate(model);

@@ -1,6 +1,7 @@
 // Quantizes a model: `quantize_model MODEL OUT [options]`, calibrated on SAMPLES/0/input_K.pb, SAMPLES/1/input_K.pb ... or on
 // seeded normal noise, and compares float and quantized on the same samples.
 //   --samples DIR  --seeded N  --mode static|weight_only|float16|dynamic  --target onnxruntime-web|onnxruntime|portable
+//   --input NAME=1x32 (a shape), NAME=1x32:0-511 (uniform integers), NAME=:16000 (a constant); repeated per input
 //   --method min_max|moving_average|percentile|entropy|mse  --include PATTERN  --exclude PATTERN  --nodes  --tensors  --no-compare
 #include <chrono>
 #include <cmath>
@@ -19,12 +20,21 @@ namespace fs = std::filesystem;
 using namespace bitwright;
 using Feeds = std::map<std::string, Tensor>;
 
+/// What a seeded input is made of, where the model does not say or normal noise would not do.
+struct InputSpec {
+  Shape shape;
+  bool has_bounds = false;
+  std::int64_t lowest = 0;
+  std::int64_t highest = 0;
+};
+
 struct Options {
   fs::path model;
   fs::path out;
   fs::path samples;
   int n_seeded = 8;
   Recipe recipe;
+  std::map<std::string, InputSpec> inputs;
   bool shows_nodes = false;
   bool shows_tensors = false;
   bool compares = true;
@@ -40,6 +50,20 @@ const std::map<std::string, CalibrationMethod> kMethods = {{"min_max", Calibrati
                                                            {"entropy", CalibrationMethod::entropy},
                                                            {"mse", CalibrationMethod::mse}};
 
+void add_input(Options& options, const std::string& text) {
+  const std::size_t equals = text.rfind('=');
+  const std::size_t colon = std::min(text.find(':', equals + 1), text.size());
+  InputSpec spec;
+  for (std::size_t at = equals + 1; at < colon; at = std::min(text.find('x', at), colon) + 1) spec.shape.push_back(std::stoll(text.substr(at)));
+  if (colon < text.size()) {
+    const std::size_t dash = text.find('-', colon);
+    spec.has_bounds = true;
+    spec.lowest = std::stoll(text.substr(colon + 1));
+    spec.highest = dash == std::string::npos ? spec.lowest : std::stoll(text.substr(dash + 1));
+  }
+  options.inputs[text.substr(0, equals)] = spec;
+}
+
 Options parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; ++i) {
@@ -54,6 +78,7 @@ Options parse(int argc, char** argv) {
     if (argument == "--seeded") options.n_seeded = std::stoi(value);
     if (argument == "--mode") options.recipe.mode = kModes.at(value);
     if (argument == "--target") options.recipe.target = kTargets.at(value);
+    if (argument == "--input") add_input(options, value);
     if (argument == "--method") options.recipe.calibration.method = kMethods.at(value);
     if (argument == "--include") options.recipe.include.push_back(value);
     if (argument == "--exclude") options.recipe.exclude.push_back(value);
@@ -61,12 +86,25 @@ Options parse(int argc, char** argv) {
   return options;
 }
 
-/// Normal noise for floats, zeros for everything else; open extents are 1.
-Tensor noise(const ValueInfo& input, std::mt19937& random) {
-  Shape shape = input.shape;
+template <typename T>
+void fill_uniform(Tensor& tensor, const InputSpec& spec, std::mt19937& random) {
+  std::uniform_int_distribution<std::int64_t> uniform(spec.lowest, spec.highest);
+  for (T& value : tensor.data<T>()) value = static_cast<T>(uniform(random));
+}
+
+/// As the option --input says; else normal noise for floats, zeros for everything else, open extents 1.
+Tensor noise(const ValueInfo& input, const Options& options, std::mt19937& random) {
+  const auto spec = options.inputs.find(input.name);
+  Shape shape = spec == options.inputs.end() ? input.shape : spec->second.shape;
   for (std::int64_t& extent : shape)
     if (extent == kUnknownDim) extent = 1;
   Tensor tensor(input.dtype, shape);
+  if (spec != options.inputs.end() && spec->second.has_bounds) {
+    if (input.dtype == DType::f32) fill_uniform<float>(tensor, spec->second, random);
+    if (input.dtype == DType::i32) fill_uniform<std::int32_t>(tensor, spec->second, random);
+    if (input.dtype == DType::i64) fill_uniform<std::int64_t>(tensor, spec->second, random);
+    return tensor;
+  }
   std::normal_distribution<float> normal;
   if (input.dtype == DType::f32)
     for (float& value : tensor.data<float>()) value = normal(random);
@@ -82,7 +120,7 @@ std::vector<Feeds> samples_of(const Options& options, const std::vector<ValueInf
     const std::vector<fs::path> files = options.samples.empty() ? std::vector<fs::path>{} : tools::numbered(folder(samples.size()), "input_");
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (options.samples.empty() || i < files.size())
-        feeds.insert_or_assign(inputs[i].name, options.samples.empty() ? noise(inputs[i], random) : tools::read_tensor(files[i]));
+        feeds.insert_or_assign(inputs[i].name, options.samples.empty() ? noise(inputs[i], options, random) : tools::read_tensor(files[i]));
     samples.push_back(std::move(feeds));
   }
   return samples;
@@ -96,7 +134,10 @@ void run(const Options& options) {
   const std::shared_ptr<const Model> model = tools::read_model(options.model);
   std::vector<Feeds> samples;
   Statistics statistics;
-  if (options.recipe.mode == QuantMode::static_ || options.compares) samples = samples_of(options, Session(model).inputs());
+  std::vector<ValueInfo> inputs;
+  for (const ValueInfo& input : model->graph.inputs)
+    if (model->graph.find_initializer(input.name) == nullptr) inputs.push_back(input);
+  if (options.recipe.mode == QuantMode::static_ || options.compares) samples = samples_of(options, inputs);
   const auto start = std::chrono::steady_clock::now();
   if (options.recipe.mode == QuantMode::static_) {
     CalibrationRun calibration(model, options.recipe, false);
