@@ -3,6 +3,9 @@
 set(header_roots
   ${PROJECT_SOURCE_DIR}/.toolchain/headers/usr/include /usr/include /usr/local/include /opt/homebrew/include)
 set(header_links ${PROJECT_BINARY_DIR}/headers)
+if(EMSCRIPTEN)
+  set(header_links ${PROJECT_SOURCE_DIR}/.toolchain/include)  # one path for all wasm builds lets ccache share their objects
+endif()
 file(MAKE_DIRECTORY ${header_links})
 
 function(bitwright_link_header folder probe package)

@@ -26,6 +26,17 @@ function(bitwright_shrink_cold_sources)
   endforeach()
 endfunction()
 
+# Only kernels see BITWRIGHT_RELAXED: the other objects are the same in both families, and ccache compiles them once.
+function(bitwright_relax_kernels)
+  if(NOT BITWRIGHT_RELAXED)
+    return()
+  endif()
+  set(kernels ${ARGN})
+  list(FILTER kernels INCLUDE REGEX "/src/kernels/")
+  set_property(SOURCE ${kernels} APPEND PROPERTY COMPILE_OPTIONS -mrelaxed-simd)
+  set_property(SOURCE ${kernels} APPEND PROPERTY COMPILE_DEFINITIONS BITWRIGHT_RELAXED=1)
+endfunction()
+
 # One program per file, named as the file.
 function(bitwright_small_program source)
   cmake_path(GET source STEM name)
