@@ -55,7 +55,7 @@ function quantized(options, folder, model, inputs, mode) {
   for (const input of inputs) args.push('--input', input);
   const run = spawnSync(options.program, args, { encoding: 'utf8', timeout: 300_000 });
   if (run.status === 0) {
-    const sqnrs = [...run.stdout.matchAll(/^output (.*): sqnr (\S+) dB/gm)].map((match) => Number(match[2]));
+    const sqnrs = [...run.stdout.matchAll(/^output (.*): sqnr (\S+) dB/gm)].map((match) => (match[2] === 'inf' ? Infinity : Number(match[2])));
     const nodes = /^(\d+) of (\d+) nodes/.exec(run.stdout);
     return { bytes: statSync(out).size, sqnr: Math.min(...sqnrs), nodes: nodes === null ? '' : `${nodes[1]} of ${nodes[2]}`, note: '' };
   }

@@ -139,7 +139,9 @@ void run(const Options& options) {
     if (model->graph.find_initializer(input.name) == nullptr) inputs.push_back(input);
   if (options.recipe.mode == QuantMode::static_ || options.compares) samples = samples_of(options, inputs);
   const auto start = std::chrono::steady_clock::now();
-  if (options.recipe.mode == QuantMode::static_) {
+  // Mode float16 can do without samples; with them it keeps nodes in float32 whose values would overflow.
+  const bool checks_float16 = options.recipe.mode == QuantMode::float16 && options.compares;
+  if (options.recipe.mode == QuantMode::static_ || checks_float16) {
     CalibrationRun calibration(model, options.recipe, false);
     for (const Feeds& sample : samples) calibration.feed(sample);
     statistics = calibration.statistics();
