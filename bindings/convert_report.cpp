@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "files/onnx/limits.h"
+#include "json_text.h"
 #include "report/metrics.h"
 #include "report/value_histogram.h"
 
@@ -84,15 +85,43 @@ val tensor_row(const TensorReport& row) {
   return object;
 }
 
-val node_row(const NodeDecision& row) {
-  val object = val::object();
-  object.set("node", row.node);
-  object.set("opType", row.domain.empty() ? row.op_type : row.domain + ":" + row.op_type);
-  object.set("graphPath", row.graph);
-  object.set("isQuantized", row.is_quantized);
-  object.set("mode", row.mode);
-  object.set("reason", row.reason);
-  return object;
+/// A list of rows, written by `write(json, row)` between braces.
+template <typename Row, typename Write>
+val parsed_list(const std::vector<Row>& rows, Write&& write) {
+  JsonText json;
+  json.open('[');
+  for (const Row& row : rows) {
+    json.open('{');
+    write(json, row);
+    json.close('}');
+  }
+  json.close(']');
+  return val::global("JSON").call<val>("parse", json.text());
+}
+
+template <typename T>
+void put(JsonText& json, const char* key, const T& value) {
+  json.key(key);
+  json.value(value);
+}
+
+void put_node(JsonText& json, const NodeDecision& row) {
+  put(json, "node", std::string_view(row.node));
+  put(json, "opType", std::string_view(row.domain.empty() ? row.op_type : row.domain + ":" + row.op_type));
+  put(json, "graphPath", std::string_view(row.graph));
+  put(json, "isQuantized", row.is_quantized);
+  put(json, "mode", std::string_view(row.mode));
+  put(json, "reason", std::string_view(row.reason));
+}
+
+void put_tensor(JsonText& json, const TensorInfo& row) {
+  put(json, "name", std::string_view(row.name));
+  put(json, "dtype", dtype_name(row.dtype));
+  json.key("shape");
+  json.open('[');
+  for (const std::int64_t extent : row.shape) json.value(extent);
+  json.close(']');
+  put(json, "bytes", static_cast<std::int64_t>(row.size_bytes));
 }
 
 }  // namespace
@@ -118,14 +147,7 @@ val to_js(const Model& model, const ModelInfo& info) {
                item.set("isRunnable", row.is_runnable);
                return item;
              }));
-  object.set("tensors", to_js_list(info.tensors, [](const TensorInfo& row) {
-               val item = val::object();
-               item.set("name", row.name);
-               item.set("dtype", std::string(dtype_name(row.dtype)));
-               item.set("shape", to_js(row.shape));
-               item.set("bytes", count(row.size_bytes));
-               return item;
-             }));
+  object.set("tensors", parsed_list(info.tensors, put_tensor));
   object.set("metadata", to_js_list(model.metadata, [](const std::pair<std::string, std::string>& row) {
                return to_js(std::vector<std::string>{row.first, row.second});
              }));
@@ -152,7 +174,7 @@ val to_js(const ComparisonResult& comparison) {
 
 val to_js(const QuantizeResult& result) {
   val object = val::object();
-  object.set("nodes", to_js_list(result.nodes, node_row));
+  object.set("nodes", parsed_list(result.nodes, put_node));
   object.set("tensors", to_js_list(result.tensors, tensor_row));
   object.set("lint", to_js_list(result.lint, [](const LintRow& row) {
                val item = val::object();

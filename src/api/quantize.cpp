@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "api/prepare.h"
 #include "api/tensor_reports.h"
@@ -174,8 +175,12 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   own_subgraphs(*result.model);
-  take_result(result, raise_opset(*result.model, recipe));
-  const Model raised = *result.model;  // what the plan speaks of
+  const PassResult raise = raise_opset(*result.model, recipe);
+  take_result(result, raise);
+  // What the plan speaks of: the input, unless its opset was raised.
+  std::optional<Model> copy;
+  if (raise.n_changes != 0) copy = *result.model;
+  const Model& raised = copy ? *copy : model;
   say(on_progress, "plan");
   const PlannedEdit edit = edit_in_place(*result.model, recipe, statistics);
   result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);

@@ -70,7 +70,8 @@ std::uint64_t Xxh64::value() const {
   }
   hash += n_bytes_;
   std::size_t at = 0;
-  for (; at + 8 <= n_held_; at += 8) hash = std::rotl(hash ^ round_of(0, load<std::uint64_t>(held_ + at)), 27) * kPrime1 + kPrime4;
+  for (; at + 8 <= n_held_; at += 8)
+    hash = std::rotl(hash ^ round_of(0, load<std::uint64_t>(held_ + at)), 27) * kPrime1 + kPrime4;
   if (at + 4 <= n_held_) {
     hash = std::rotl(hash ^ (load<std::uint32_t>(held_ + at) * kPrime1), 23) * kPrime2 + kPrime3;
     at += 4;
