@@ -11,7 +11,8 @@ const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 export const modelPath = join(shared, 'models/classification/mobilenet_v2_1.0_224.onnx');
 
 export function needModel() {
-  if (!existsSync(modelPath)) throw new Failure(`The model ${modelPath} is not there: name the folder of shared models in BITWRIGHT_SHARED.`);
+  if (!existsSync(modelPath))
+    throw new Failure(`The model ${modelPath} is not there: name the folder of shared models in BITWRIGHT_SHARED.`);
 }
 
 export const loadPackage = () => import(pathToFileURL(join(root, 'web/dist/node.js')).href);

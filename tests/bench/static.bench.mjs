@@ -2,5 +2,6 @@
 import { onEachHost } from './host.mjs';
 
 console.log('| host | 32 float runs, ms | static quantization, ms | ratio |\n|---|---|---|---|');
-const row = (host, { runsMs, staticMs, ratio }) => console.log(`| ${host} | ${runsMs.toFixed(0)} | ${staticMs.toFixed(0)} | ${ratio.toFixed(2)} |`);
+const row = (host, { runsMs, staticMs, ratio }) =>
+  console.log(`| ${host} | ${runsMs.toFixed(0)} | ${staticMs.toFixed(0)} | ${ratio.toFixed(2)} |`);
 await onEachHost('staticMode', { rounds: 3, nSamples: 32 }, row);

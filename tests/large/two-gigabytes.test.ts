@@ -35,7 +35,7 @@ for (let i = 0, state = 2031; i < tableBytes; ++i) {
 }
 
 function readSynthetic(offset: number, target: Uint8Array): void {
-  for (let done = 0; done < target.byteLength; ) {
+  for (let done = 0; done < target.byteLength;) {
     const from = (offset + done) % tableBytes;
     const n = Math.min(tableBytes - from, target.byteLength - done);
     target.set(table.subarray(from, from + n), done);
@@ -73,8 +73,14 @@ async function run<T>(docBytes: number, outputs: Outputs, look: (result: Quantiz
   const toolkit = await openToolkit();
   try {
     const bytes = matMulModel(weights, 'weights.bin', 'x'.repeat(docBytes));
-    const model = await loadModel(toolkit, bytes, { external: { 'weights.bin': { sizeBytes: sourceBytes, read: readSynthetic } } });
-    const result = await quantize(model, { recipe: { mode: 'weight_only', exclude: ['large*_node'] }, evaluation: false, ...outputs });
+    const model = await loadModel(toolkit, bytes, {
+      external: { 'weights.bin': { sizeBytes: sourceBytes, read: readSynthetic } },
+    });
+    const result = await quantize(model, {
+      recipe: { mode: 'weight_only', exclude: ['large*_node'] },
+      evaluation: false,
+      ...outputs,
+    });
     const seen = look(result);
     result.dispose();
     model.dispose();
@@ -102,7 +108,10 @@ function checkTensors(found: readonly { readonly name: string; readonly sizeByte
     assert.equal(tensor.sizeBytes, weight.k * weight.n * 4);
     assert.equal(tensor.sha256, expectedHash(weight), weight.name);
   }
-  assert.ok(found.some(({ name, sizeBytes }) => name.startsWith('small') && sizeBytes === rows * 16), 'the codes of the small weight');
+  assert.ok(
+    found.some(({ name, sizeBytes }) => name.startsWith('small') && sizeBytes === rows * 16),
+    'the codes of the small weight',
+  );
 }
 
 /** The tensors of an external file, read where the model says that they lie. */
@@ -112,7 +121,7 @@ function readExternal(path: string, tensors: readonly StoredTensor[]): { name: s
   try {
     return tensors.map(({ name, offset, length }) => {
       const hash = createHash('sha256');
-      for (let done = 0; done < length; ) {
+      for (let done = 0; done < length;) {
         const n = readSync(descriptor, piece, 0, Math.min(piece.byteLength, length - done), offset + done);
         assert.ok(n > 0, `${name} passes the end of the file`);
         hash.update(piece.subarray(0, n));
@@ -137,23 +146,31 @@ void test('a result of 2^31 - 1 bytes is one file', { timeout: 120_000 }, async 
 });
 
 for (const beyond of [1, 2]) {
-  void test(`a result that would have 2^31 ${beyond === 1 ? '' : '+ 1 '}bytes keeps its weights in one external file`, { timeout: 120_000 }, async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'bitwright-large-'));
-    try {
-      const pieces: Uint8Array[] = [];
-      const path = join(folder, 'model.onnx_data');
-      const output = { write: (bytes: Uint8Array): void => void pieces.push(bytes.slice()) };
-      const external = await run(await docBytesFor(limit + beyond), { output, overflowPath: path }, (result) => result.external);
-      assert.equal(external?.name, 'model.onnx_data');
-      assert.equal(statSync(path).size, external.sizeBytes);
-      const stored = storedTensors(Buffer.concat(pieces)).filter(({ location }) => location !== '');
-      assert.ok(stored.every(({ location }) => location === 'model.onnx_data'));
-      assert.equal(external.sizeBytes, Math.max(...stored.map(({ offset, length }) => offset + length)));
-      checkTensors(readExternal(path, stored));
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
+  void test(
+    `a result that would have 2^31 ${beyond === 1 ? '' : '+ 1 '}bytes keeps its weights in one external file`,
+    { timeout: 120_000 },
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'bitwright-large-'));
+      try {
+        const pieces: Uint8Array[] = [];
+        const path = join(folder, 'model.onnx_data');
+        const output = { write: (bytes: Uint8Array): void => void pieces.push(bytes.slice()) };
+        const external = await run(
+          await docBytesFor(limit + beyond),
+          { output, overflowPath: path },
+          (result) => result.external,
+        );
+        assert.equal(external?.name, 'model.onnx_data');
+        assert.equal(statSync(path).size, external.sizeBytes);
+        const stored = storedTensors(Buffer.concat(pieces)).filter(({ location }) => location !== '');
+        assert.ok(stored.every(({ location }) => location === 'model.onnx_data'));
+        assert.equal(external.sizeBytes, Math.max(...stored.map(({ offset, length }) => offset + length)));
+        checkTensors(readExternal(path, stored));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
 }
 
 void test('with a name for it, the external file is written below the limit too', { timeout: 120_000 }, async () => {
