@@ -69,55 +69,59 @@ async function openExample(page: Page): Promise<void> {
   await page.waitForFunction(() => !(document.querySelector('#quantize') as HTMLButtonElement).disabled);
 }
 
-void test('the example: opened, quantized, reported, downloaded, and what comes out runs in onnxruntime', { skip, timeout: limitMs }, async () => {
-  await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
-    await shoot(page, 'empty');
-    assert.equal(await page.isDisabled('#quantize'), true);
-    await openExample(page);
-    await shoot(page, 'example');
-    // Frames go on being drawn while the worker computes.
-    await page.evaluate(() => {
-      const seen = { frames: 0, longestMs: 0, lastMs: performance.now() };
-      Object.assign(globalThis, { seen });
-      const draw = () => {
-        const nowMs = performance.now();
-        seen.frames += 1;
-        seen.longestMs = Math.max(seen.longestMs, nowMs - seen.lastMs);
-        seen.lastMs = nowMs;
-        if (document.querySelector('#result')?.hasAttribute('hidden')) requestAnimationFrame(draw);
-      };
-      requestAnimationFrame(draw);
-    });
-    await page.click('#quantize');
-    await page.waitForSelector('#result:not([hidden])');
-    const seen = await page.evaluate(() => (globalThis as unknown as { seen: { frames: number; longestMs: number } }).seen);
-    assert.ok(seen.frames > 5 && seen.longestMs < 1000, `the page stood still: ${JSON.stringify(seen)}`);
-    assert.match(await page.innerText('#cards'), /times smaller[\s\S]*nodes quantized[\s\S]*labelled samples/);
-    assert.match(await page.frameLocator('#report').locator('body').innerText(), /Error per layer/);
-    await shoot(page, 'result');
+void test(
+  'the example: opened, quantized, reported, downloaded, and what comes out runs in onnxruntime',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
+      await shoot(page, 'empty');
+      assert.equal(await page.isDisabled('#quantize'), true);
+      await openExample(page);
+      await shoot(page, 'example');
+      // Frames go on being drawn while the worker computes.
+      await page.evaluate(() => {
+        const seen = { frames: 0, longestMs: 0, lastMs: performance.now() };
+        Object.assign(globalThis, { seen });
+        const draw = () => {
+          const nowMs = performance.now();
+          seen.frames += 1;
+          seen.longestMs = Math.max(seen.longestMs, nowMs - seen.lastMs);
+          seen.lastMs = nowMs;
+          if (document.querySelector('#result')?.hasAttribute('hidden')) requestAnimationFrame(draw);
+        };
+        requestAnimationFrame(draw);
+      });
+      await page.click('#quantize');
+      await page.waitForSelector('#result:not([hidden])');
+      const seen = await page.evaluate(() => (globalThis as unknown as { seen: { frames: number; longestMs: number } }).seen);
+      assert.ok(seen.frames > 5 && seen.longestMs < 1000, `the page stood still: ${JSON.stringify(seen)}`);
+      assert.match(await page.innerText('#cards'), /times smaller[\s\S]*nodes quantized[\s\S]*labelled samples/);
+      assert.match(await page.frameLocator('#report').locator('body').innerText(), /Error per layer/);
+      await shoot(page, 'result');
 
-    const waiting = page.waitForEvent('download');
-    await page.click('#downloads a:has-text(".onnx")');
-    const download = await waiting;
-    assert.equal(download.suggestedFilename(), 'model_quantized.onnx');
-    const path = join(folder, 'downloaded.onnx');
-    await download.saveAs(path);
-    const bytes = new Uint8Array(readFileSync(path));
+      const waiting = page.waitForEvent('download');
+      await page.click('#downloads a:has-text(".onnx")');
+      const download = await waiting;
+      assert.equal(download.suggestedFilename(), 'model_quantized.onnx');
+      const path = join(folder, 'downloaded.onnx');
+      await download.saveAs(path);
+      const bytes = new Uint8Array(readFileSync(path));
 
-    await withToolkit(async (toolkit) => {
-      const model = await loadExample(toolkit);
-      const here = await quantize(model, { calibration: exampleSamples(model, 'images'), evaluation: false });
-      assert.equal(Buffer.compare(bytes, here.bytes), 0, 'the page and Node give different files');
-      const runtime = await openRuntime('onnxruntime-web', bytes);
-      const [first] = await exampleFeeds(model, 'eval', 1);
-      assert.equal(argmax(numbers((await runtime.run(first ?? {}))['logits'])), 0);
-      await runtime.close();
-      (await loadModel(toolkit, bytes)).dispose();
-      here.dispose();
-      model.dispose();
+      await withToolkit(async (toolkit) => {
+        const model = await loadExample(toolkit);
+        const here = await quantize(model, { calibration: exampleSamples(model, 'images'), evaluation: false });
+        assert.equal(Buffer.compare(bytes, here.bytes), 0, 'the page and Node give different files');
+        const runtime = await openRuntime('onnxruntime-web', bytes);
+        const [first] = await exampleFeeds(model, 'eval', 1);
+        assert.equal(argmax(numbers((await runtime.run(first ?? {}))['logits'])), 0);
+        await runtime.close();
+        (await loadModel(toolkit, bytes)).dispose();
+        here.dispose();
+        model.dispose();
+      });
     });
-  });
-});
+  },
+);
 
 void test('cancel stops the work, says so, and the model can be used again', { skip, timeout: limitMs }, async () => {
   await withPage({}, async (page) => {
@@ -167,7 +171,10 @@ for (const [name, options] of [
         if (inner) widths.push(inner.scrollWidth - inner.clientWidth);
         return widths;
       });
-      assert.deepEqual(over.filter((pixels) => pixels > 0), []);
+      assert.deepEqual(
+        over.filter((pixels) => pixels > 0),
+        [],
+      );
     });
   });
 }

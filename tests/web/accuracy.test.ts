@@ -37,9 +37,30 @@ const bars: readonly Bar[] = [
     leastAgreement: 0.95,
   },
   // These have no calibration set of their own: a part of the data is taken, of which labels are not looked at.
-  { path: 'classification/mnist_cntk.onnx', calibration: () => mnist(0, 100), evaluation: () => mnist(0, 10_000), floatCount: 9891, mostLost: 10, leastAgreement: 0.99 },
-  { path: 'classification/mlperf_resnet8_cifar10.onnx', calibration: () => cifar(0, 100), evaluation: () => cifar(0, 1000), floatCount: 751, mostLost: 5, leastAgreement: 0.95 },
-  { path: 'audio/mlperf_kws_dscnn.onnx', calibration: () => keywords(0, 100), evaluation: () => keywords(0, 500), floatCount: 453, mostLost: 5, leastAgreement: 0.95 },
+  {
+    path: 'classification/mnist_cntk.onnx',
+    calibration: () => mnist(0, 100),
+    evaluation: () => mnist(0, 10_000),
+    floatCount: 9891,
+    mostLost: 10,
+    leastAgreement: 0.99,
+  },
+  {
+    path: 'classification/mlperf_resnet8_cifar10.onnx',
+    calibration: () => cifar(0, 100),
+    evaluation: () => cifar(0, 1000),
+    floatCount: 751,
+    mostLost: 5,
+    leastAgreement: 0.95,
+  },
+  {
+    path: 'audio/mlperf_kws_dscnn.onnx',
+    calibration: () => keywords(0, 100),
+    evaluation: () => keywords(0, 500),
+    floatCount: 453,
+    mostLost: 5,
+    leastAgreement: 0.95,
+  },
 ];
 
 for (const { path, calibration, evaluation, floatCount, mostLost, leastAgreement } of bars) {

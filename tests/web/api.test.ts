@@ -40,7 +40,16 @@ void test('what the package exports is what its page says, and nothing else', ()
 });
 
 void test('no declaration that users see names a pointer, a heap or an any', () => {
-  for (const name of ['index.d.ts', 'api.d.ts', 'quantize.d.ts', 'calibrate.d.ts', 'compare.d.ts', 'session.d.ts', 'types.d.ts', 'load-model.d.ts']) {
+  for (const name of [
+    'index.d.ts',
+    'api.d.ts',
+    'quantize.d.ts',
+    'calibrate.d.ts',
+    'compare.d.ts',
+    'session.d.ts',
+    'types.d.ts',
+    'load-model.d.ts',
+  ]) {
     const text = readFileSync(new URL(`../../web/dist/${name}`, import.meta.url), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');
     assert.equal(/\bany\b|HEAP|\bptr\b|pointer/i.test(text), false, name);
   }

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, linkSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -42,7 +52,11 @@ interface Setting {
 
 function cli(words: readonly string[], { env = {}, onStderr, closesStdout = false }: Setting = {}): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...words], { cwd: folder, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, ...words], {
+      cwd: folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let stdout = '';
     let stderr = '';
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -69,7 +83,10 @@ async function fails(words: readonly string[], status: number, code: string, out
   assert.ok(told[0]?.startsWith(`bitwright: ${code}: `), told[0]);
   assert.equal(/^\s+at /m.test(ended.stderr), false, 'a stack was shown');
   if (output !== undefined) assert.equal(existsSync(at(output)), false, `${output} was left`);
-  assert.deepEqual(readdirSync(folder).filter((name) => name.endsWith('.tmp')), []);
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.endsWith('.tmp')),
+    [],
+  );
   return told[0] ?? '';
 }
 
@@ -95,12 +112,24 @@ void test('wrong options are usage errors that name the option', async () => {
   assert.match(await fails(['inspect', 'a', 'b'], 2, 'usage'), /'b' is one argument too many/);
   assert.match(await fails(['quantize', examplePath, '--mode', 'int3'], 2, 'usage'), /--mode is 'int3'/);
   assert.match(await fails(['quantize', examplePath], 2, 'usage'), /--calibrate PATH is needed/);
-  assert.match(await fails(['quantize', examplePath, ...quick, '--limit', '0', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'), /--limit is '0'/);
-  assert.match(await fails(['quantize', examplePath, ...quick, '--mean', '1,2', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'), /--mean is '1,2'/);
-  assert.match(await fails(['quantize', examplePath, ...quick, '--crop', '5y5', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'), /--crop is '5y5'/);
+  assert.match(
+    await fails(['quantize', examplePath, ...quick, '--limit', '0', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'),
+    /--limit is '0'/,
+  );
+  assert.match(
+    await fails(['quantize', examplePath, ...quick, '--mean', '1,2', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'),
+    /--mean is '1,2'/,
+  );
+  assert.match(
+    await fails(['quantize', examplePath, ...quick, '--crop', '5y5', '-o', 'x.onnx'], 2, 'usage', 'x.onnx'),
+    /--crop is '5y5'/,
+  );
   assert.match(await fails(['quantize', examplePath, ...quick, '--max-drop', 'much'], 2, 'usage'), /--max-drop is 'much'/);
   assert.match(await fails(['quantize', examplePath, '--recipe', 'no-such.json'], 2, 'usage'), /no such file/);
-  assert.match(await fails(['quantize', examplePath, '--recipe', file('recipe.json', '{"bits": 8}')], 2, 'bad_recipe'), /bits is not a known key/);
+  assert.match(
+    await fails(['quantize', examplePath, '--recipe', file('recipe.json', '{"bits": 8}')], 2, 'bad_recipe'),
+    /bits is not a known key/,
+  );
   assert.match(await fails(['compare', examplePath], 2, 'usage'), /two models are needed/);
   assert.match(await fails(['compare', examplePath, examplePath], 2, 'usage'), /--calibrate PATH is needed/);
   assert.match(await fails(['run', examplePath], 2, 'usage'), /--input NAME=FILE is needed/);
@@ -112,7 +141,10 @@ void test('inspect tells a reader and a program the same', async () => {
   assert.equal(shown.status, 0);
   assert.match(shown.stdout, /Conv/);
   assert.match(shown.stdout, /image/);
-  const info = JSON.parse((await cli(['inspect', examplePath, '--json'])).stdout) as { nodes: number; inputs: { name: string }[] };
+  const info = JSON.parse((await cli(['inspect', examplePath, '--json'])).stdout) as {
+    nodes: number;
+    inputs: { name: string }[];
+  };
   assert.deepEqual([info.nodes, info.inputs[0]?.name], [65, 'image']);
 });
 
@@ -120,7 +152,11 @@ void test('quantize writes the file, the report in HTML and as JSON, and never o
   const words = ['quantize', examplePath, '-o', 'small.onnx', ...quick, ...labelled, '--report', 'report.html', '--json'];
   const ended = await cli(words);
   assert.equal(ended.status, 0, ended.stderr);
-  const report = JSON.parse(ended.stdout) as { schemaVersion: number; warnings: string[]; comparison: { accuracy: { reference: { count: number } } } };
+  const report = JSON.parse(ended.stdout) as {
+    schemaVersion: number;
+    warnings: string[];
+    comparison: { accuracy: { reference: { count: number } } };
+  };
   assert.equal(report.schemaVersion, 1);
   assert.equal(report.comparison.accuracy.reference.count, 87);
   assert.ok(statSync(at('small.onnx')).size < 0.5 * exampleBytes().length);
@@ -153,8 +189,30 @@ void test('without -o the names are those that transformers.js looks for', async
 });
 
 void test('each mode, target, calibrator and pattern reaches the recipe in the report', async () => {
-  const asked = ['--mode', 'static', '--target', 'onnxruntime', '--method', 'percentile', '--exclude', 'op:Gemm', '--include', 'block*', '--include', 'stem*'];
-  const { stdout, status, stderr } = await cli(['quantize', examplePath, '-o', 'asked.onnx', ...quick, ...asked, '--json', '--quiet']);
+  const asked = [
+    '--mode',
+    'static',
+    '--target',
+    'onnxruntime',
+    '--method',
+    'percentile',
+    '--exclude',
+    'op:Gemm',
+    '--include',
+    'block*',
+    '--include',
+    'stem*',
+  ];
+  const { stdout, status, stderr } = await cli([
+    'quantize',
+    examplePath,
+    '-o',
+    'asked.onnx',
+    ...quick,
+    ...asked,
+    '--json',
+    '--quiet',
+  ]);
   assert.equal(status, 0, stderr);
   const { recipe } = JSON.parse(stdout) as { recipe: Record<string, unknown> & { calibration: { method: string } } };
   assert.deepEqual(
@@ -167,7 +225,16 @@ void test('each mode, target, calibrator and pattern reaches the recipe in the r
 });
 
 void test('--external-data keeps the weights beside the model, which loads again from there', async () => {
-  const { status, stderr } = await cli(['quantize', examplePath, '-o', 'outside.onnx', '--mode', 'weight_only', '--external-data', '-q']);
+  const { status, stderr } = await cli([
+    'quantize',
+    examplePath,
+    '-o',
+    'outside.onnx',
+    '--mode',
+    'weight_only',
+    '--external-data',
+    '-q',
+  ]);
   assert.equal(status, 0, stderr);
   assert.ok(existsSync(at('outside.onnx_data')));
   const info = JSON.parse((await cli(['inspect', 'outside.onnx', '--json'])).stdout) as { externalBytes: number };
@@ -183,7 +250,18 @@ void test('broken models end with 3 and one line, and leave no output', async ()
     ['text.onnx', 'this is no model\n', 'bad_model'],
     ['truncated.onnx', whole.slice(0, whole.length - 1000), 'bad_model'],
     ['four-gigabytes.onnx', Uint8Array.of(0x08, 8, 0x3a, 0xff, 0xff, 0xff, 0xff, 0x0f, 1, 2, 3), 'bad_model'],
-    ['cycle.onnx', graphModel([{ op: 'Relu', inputs: ['b'], outputs: ['a'] }, { op: 'Relu', inputs: ['a'], outputs: ['b'] }], ['x'], ['b']), 'bad_graph'],
+    [
+      'cycle.onnx',
+      graphModel(
+        [
+          { op: 'Relu', inputs: ['b'], outputs: ['a'] },
+          { op: 'Relu', inputs: ['a'], outputs: ['b'] },
+        ],
+        ['x'],
+        ['b'],
+      ),
+      'bad_graph',
+    ],
   ];
   for (const [name, content, code] of cases) {
     const path = file(name, content);
@@ -199,37 +277,70 @@ void test('an operator that is missing ends with 5 before work starts, and is na
   const path = file('odd.onnx', graphModel([{ op: 'Frobnicate', inputs: ['x'], outputs: ['y'] }], ['x'], ['y']));
   const sample = file('x.npy', writeNpy({ dtype: 'f32', shape: [1, 4], data: new Float32Array(4) }));
   assert.match(await fails(['run', path, '--input', `x=${sample}`], 5, 'unsupported'), /Frobnicate/);
-  assert.match(await fails(['quantize', path, '-o', 'out.onnx', '--calibrate', sample], 5, 'unsupported', 'out.onnx'), /Frobnicate/);
+  assert.match(
+    await fails(['quantize', path, '-o', 'out.onnx', '--calibrate', sample], 5, 'unsupported', 'out.onnx'),
+    /Frobnicate/,
+  );
 });
 
 void test('samples that do not decode end with 1 and the name of the file', async () => {
   mkdirSync(at('bad-images'), { recursive: true });
   file('bad-images/broken.png', Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0, 0));
-  assert.match(await fails(['quantize', examplePath, '-o', 'out.onnx', '--calibrate', at('bad-images'), ...pictures], 1, 'bad_data', 'out.onnx'), /broken\.png/);
+  assert.match(
+    await fails(
+      ['quantize', examplePath, '-o', 'out.onnx', '--calibrate', at('bad-images'), ...pictures],
+      1,
+      'bad_data',
+      'out.onnx',
+    ),
+    /broken\.png/,
+  );
   mkdirSync(at('no-images'), { recursive: true });
   await fails(['quantize', examplePath, '-o', 'out.onnx', '--calibrate', at('no-images')], 1, 'bad_data', 'out.onnx');
   await fails(['quantize', examplePath, '-o', 'out.onnx', '--calibrate', at('nowhere')], 1, 'io_failed', 'out.onnx');
   const odd = file('odd.npy', writeNpy({ dtype: 'f32', shape: [3, 5], data: new Float32Array(15) }));
   await fails(['quantize', examplePath, '-o', 'out.onnx', '--calibrate', odd], 1, 'bad_data', 'out.onnx');
   const badLabels = file('labels.csv', 'file,class_index\n000.png,one\n');
-  assert.match(await fails(['quantize', examplePath, '-o', 'out.onnx', ...quick, '--labels', badLabels], 1, 'bad_data', 'out.onnx'), /line 2/);
+  assert.match(
+    await fails(['quantize', examplePath, '-o', 'out.onnx', ...quick, '--labels', badLabels], 1, 'bad_data', 'out.onnx'),
+    /line 2/,
+  );
 });
 
 void test('patterns that match nothing, nothing quantized, not smaller and a missed target have exit codes of their own', async () => {
-  await fails(['quantize', examplePath, '-o', 'out.onnx', ...quick, '--exclude', 'op:Nothing'], 2, 'pattern_unmatched', 'out.onnx');
-  await fails(['quantize', examplePath, '-o', 'out.onnx', '--mode', 'weight_only', '--include', 'op:Clip'], 6, 'nothing_quantized', 'out.onnx');
-  const tiny = file('tiny.onnx', graphModel([{ op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }], ['x'], ['y'], { name: 'w', shape: [4, 4] }));
+  await fails(
+    ['quantize', examplePath, '-o', 'out.onnx', ...quick, '--exclude', 'op:Nothing'],
+    2,
+    'pattern_unmatched',
+    'out.onnx',
+  );
+  await fails(
+    ['quantize', examplePath, '-o', 'out.onnx', '--mode', 'weight_only', '--include', 'op:Clip'],
+    6,
+    'nothing_quantized',
+    'out.onnx',
+  );
+  const tiny = file(
+    'tiny.onnx',
+    graphModel([{ op: 'MatMul', inputs: ['x', 'w'], outputs: ['y'] }], ['x'], ['y'], { name: 'w', shape: [4, 4] }),
+  );
   const tinySample = file('tiny.npy', writeNpy({ dtype: 'f32', shape: [1, 4], data: Float32Array.of(1, 2, 3, 4) }));
   await fails(['quantize', tiny, '-o', 'out.onnx', '--calibrate', tinySample], 7, 'not_smaller', 'out.onnx');
   const larger = await cli(['quantize', tiny, '-o', 'larger.onnx', '--calibrate', tinySample, '--allow-larger']);
   assert.equal(larger.status, 0, larger.stderr);
   assert.match(larger.stdout + larger.stderr, /the result has \d+ bytes, the input \d+/);
-  assert.match((await cli(['quantize', examplePath, '-o', 'unmeasured.onnx', '--mode', 'weight_only', '--max-drop', '1'])).stderr, /accuracy_missed/);
+  assert.match(
+    (await cli(['quantize', examplePath, '-o', 'unmeasured.onnx', '--mode', 'weight_only', '--max-drop', '1'])).stderr,
+    /accuracy_missed/,
+  );
 });
 
 void test('an accuracy target that is missed ends with 4', async () => {
   // Calibrated on one grey picture: all that is brighter or darker is clipped.
-  const grey = file('grey.npy', writeNpy({ dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(3 * 64 * 64).fill(-0.01) }));
+  const grey = file(
+    'grey.npy',
+    writeNpy({ dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(3 * 64 * 64).fill(-0.01) }),
+  );
   const words = ['quantize', examplePath, '-o', 'clipped.onnx', '--calibrate', grey, ...pictures, ...labelled, '--max-drop', '2'];
   await fails(words, 4, 'accuracy_missed');
 });
@@ -237,13 +348,26 @@ void test('an accuracy target that is missed ends with 4', async () => {
 void test('Ctrl-C ends with 130 and leaves nothing behind', async () => {
   const before = readdirSync(folder).sort();
   let isKilled = false;
-  const ended = await cli(['quantize', examplePath, '-o', 'stopped.onnx', '--calibrate', images, '--calibrate', join(exampleFolder, 'eval'), ...pictures], {
-    onStderr: (text, kill) => {
-      if (isKilled || !/calibrate: 0\//.test(text)) return;
-      isKilled = true;
-      kill('SIGINT');
+  const ended = await cli(
+    [
+      'quantize',
+      examplePath,
+      '-o',
+      'stopped.onnx',
+      '--calibrate',
+      images,
+      '--calibrate',
+      join(exampleFolder, 'eval'),
+      ...pictures,
+    ],
+    {
+      onStderr: (text, kill) => {
+        if (isKilled || !/calibrate: 0\//.test(text)) return;
+        isKilled = true;
+        kill('SIGINT');
+      },
     },
-  });
+  );
   assert.equal(ended.status, 130, ended.stderr);
   assert.match(ended.stderr, /bitwright: aborted: /);
   assert.deepEqual(readdirSync(folder).sort(), before);
@@ -276,7 +400,10 @@ void test('compare measures two models, run runs one, and both speak JSON', asyn
   const words = ['run', examplePath, '--input', `image=${join(exampleFolder, 'eval/000.png')}`, ...pictures];
   const run = await cli([...words, '--json', '--profile', '-o', 'outputs']);
   assert.equal(run.status, 0, run.stderr);
-  const { outputs, profile } = JSON.parse(run.stdout) as { outputs: { logits: { shape: number[]; data: number[] } }; profile: unknown[] };
+  const { outputs, profile } = JSON.parse(run.stdout) as {
+    outputs: { logits: { shape: number[]; data: number[] } };
+    profile: unknown[];
+  };
   assert.deepEqual(outputs.logits.shape, [1, 16]);
   assert.equal(outputs.logits.data.indexOf(Math.max(...outputs.logits.data)), 0);
   assert.ok(profile.length > 0);

@@ -6,7 +6,7 @@ import { crc32 } from 'node:zlib';
 import { decodeImage } from '../../web/src/samples/decode-image.js';
 import { jpegWithExif } from './support/exif-file.js';
 
-// Made with Pillow 12: the pictures, and the SHA-256 of what it decodes them to as RGB (16-bit grey: its high bytes).
+// Made with Pillow 13: the pictures, and the SHA-256 of what it decodes them to as RGB (16-bit grey: its high bytes).
 const fixture = (name: string) => new Uint8Array(readFileSync(new URL(`fixtures/${name}`, import.meta.url)));
 const { pictures } = JSON.parse(readFileSync(new URL('fixtures/pillow.json', import.meta.url), 'utf8')) as {
   pictures: Record<string, { width: number; height: number; sha256?: string; mean?: number[]; first?: number[] }>;
@@ -31,7 +31,9 @@ void test('a JPEG is within what decoders may differ by', async () => {
     for (let i = c; i < rgb.length; i += 3) sum += rgb[i] as number;
     assert.ok(Math.abs(sum / (width * height) - (golden?.mean?.[c] ?? 0)) < 0.5);
   });
-  golden?.first?.forEach((value, i) => assert.ok(Math.abs((rgb[i] as number) - value) <= 3, `byte ${i}: ${String(rgb[i])} and ${value}`));
+  golden?.first?.forEach((value, i) =>
+    assert.ok(Math.abs((rgb[i] as number) - value) <= 3, `byte ${i}: ${String(rgb[i])} and ${value}`),
+  );
 });
 
 void test('the EXIF orientation of a JPEG is applied', async () => {
@@ -45,7 +47,10 @@ void test('the EXIF orientation of a JPEG is applied', async () => {
 });
 
 void test('the kind is told by the contents, and other files are refused with their name', async () => {
-  await assert.rejects(decode(new TextEncoder().encode('GIF89a'), 'a.png'), { code: 'bad_data', message: /^a\.png: not a JPEG or PNG/ });
+  await assert.rejects(decode(new TextEncoder().encode('GIF89a'), 'a.png'), {
+    code: 'bad_data',
+    message: /^a\.png: not a JPEG or PNG/,
+  });
   await assert.rejects(decode(new Uint8Array(0), 'empty.jpg'), { code: 'bad_data' });
   const other = { rgb: new Uint8Array(3), width: 1, height: 1 };
   assert.equal(await decodeImage(new TextEncoder().encode('GIF89a'), 'a.gif', async () => other), other);

@@ -19,7 +19,10 @@ void test('a model is read alike from bytes, an ArrayBuffer, a Blob, a path and 
   await withToolkit(async (toolkit) => {
     for (const input of inputs) {
       const model = await loadModel(toolkit, input, { name: 'model.onnx' });
-      assert.deepEqual([model.info.fileName, model.info.bytes, model.info.nodes, model.info.opset], ['model.onnx', bytes.length, 65, 17]);
+      assert.deepEqual(
+        [model.info.fileName, model.info.bytes, model.info.nodes, model.info.opset],
+        ['model.onnx', bytes.length, 65, 17],
+      );
       assert.equal(model.info.notRunnable, '');
       model.dispose();
     }
@@ -34,7 +37,10 @@ void test('inspect tells inputs, outputs, operators and tensors', async () => {
       info.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape })),
       [{ name: 'image', dtype: 'f32', shape: [-1, 3, 64, 64] }],
     );
-    assert.deepEqual(info.outputs.map(({ name }) => name), ['logits']);
+    assert.deepEqual(
+      info.outputs.map(({ name }) => name),
+      ['logits'],
+    );
     const count = (opType: string) => info.operators.find((row) => row.opType === opType)?.count;
     assert.deepEqual([count('Conv'), count('BatchNormalization'), count('Gemm')], [22, 22, 1]);
     assert.ok(info.operators.every((row) => row.isRunnable));

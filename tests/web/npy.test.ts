@@ -7,11 +7,16 @@ import { npyFile } from './support/npy-file.js';
 const refuses = (bytes: Uint8Array, wording: RegExp) => {
   assert.throws(
     () => readNpy(bytes, 'x.npy'),
-    (error) => error instanceof QuantError && error.code === 'bad_data' && error.message.startsWith('x.npy: ') && wording.test(error.message),
+    (error) =>
+      error instanceof QuantError &&
+      error.code === 'bad_data' &&
+      error.message.startsWith('x.npy: ') &&
+      wording.test(error.message),
   );
 };
 const floats = (...values: number[]) => new Uint8Array(new Float32Array(values).buffer);
-const header = (descr: string, order: string, shape: string) => `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }`;
+const header = (descr: string, order: string, shape: string) =>
+  `{'descr': '${descr}', 'fortran_order': ${order}, 'shape': ${shape}, }`;
 
 void test('the header that NumPy writes is read, in format 1, 2 and 3', () => {
   for (const version of [1, 2, 3] as const) {
@@ -44,7 +49,10 @@ void test('big-endian elements are turned, and the caller keeps his bytes', () =
 
 void test('Fortran order is put in row-major order', () => {
   // [[1, 2, 3], [4, 5, 6]] column by column
-  assert.deepEqual([...readNpy(npyFile(header('<f4', 'True', '(2, 3)'), floats(1, 4, 2, 5, 3, 6)), 'x.npy').data], [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(
+    [...readNpy(npyFile(header('<f4', 'True', '(2, 3)'), floats(1, 4, 2, 5, 3, 6)), 'x.npy').data],
+    [1, 2, 3, 4, 5, 6],
+  );
   // [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]
   const cube = readNpy(npyFile(header('<f4', 'True', '(2, 2, 2)'), floats(0, 4, 2, 6, 1, 5, 3, 7)), 'x.npy');
   assert.deepEqual([...cube.data], [0, 1, 2, 3, 4, 5, 6, 7]);
@@ -83,7 +91,10 @@ void test('sizes that lie are refused before memory is taken', () => {
 });
 
 void test('a Python expression in the header is not evaluated but refused', () => {
-  refuses(npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': __import__('os').getcwd(), }", floats(1)), /not one that NumPy writes/);
+  refuses(
+    npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': __import__('os').getcwd(), }", floats(1)),
+    /not one that NumPy writes/,
+  );
   refuses(npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'x': 1}", floats(1)), /not one that NumPy writes/);
   refuses(npyFile("{'descr': '<f4', 'fortran_order': False, 'shape': (-1,), }", floats(1)), /not one that NumPy writes/);
   refuses(npyFile("[('descr', '<f4')]", floats(1)), /not one that NumPy writes/);

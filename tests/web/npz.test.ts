@@ -93,7 +93,10 @@ void test('a bomb is refused by its promise, or stopped when it breaks it', () =
 
 void test('sizes that lie are refused, stored or deflated', () => {
   refuses(zip([{ name: 'a.npy', content: array, toldSize: array.length + 1 }]), /size in the directory is wrong/);
-  refuses(zip([{ name: 'a.npy', content: array, toldSize: array.length - 1 }]), /size in the directory is wrong|cannot be decompressed/);
+  refuses(
+    zip([{ name: 'a.npy', content: array, toldSize: array.length - 1 }]),
+    /size in the directory is wrong|cannot be decompressed/,
+  );
   refuses(zip([{ name: 'a.npy', content: array, method: 0, toldSize: 4 }]), /size in the directory is wrong/);
 });
 
@@ -111,7 +114,10 @@ void test('duplicate names, encryption, zip64 and foreign compression are refuse
 });
 
 void test('an entry that is no array is refused with archive and entry named', () => {
-  refuses(zip([{ name: '../../etc/passwd', content: new TextEncoder().encode('root:x') }]), /x\.npz: \.\.\/\.\.\/etc\/passwd: not a \.npy/);
+  refuses(
+    zip([{ name: '../../etc/passwd', content: new TextEncoder().encode('root:x') }]),
+    /x\.npz: \.\.\/\.\.\/etc\/passwd: not a \.npy/,
+  );
 });
 
 void test('every prefix of an archive is refused without hanging', () => {

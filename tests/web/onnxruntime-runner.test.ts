@@ -59,7 +59,10 @@ void test('a model that onnxruntime cannot open is told as such', async () => {
       Tensor: ortNode.Tensor,
     };
     const samples = (await exampleFeeds(model, 'images', 1)).map((feeds) => ({ feeds }));
-    await assert.rejects(calibrate(model, samples, { runner: onnxruntimeRunner(broken) }), { code: 'unsupported', message: /no kernel/ });
+    await assert.rejects(calibrate(model, samples, { runner: onnxruntimeRunner(broken) }), {
+      code: 'unsupported',
+      message: /no kernel/,
+    });
     model.dispose();
   });
 });

@@ -20,7 +20,7 @@ const targets: readonly Target[] = ['onnxruntime-web', 'onnxruntime', 'portable'
 let toolkit: Toolkit;
 let model: Model;
 let feeds: readonly Feeds[];
-const float: (ArrayLike<number>)[] = [];
+const float: ArrayLike<number>[] = [];
 
 before(async () => {
   toolkit = await openToolkit();
@@ -57,7 +57,7 @@ for (const mode of modes) {
       const calibration = exampleSamples(model, 'images');
       const result = await quantize(model, { recipe: { mode, target }, calibration, evaluation: false });
       const session = await createSession(result.model);
-      const simulated: (ArrayLike<number>)[] = [];
+      const simulated: ArrayLike<number>[] = [];
       for (const feed of feeds) simulated.push(numbers((await session.run(feed))['logits']));
       session.dispose();
       result.dispose();
@@ -84,7 +84,8 @@ for (const mode of modes) {
         }
         assert.ok(same >= 0.97 * feeds.length, figures);
         // Half precision leaves it to the runtime how precise it is between nodes: it may be better than our rounding, not worse.
-        if (mode === 'float16') assert.ok(median(theirCosts) >= cost - 3, `${figures}, float to runtime ${median(theirCosts)} dB`);
+        if (mode === 'float16')
+          assert.ok(median(theirCosts) >= cost - 3, `${figures}, float to runtime ${median(theirCosts)} dB`);
         else assert.ok(fidelity >= cost + 6, figures);
       }
     });

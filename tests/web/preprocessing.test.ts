@@ -5,13 +5,21 @@ import { test } from 'node:test';
 import { choosePreprocessing, imagePresets, type ImagePreprocessing, type Toolkit, type ValueInfo } from '../../web/src/node.js';
 import { withToolkit } from './support/toolkit.js';
 
-// Made with Pillow 12 from fixtures/rgb.png.
+// Made with Pillow 13 from fixtures/rgb.png.
 const golden = JSON.parse(readFileSync(new URL('fixtures/pillow.json', import.meta.url), 'utf8')) as {
   resized: { name: string; width: number; height: number; resampling: 'bilinear' | 'bicubic'; sha256: string }[];
   imagenet: { resize: number; crop: number; mean: number; values: [number, number, number] };
 };
 const bytes = new Uint8Array(readFileSync(new URL('fixtures/rgb.png', import.meta.url)));
-const plain = { resize: 0, resampling: 'bicubic', color: 'rgb', layout: 'nhwc', scale: 255, mean: [0, 0, 0], std: [1, 1, 1] } as const;
+const plain = {
+  resize: 0,
+  resampling: 'bicubic',
+  color: 'rgb',
+  layout: 'nhwc',
+  scale: 255,
+  mean: [0, 0, 0],
+  std: [1, 1, 1],
+} as const;
 
 async function prepare(toolkit: Toolkit, preprocessing: ImagePreprocessing) {
   return await toolkit.call('preprocess', { sample: { kind: 'image', bytes, name: 'rgb.png', input: 'x', preprocessing } });
@@ -21,7 +29,13 @@ void test('resizing gives the bytes that Pillow gives, smaller and larger, both 
   await withToolkit(async (toolkit) => {
     for (const { name, width, height, resampling, sha256 } of golden.resized) {
       const { data } = await prepare(toolkit, { ...plain, cropWidth: width, cropHeight: height, resampling });
-      assert.equal(createHash('sha256').update(Uint8Array.from(data as Float32Array)).digest('hex'), sha256, name);
+      assert.equal(
+        createHash('sha256')
+          .update(Uint8Array.from(data as Float32Array))
+          .digest('hex'),
+        sha256,
+        name,
+      );
     }
   });
 });
@@ -30,7 +44,16 @@ void test('shorter side, centre crop and ImageNet normalization give the tensor 
   await withToolkit(async (toolkit) => {
     const { resize, crop, mean, values } = golden.imagenet;
     const { scale, mean: means, std } = imagePresets.imagenet;
-    const { data, shape } = await prepare(toolkit, { ...plain, resize, cropWidth: crop, cropHeight: crop, layout: 'nchw', scale, mean: means, std });
+    const { data, shape } = await prepare(toolkit, {
+      ...plain,
+      resize,
+      cropWidth: crop,
+      cropHeight: crop,
+      layout: 'nchw',
+      scale,
+      mean: means,
+      std,
+    });
     assert.deepEqual(shape, [1, 3, crop, crop]);
     const floats = data as Float32Array;
     assert.ok(Math.abs(floats.reduce((a, b) => a + b, 0) / floats.length - mean) < 1e-5);
@@ -59,11 +82,20 @@ const input = (shape: number[]): ValueInfo => ({ name: 'x', dtype: 'f32', shape,
 
 void test('layout and size are read from the graph, mean and std are never guessed silently', () => {
   const guessed = choosePreprocessing([input([1, 3, 224, 224])], {});
-  assert.deepEqual([guessed.preprocessing.layout, guessed.preprocessing.cropWidth, guessed.preprocessing.resize], ['nchw', 224, 256]);
+  assert.deepEqual(
+    [guessed.preprocessing.layout, guessed.preprocessing.cropWidth, guessed.preprocessing.resize],
+    ['nchw', 224, 256],
+  );
   assert.match(guessed.warnings.join(), /no mean and std were given/);
   const nhwc = choosePreprocessing([input([-1, 96, 128, 1])], { preset: '0_1' });
   assert.deepEqual(
-    [nhwc.preprocessing.layout, nhwc.preprocessing.cropHeight, nhwc.preprocessing.cropWidth, nhwc.preprocessing.color, nhwc.preprocessing.resize],
+    [
+      nhwc.preprocessing.layout,
+      nhwc.preprocessing.cropHeight,
+      nhwc.preprocessing.cropWidth,
+      nhwc.preprocessing.color,
+      nhwc.preprocessing.resize,
+    ],
     ['nhwc', 96, 128, 'grey', 0],
   );
   assert.deepEqual(nhwc.warnings, []);

@@ -36,7 +36,10 @@ for (const mode of modes) {
       const { report } = first;
       assert.equal(report.schemaVersion, reportSchemaVersion);
       assert.equal(report.nodes.length, model.info.nodes);
-      assert.ok(report.nodes.every((row) => row.isQuantized || row.reason !== ''), 'a node stays in float without a reason');
+      assert.ok(
+        report.nodes.every((row) => row.isQuantized || row.reason !== ''),
+        'a node stays in float without a reason',
+      );
       assert.match(report.inputXxh64, /^[0-9a-f]{16}$/);
       assert.deepEqual(JSON.parse(JSON.stringify(report)), report);
       const { comparison } = report;
@@ -163,13 +166,17 @@ void test('wrong requests have codes of their own', async () => {
     await assert.rejects(quantize(model, {}), { code: 'invalid_argument' });
     await assert.rejects(quantize(model, { calibration: [] }), { code: 'bad_data' });
     await assert.rejects(quantize(model, { recipe: { exclude: ['nothing*'] }, calibration }), { code: 'pattern_unmatched' });
-    await assert.rejects(quantize(model, { recipe: { include: ['op:Clip'], mode: 'weight_only' } }), { code: 'nothing_quantized' });
+    await assert.rejects(quantize(model, { recipe: { include: ['op:Clip'], mode: 'weight_only' } }), {
+      code: 'nothing_quantized',
+    });
     await assert.rejects(quantize(model, { calibration: [{ feeds: {} }] }), { code: 'invalid_argument' });
     const wrong = { image: { dtype: 'f32', shape: [1, 3, 8], data: new Float32Array(24) } } as const;
     await assert.rejects(quantize(model, { calibration: [{ feeds: wrong }] }), (error: { code?: string }) =>
       ['invalid_argument', 'shape_mismatch'].includes(error.code ?? ''),
     );
-    const notNumbers = { image: { dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(3 * 64 * 64).fill(Number.NaN) } } as const;
+    const notNumbers = {
+      image: { dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(3 * 64 * 64).fill(Number.NaN) },
+    } as const;
     await assert.rejects(quantize(model, { calibration: [{ feeds: notNumbers }] }), { code: 'bad_data' });
     model.dispose();
   });
@@ -193,14 +200,21 @@ void test('an output path is written whole or not at all, with external data whe
     await withToolkit(async (toolkit) => {
       const model = await loadExample(toolkit);
       const outputPath = join(folder, 'small.onnx');
-      const result = await quantize(model, { recipe: 'weight_only', outputPath, externalName: 'small.onnx_data', externalPath: join(folder, 'small.onnx_data') });
+      const result = await quantize(model, {
+        recipe: 'weight_only',
+        outputPath,
+        externalName: 'small.onnx_data',
+        externalPath: join(folder, 'small.onnx_data'),
+      });
       assert.deepEqual(readdirSync(folder).sort(), ['small.onnx', 'small.onnx_data']);
       assert.equal(readFileSync(outputPath).length, result.sizeBytes);
       const inMemory = await quantize(model, { recipe: 'weight_only' });
       const again = await loadModel(toolkit, outputPath);
       const { outputs } = await compare(inMemory.model, again, exampleSamples(model, 'eval', 4));
       assert.equal(outputs[0]?.sqnr.isExact, true);
-      await assert.rejects(quantize(model, { recipe: 'weight_only', outputPath: join(folder, 'no', 'such.onnx') }), { code: 'io_failed' });
+      await assert.rejects(quantize(model, { recipe: 'weight_only', outputPath: join(folder, 'no', 'such.onnx') }), {
+        code: 'io_failed',
+      });
       assert.equal(existsSync(join(folder, 'no')), false);
       for (const owned of [result, inMemory, again, model]) owned.dispose();
     });
@@ -212,10 +226,16 @@ void test('an output path is written whole or not at all, with external data whe
 void test('the HTML report stands alone: no address, no script from outside, hostile names as text', async () => {
   await withToolkit(async (toolkit) => {
     const model = await loadExample(toolkit);
-    const result = await quantize(model, { calibration: exampleSamples(model, 'images', 4), sourceNote: '<img src=x onerror=alert(1)>' });
+    const result = await quantize(model, {
+      calibration: exampleSamples(model, 'images', 4),
+      sourceNote: '<img src=x onerror=alert(1)>',
+    });
     const html = reportHtml(result.report);
     assert.equal(/<(script|link|img|iframe)\b/i.test(html), false);
-    assert.deepEqual(html.match(/\b(?:https?:)?\/\/[a-z][^\s"'<]*/gi)?.filter((url) => !url.startsWith('http://www.w3.org/')) ?? [], []);
+    assert.deepEqual(
+      html.match(/\b(?:https?:)?\/\/[a-z][^\s"'<]*/gi)?.filter((url) => !url.startsWith('http://www.w3.org/')) ?? [],
+      [],
+    );
     assert.ok(html.includes('&#60;img src=x'));
     assert.ok(html.includes('<svg'));
     for (const owned of [result, model]) owned.dispose();
@@ -255,9 +275,12 @@ void test('a session runs pictures and tensors, shows inner values, and says wha
     const { observed } = await session.runObserved(picture, ['head/flatten_output']);
     assert.deepEqual(observed['head/flatten_output']?.shape, [1, 112]);
     await assert.rejects(session.runObserved(picture, ['no such value']), { code: 'invalid_argument' });
-    await assert.rejects(session.run({ picture: { dtype: 'f32', shape: [1], data: new Float32Array(1) } }), { code: 'invalid_argument' });
-    await assert.rejects(session.run({ image: { dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(5) } }), (error: { code?: string }) =>
-      ['invalid_argument', 'shape_mismatch'].includes(error.code ?? ''),
+    await assert.rejects(session.run({ picture: { dtype: 'f32', shape: [1], data: new Float32Array(1) } }), {
+      code: 'invalid_argument',
+    });
+    await assert.rejects(
+      session.run({ image: { dtype: 'f32', shape: [1, 3, 64, 64], data: new Float32Array(5) } }),
+      (error: { code?: string }) => ['invalid_argument', 'shape_mismatch'].includes(error.code ?? ''),
     );
     const times = await session.profile();
     assert.equal(times.length > 0 && times.every((row) => row.runs > 0 && row.timeMs >= 0), true);

@@ -83,8 +83,12 @@ void test('a file that nests deeply, is no JSON or is too long is refused with o
 });
 
 void test('canonical JSON does not depend on the order of keys, and parses to the same recipe', () => {
-  const one = parseRecipeJson('{"seed": 3, "weight": {"narrowRange": false, "dtype": "u8", "symmetric": false}, "mode": "dynamic"}');
-  const other = parseRecipeJson('{"mode": "dynamic", "weight": {"symmetric": false, "dtype": "u8", "narrowRange": false}, "seed": 3}');
+  const one = parseRecipeJson(
+    '{"seed": 3, "weight": {"narrowRange": false, "dtype": "u8", "symmetric": false}, "mode": "dynamic"}',
+  );
+  const other = parseRecipeJson(
+    '{"mode": "dynamic", "weight": {"symmetric": false, "dtype": "u8", "narrowRange": false}, "seed": 3}',
+  );
   assert.equal(recipeJson(one), recipeJson(other));
   assert.deepEqual(parseRecipeJson(recipeJson(one)), one);
   assert.deepEqual(Object.keys(JSON.parse(recipeJson(one)) as object), Object.keys(defaultRecipe));

@@ -41,10 +41,12 @@ void test('calls of one worker are answered in order, also when they are not wai
     async (toolkit) => {
       const model = await loadExample(toolkit);
       const ended: number[] = [];
-      await Promise.all([1, 2, 3].map(async (i) => {
-        await inspect(model);
-        ended.push(i);
-      }));
+      await Promise.all(
+        [1, 2, 3].map(async (i) => {
+          await inspect(model);
+          ended.push(i);
+        }),
+      );
       assert.deepEqual(ended, [1, 2, 3]);
       model.dispose();
     },
@@ -125,7 +127,10 @@ void test('a worker that dies rejects what is pending and all that follows', asy
   const { port, die } = puppet();
   const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
   const [first, second] = [backend.call('info', {}), backend.call('liveHandles', {})];
-  const both = Promise.all([assert.rejects(first, /the worker stopped: out of luck/), assert.rejects(second, /open a new toolkit/)]);
+  const both = Promise.all([
+    assert.rejects(first, /the worker stopped: out of luck/),
+    assert.rejects(second, /open a new toolkit/),
+  ]);
   die('out of luck');
   await both;
   await assert.rejects(backend.call('info', {}), /the worker stopped/);
@@ -147,6 +152,9 @@ void test('answers to unknown calls are ignored, and a request that cannot be cl
 
 void test('a module that is not there is an error with its name', async () => {
   for (const runIn of ['worker', 'caller'] as const) {
-    await assert.rejects(openToolkit({ runIn, wasmUrl: 'file:///no/such/folder/' }), { code: 'io_failed', message: /bitwright-simd\.wasm/ });
+    await assert.rejects(openToolkit({ runIn, wasmUrl: 'file:///no/such/folder/' }), {
+      code: 'io_failed',
+      message: /bitwright-simd\.wasm/,
+    });
   }
 });

@@ -24,14 +24,24 @@ export async function main(file: File, samples: AsyncIterable<Sample>, signal: A
     using model = await loadModel(toolkit, file);
     const onProgress = ({ stage, done, total, etaMs }: Progress): void => console.log(stage, done / total, etaMs ?? 0);
     const { inputs } = await inspect(model);
-    const calibration = await calibrate(model, samples, { recipe: 'w8a8', runner: onnxruntimeRunner(ort) }, { signal, onProgress });
+    const calibration = await calibrate(
+      model,
+      samples,
+      { recipe: 'w8a8', runner: onnxruntimeRunner(ort) },
+      { signal, onProgress },
+    );
     const recipe = parseRecipe({ mode: 'static', exclude: ['op:Softmax'], calibration: { method: 'entropy' } });
     const result = await quantize(model, { recipe, calibration, evaluation: samples }, { signal, onProgress });
     const session = await createSession(result.model);
     const zeros: Tensor = { dtype: 'f32', shape: [1, 3, 8, 8], data: new Float32Array(192) };
     const outputs = await session.run({ [inputs[0]?.name ?? 'x']: zeros });
     const { accuracy } = await compare(model, result.model, samples);
-    console.log(Object.keys(outputs), accuracy?.lost ?? 0, reportHtml(result.report).length, new Blob([result.bytes.slice()]).size);
+    console.log(
+      Object.keys(outputs),
+      accuracy?.lost ?? 0,
+      reportHtml(result.report).length,
+      new Blob([result.bytes.slice()]).size,
+    );
     // @ts-expect-error an unknown key of a recipe is an error
     await quantize(model, { recipe: { bits: 8 } });
     // @ts-expect-error results are readonly

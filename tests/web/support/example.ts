@@ -10,12 +10,25 @@ export const exampleBytes = (): Uint8Array => new Uint8Array(readFileSync(exampl
 export const loadExample = (toolkit: Toolkit): Promise<Model> => loadModel(toolkit, exampleBytes(), { name: 'model.onnx' });
 
 /** Pictures of a folder of the example with their labels, prepared as its README says. */
-export function exampleSamples(model: Model, folder: 'images' | 'eval', limit = Infinity): (ImageSample & { readonly label: number })[] {
+export function exampleSamples(
+  model: Model,
+  folder: 'images' | 'eval',
+  limit = Infinity,
+): (ImageSample & { readonly label: number })[] {
   const { input, preprocessing } = choosePreprocessing(model.info.inputs, { preset: 'minus1_1', resize: 64 });
-  const rows = readFileSync(join(exampleFolder, folder, 'labels.csv'), 'utf8').trim().split('\n').slice(1);
+  const rows = readFileSync(join(exampleFolder, folder, 'labels.csv'), 'utf8')
+    .trim()
+    .split('\n')
+    .slice(1);
   return rows.slice(0, limit).map((row) => {
     const [name = '', label] = row.split(',');
-    return { image: new Uint8Array(readFileSync(join(exampleFolder, folder, name))), name, input, preprocessing, label: Number(label) };
+    return {
+      image: new Uint8Array(readFileSync(join(exampleFolder, folder, name))),
+      name,
+      input,
+      preprocessing,
+      label: Number(label),
+    };
   });
 }
 

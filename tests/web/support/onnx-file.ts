@@ -14,7 +14,8 @@ function varint(value: number): Uint8Array {
 }
 
 export const intField = (field: number, value: number): Uint8Array => concat(varint(field * 8), varint(value));
-export const bytesField = (field: number, value: Uint8Array): Uint8Array => concat(varint(field * 8 + 2), varint(value.length), value);
+export const bytesField = (field: number, value: Uint8Array): Uint8Array =>
+  concat(varint(field * 8 + 2), varint(value.length), value);
 export const textField = (field: number, text: string): Uint8Array => bytesField(field, new TextEncoder().encode(text));
 
 export interface NodeSpec {
@@ -24,7 +25,12 @@ export interface NodeSpec {
 }
 
 const nodeBytes = ({ op, inputs, outputs }: NodeSpec): Uint8Array =>
-  concat(...inputs.map((name) => textField(1, name)), ...outputs.map((name) => textField(2, name)), textField(3, outputs[0] ?? op), textField(4, op));
+  concat(
+    ...inputs.map((name) => textField(1, name)),
+    ...outputs.map((name) => textField(2, name)),
+    textField(3, outputs[0] ?? op),
+    textField(4, op),
+  );
 
 /** A float input or output. */
 export function valueInfo(name: string, shape: readonly number[]): Uint8Array {
@@ -42,9 +48,17 @@ export function graphModel(
   const parts = [...nodes.map((node) => bytesField(1, nodeBytes(node))), textField(2, 'graph')];
   if (weight !== undefined) {
     const values = Float32Array.from({ length: weight.shape.reduce((a, b) => a * b, 1) }, (_, i) => i);
-    const tensor = concat(...weight.shape.map((extent) => intField(1, extent)), intField(2, 1), textField(8, weight.name), bytesField(9, new Uint8Array(values.buffer)));
+    const tensor = concat(
+      ...weight.shape.map((extent) => intField(1, extent)),
+      intField(2, 1),
+      textField(8, weight.name),
+      bytesField(9, new Uint8Array(values.buffer)),
+    );
     parts.push(bytesField(5, tensor));
   }
-  parts.push(...inputs.map((name) => bytesField(11, valueInfo(name, [1, 4]))), ...outputs.map((name) => bytesField(12, valueInfo(name, [1, 4]))));
+  parts.push(
+    ...inputs.map((name) => bytesField(11, valueInfo(name, [1, 4]))),
+    ...outputs.map((name) => bytesField(12, valueInfo(name, [1, 4]))),
+  );
   return concat(intField(1, 8), bytesField(7, concat(...parts)), bytesField(8, intField(2, 17)));
 }

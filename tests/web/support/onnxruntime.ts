@@ -4,8 +4,18 @@ import type { InferenceSession, Tensor as OrtTensor, TypedTensor } from 'onnxrun
 import type { DType, Feeds, Tensor, TypedArray } from '../../../web/src/node.js';
 
 const ortTypes = {
-  f32: 'float32', f64: 'float64', f16: 'float16', i64: 'int64', u64: 'uint64', i32: 'int32', u32: 'uint32', i16: 'int16', u16: 'uint16',
-  i8: 'int8', u8: 'uint8', bool: 'bool',
+  f32: 'float32',
+  f64: 'float64',
+  f16: 'float16',
+  i64: 'int64',
+  u64: 'uint64',
+  i32: 'int32',
+  u32: 'uint32',
+  i16: 'int16',
+  u16: 'uint16',
+  i8: 'int8',
+  u8: 'uint8',
+  bool: 'bool',
 } as const satisfies Partial<Record<DType, OrtTensor.Type>>;
 type OrtModule = typeof import('onnxruntime-common');
 
@@ -25,7 +35,7 @@ async function load(name: RuntimeName): Promise<OrtModule> {
 export function whyNotExact(name: RuntimeName): string | undefined {
   if (name === 'onnxruntime-web') return undefined;
   if (process.arch !== 'x64') return undefined;
-  let facts = '';
+  let facts: string;
   try {
     facts = readFileSync('/proc/cpuinfo', 'utf8');
   } catch {

@@ -51,7 +51,12 @@ interface PictureOptions {
 }
 
 /** Photographs of data/imagenet256, spread over all of the folder. */
-export async function pictures(model: Model, folder: 'calib' | 'eval', count: number, options: PictureOptions): Promise<Labelled[]> {
+export async function pictures(
+  model: Model,
+  folder: 'calib' | 'eval',
+  count: number,
+  options: PictureOptions,
+): Promise<Labelled[]> {
   const path = sharedPath('data/imagenet256', folder);
   const labels = new Map(
     readFileSync(`${path}/labels.csv`, 'utf8')
@@ -59,10 +64,18 @@ export async function pictures(model: Model, folder: 'calib' | 'eval', count: nu
       .map((line) => line.split(','))
       .map(([file = '', index]) => [file, Number(index)] as const),
   );
-  const names = readdirSync(path).filter((name) => /\.jpe?g$/i.test(name)).sort();
+  const names = readdirSync(path)
+    .filter((name) => /\.jpe?g$/i.test(name))
+    .sort();
   const { input, pixels, height, width, resize, color = 'rgb', labelOffset = 0 } = options;
   const preprocessing: ImagePreprocessing = {
-    ...pixels, resize, cropHeight: height, cropWidth: width, resampling: 'bicubic', color, layout: 'nchw',
+    ...pixels,
+    resize,
+    cropHeight: height,
+    cropWidth: width,
+    resampling: 'bicubic',
+    color,
+    layout: 'nchw',
   };
   const list: Labelled[] = [];
   for (let i = 0; i < Math.min(count, names.length); ++i) {
@@ -97,11 +110,18 @@ export function keywords(from: number, count: number): Labelled[] {
   const folder = sharedPath('data/kws');
   const names = readdirSync(folder);
   const codes = new Int8Array(readFileSync(`${folder}/${names.find((name) => !name.endsWith('.csv')) ?? ''}`));
-  const rows = readFileSync(`${folder}/${names.find((name) => name.endsWith('.csv')) ?? ''}`, 'utf8').trim().split('\n');
+  const rows = readFileSync(`${folder}/${names.find((name) => name.endsWith('.csv')) ?? ''}`, 'utf8')
+    .trim()
+    .split('\n');
   const first = rows.length > 500 ? 1 : 0;
   return Array.from({ length: count }, (_, k) => {
     const cells = (rows[first + from + k] ?? '').split(',');
-    const label = cells.map((cell) => cell.trim()).filter((cell) => /^\d+$/.test(cell)).map(Number).at(-1) ?? Number.NaN;
+    const label =
+      cells
+        .map((cell) => cell.trim())
+        .filter((cell) => /^\d+$/.test(cell))
+        .map(Number)
+        .at(-1) ?? Number.NaN;
     return { feeds: { input: f32([1, 1, 49, 10], (i) => ((codes[(from + k) * 490 + i] as number) - 83) * 0.5847029) }, label };
   });
 }
@@ -122,10 +142,14 @@ export function numbersFor(file: string, count: number): Labelled[] {
   };
   const makers: Readonly<Record<string, (i: number) => Feeds>> = {
     'silero_vad.onnx': (i) => ({
-      input: f32([1, 576], window(i, 576)), state: f32([2, 1, 128], () => 0), sr: { dtype: 'i64', shape: [], data: BigInt64Array.of(16000n) },
+      input: f32([1, 576], window(i, 576)),
+      state: f32([2, 1, 128], () => 0),
+      sr: { dtype: 'i64', shape: [], data: BigInt64Array.of(16000n) },
     }),
     'silero_vad_16k_op15.onnx': (i) => ({
-      input: f32([1, 576], window(i, 576)), state: f32([2, 1, 128], () => 0), sr: { dtype: 'i64', shape: [], data: BigInt64Array.of(16000n) },
+      input: f32([1, 576], window(i, 576)),
+      state: f32([2, 1, 128], () => 0),
+      sr: { dtype: 'i64', shape: [], data: BigInt64Array.of(16000n) },
     }),
     'oww_melspectrogram.onnx': (i) => {
       const at = window(i, 12400);
@@ -134,11 +158,17 @@ export function numbersFor(file: string, count: number): Labelled[] {
     'oww_embedding.onnx': () => ({ input_1: f32([1, 76, 32, 1], () => random() * 4) }),
     'oww_alexa_v0.1.onnx': () => ({ 'onnx::Flatten_0': f32([1, 16, 96], () => random() * 20 - 10) }),
     'dtln_1.onnx': () => ({ input_2: f32([1, 1, 257], () => random()), input_3: f32([1, 2, 128, 2], () => random() - 0.5) }),
-    'dtln_2.onnx': () => ({ input_4: f32([1, 1, 512], () => random() - 0.5), input_5: f32([1, 2, 128, 2], () => random() - 0.5) }),
+    'dtln_2.onnx': () => ({
+      input_4: f32([1, 1, 512], () => random() - 0.5),
+      input_5: f32([1, 2, 128, 2], () => random() - 0.5),
+    }),
     'basic_pitch_nmp.onnx': (i) => ({ 'serving_default_input_2:0': f32([1, 43844, 1], window(i, 43844)) }),
     'magika_standard_v3_3.onnx': (i) => ({ bytes: magikaTokens(i) }),
     'stories260K.onnx': () => ({ input_ids: i64([1, 24], (k) => (k === 0 ? 1 : 3 + Math.floor(random() * 500))) }),
-    'tiny_bert_random.onnx': () => ({ input_ids: i64([1, 16], () => Math.floor(random() * 100)), attention_mask: i64([1, 16], () => 1) }),
+    'tiny_bert_random.onnx': () => ({
+      input_ids: i64([1, 16], () => Math.floor(random() * 100)),
+      attention_mask: i64([1, 16], () => 1),
+    }),
   };
   const make = makers[file];
   if (make === undefined) throw new Error(`no inputs are known for ${file}`);
