@@ -55,9 +55,16 @@ function quantized(options, folder, model, inputs, mode) {
   for (const input of inputs) args.push('--input', input);
   const run = spawnSync(options.program, args, { encoding: 'utf8', timeout: 300_000 });
   if (run.status === 0) {
-    const sqnrs = [...run.stdout.matchAll(/^output (.*): sqnr (\S+) dB/gm)].map((match) => (match[2] === 'inf' ? Infinity : Number(match[2])));
+    const sqnrs = [...run.stdout.matchAll(/^output (.*): sqnr (\S+) dB/gm)].map((match) =>
+      match[2] === 'inf' ? Infinity : Number(match[2]),
+    );
     const nodes = /^(\d+) of (\d+) nodes/.exec(run.stdout);
-    return { bytes: statSync(out).size, sqnr: Math.min(...sqnrs), nodes: nodes === null ? '' : `${nodes[1]} of ${nodes[2]}`, note: '' };
+    return {
+      bytes: statSync(out).size,
+      sqnr: Math.min(...sqnrs),
+      nodes: nodes === null ? '' : `${nodes[1]} of ${nodes[2]}`,
+      note: '',
+    };
   }
   // A model that our engine refuses in float can still have its weights stored.
   if (!args.includes('--no-compare') && mode !== 'static') {
@@ -84,7 +91,9 @@ for (const [model, inputs] of Object.entries(MODELS)) {
     const result = quantized(options, folder, model, inputs, mode);
     const ratio = result.bytes > 0 ? `${(before / result.bytes).toFixed(2)}x` : '';
     const after = result.bytes > 0 ? kilobytes(result.bytes) : '';
-    rows.push(`| ${basename(model)} | ${mode} | ${result.nodes} | ${kilobytes(before)} | ${after} | ${ratio} | ${decibels(result.sqnr)} | ${result.note} |`);
+    rows.push(
+      `| ${basename(model)} | ${mode} | ${result.nodes} | ${kilobytes(before)} | ${after} | ${ratio} | ${decibels(result.sqnr)} | ${result.note} |`,
+    );
     console.log(rows.at(-1));
   }
 }

@@ -40,15 +40,18 @@ class QdqInserter {
     after_.resize(n);
     for (std::size_t i = 0; i < n; ++i) by_key_[node_key(graph_.nodes[i])].push_back(i);
     for (const TensorPlan& tensor : plan_.tensors) {
-      if (tensor.role == TensorRole::activation) insert_pair(tensor);
-      else insert_constant(tensor);
+      if (tensor.role == TensorRole::activation)
+        insert_pair(tensor);
+      else
+        insert_constant(tensor);
       ++result_.n_changes;
     }
     write_nodes();
     for (TensorRecord& record : records_) graph_.initializers.push_back(std::move(record));
     remove_unused(model_);
     if (!domain_.empty())
-      result_.messages.push_back("opset " + std::to_string(model_.opset()) + " kept: quantization uses com.microsoft operators, which onnxruntime runs");
+      result_.messages.push_back("opset " + std::to_string(model_.opset()) +
+                                 " kept: quantization uses com.microsoft operators, which onnxruntime runs");
     return std::move(result_);
   }
 
@@ -89,7 +92,8 @@ class QdqInserter {
 
   void insert_pair(const TensorPlan& tensor) {
     const std::int64_t producer = index_.producer(tensor.value);
-    const bool is_output = std::any_of(tensor.consumers.begin(), tensor.consumers.end(), [](const NodeInput& c) { return c.node.empty(); });
+    const bool is_output =
+        std::any_of(tensor.consumers.begin(), tensor.consumers.end(), [](const NodeInput& c) { return c.node.empty(); });
     const std::string stem = stem_of(tensor.value);
     std::string source = tensor.value;
     std::string dequantized = tensor.value;
@@ -178,7 +182,8 @@ class QdqInserter {
     for (std::size_t i = 0; i < n; ++i) {
       const double real = bias[bias.size() == 1 ? 0 : i];
       const double code = round_half_even(real / scales[scales.size() == 1 ? 0 : i]);
-      codes.data<std::int32_t>()[i] = static_cast<std::int32_t>(std::clamp(code, double{tensor.params.range.qmin * 1.0}, double{tensor.params.range.qmax * 1.0}));
+      codes.data<std::int32_t>()[i] = static_cast<std::int32_t>(
+          std::clamp(code, double{tensor.params.range.qmin * 1.0}, double{tensor.params.range.qmax * 1.0}));
     }
     return codes;
   }
@@ -212,6 +217,8 @@ class QdqInserter {
 
 }  // namespace
 
-PassResult insert_qdq(Model& model, const QuantPlan& plan, const Recipe& recipe) { return QdqInserter(model, plan, recipe).run(); }
+PassResult insert_qdq(Model& model, const QuantPlan& plan, const Recipe& recipe) {
+  return QdqInserter(model, plan, recipe).run();
+}
 
 }  // namespace bitwright

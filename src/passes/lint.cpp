@@ -22,7 +22,8 @@ std::string count(std::size_t n, const std::string& what) { return std::to_strin
 
 class Linter {
  public:
-  Linter(const Model& model, const QuantPlan& plan, const Recipe& recipe) : plan_(plan), recipe_(recipe), graph_(model.graph), index_(model.graph) {
+  Linter(const Model& model, const QuantPlan& plan, const Recipe& recipe)
+      : plan_(plan), recipe_(recipe), graph_(model.graph), index_(model.graph) {
     for (const Node& node : model.graph.nodes) nodes_[node_key(node)] = &node;
     for (const TensorPlan& tensor : plan.tensors)
       if (tensor.role == TensorRole::activation) activations_[tensor.value] = &tensor;
@@ -41,15 +42,22 @@ class Linter {
   }
 
  private:
-  void add(Severity severity, std::string node, std::string message) { rows_.push_back({severity, std::move(node), std::move(message)}); }
+  void add(Severity severity, std::string node, std::string message) {
+    rows_.push_back({severity, std::move(node), std::move(message)});
+  }
 
   void codes_of_the_target() {
-    const bool has_layers = std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [](const TensorPlan& t) { return t.role == TensorRole::weight; });
+    const bool has_layers =
+        std::any_of(plan_.tensors.begin(), plan_.tensors.end(), [](const TensorPlan& t) { return t.role == TensorRole::weight; });
     if (!has_layers) return;
     if (recipe_.activation.dtype == DType::i8)
-      add(Severity::warning, "", "i8 activations: onnxruntime-web has fast integer kernels for u8 only (MatMul 15 times slower, Conv not fused); choose u8");
+      add(Severity::warning, "",
+          "i8 activations: onnxruntime-web has fast integer kernels for u8 only (MatMul 15 times slower, Conv not fused); choose "
+          "u8");
     if (recipe_.activation.is_symmetric)
-      add(Severity::warning, "", "symmetric activations: Relu and Clip cannot be absorbed, so the layers in front of them run in float; choose asymmetric");
+      add(Severity::warning, "",
+          "symmetric activations: Relu and Clip cannot be absorbed, so the layers in front of them run in float; choose "
+          "asymmetric");
     if (recipe_.weight.dtype == DType::u8 && recipe_.activation.dtype == DType::i8)
       add(Severity::error, "", "i8 activations with u8 weights: onnxruntime refuses such layers");
   }
@@ -59,7 +67,8 @@ class Linter {
     if (found == nodes_.end()) return;
     const Node& node = *found->second;
     if (node.op_type == "Conv" && decision.mode.starts_with("QDQ"))
-      if (const TensorRecord* weight = index_.initializer(node.inputs[1]); weight != nullptr && is_depthwise(node, weight->shape)) depthwise_.push_back(decision.node);
+      if (const TensorRecord* weight = index_.initializer(node.inputs[1]); weight != nullptr && is_depthwise(node, weight->shape))
+        depthwise_.push_back(decision.node);
     if (node.op_type == "Concat") mixed_ranges(node);
   }
 
@@ -74,8 +83,9 @@ class Linter {
       wide = std::max(wide, scale);
     }
     if (wide > kMaxRangeRatio * narrow)
-      add(Severity::warning, node_key(node), "joins values of very different ranges (1 to " + std::to_string(static_cast<std::int64_t>(wide / narrow)) +
-                                                 "), whose one scale leaves few codes to the narrow ones; exclude it if the model's outputs suffer");
+      add(Severity::warning, node_key(node),
+          "joins values of very different ranges (1 to " + std::to_string(static_cast<std::int64_t>(wide / narrow)) +
+              "), whose one scale leaves few codes to the narrow ones; exclude it if the model's outputs suffer");
   }
 
   /// A weight that a float node reads too stays in the file twice.
@@ -84,27 +94,33 @@ class Linter {
       if (tensor.role != TensorRole::weight) continue;
       const auto readers = index_.consumers(tensor.value);
       if (readers.size() > tensor.consumers.size())
-        add(Severity::warning, tensor.consumers[0].node, "its weight '" + tensor.value + "' is read in float by another node too, so the file holds it twice");
+        add(Severity::warning, tensor.consumers[0].node,
+            "its weight '" + tensor.value + "' is read in float by another node too, so the file holds it twice");
     }
   }
 
   void depthwise() {
     const bool is_integer = recipe_.mode == QuantMode::static_ || recipe_.mode == QuantMode::dynamic;
     if (depthwise_.empty() || !is_integer || recipe_.target != Target::onnxruntime_web) return;
-    add(Severity::info, depthwise_[0], count(depthwise_.size(), "depthwise Conv") + " quantized for size: onnxruntime-web runs them about 2.7 times slower than in float, "
-                                       "while exchanging codes with their neighbours saves converting; exclude them where only speed counts");
+    add(Severity::info, depthwise_[0],
+        count(depthwise_.size(), "depthwise Conv") +
+            " quantized for size: onnxruntime-web runs them about 2.7 times slower than in float, "
+            "while exchanging codes with their neighbours saves converting; exclude them where only speed counts");
   }
 
   void dequantized_on_every_run() {
     std::vector<const NodeDecision*> nodes;
     for (const NodeDecision& decision : plan_.nodes)
       // Static plans gather codes: only the rows that were picked are dequantized.
-      if (decision.mode.starts_with("weights only") && !(decision.op_type == "Gather" && recipe_.mode == QuantMode::static_)) nodes.push_back(&decision);
+      if (decision.mode.starts_with("weights only") && !(decision.op_type == "Gather" && recipe_.mode == QuantMode::static_))
+        nodes.push_back(&decision);
     if (nodes.empty()) return;
     const std::string of_nodes = "weights of " + count(nodes.size(), "node") + " are dequantized at every run";
-    if (recipe_.target != Target::onnxruntime_web) return add(Severity::info, nodes[0]->node, of_nodes + ": a smaller file, not a faster model");
+    if (recipe_.target != Target::onnxruntime_web)
+      return add(Severity::info, nodes[0]->node, of_nodes + ": a smaller file, not a faster model");
     add(recipe_.mode == QuantMode::weight_only ? Severity::warning : Severity::info, nodes[0]->node,
-        "download saving only: " + of_nodes + "; on onnxruntime-web MatMul by a single row takes about 15 times as long as in float, by 64 rows 1.5 times");
+        "download saving only: " + of_nodes +
+            "; on onnxruntime-web MatMul by a single row takes about 15 times as long as in float, by 64 rows 1.5 times");
   }
 
   /// Float nodes with codes before and behind them, counted as connected stretches, and HardSwish in one piece or written out.
@@ -116,8 +132,10 @@ class Linter {
     for (const NodeDecision& decision : plan_.nodes) {
       const auto found = nodes_.find(decision.node);
       if (!decision.graph.empty() || found == nodes_.end()) continue;
-      if (decision.mode.starts_with("QDQ")) n_quantized += has_kernel_of_its_own(*found->second);
-      else places.emplace(decision.node, places.size());
+      if (decision.mode.starts_with("QDQ"))
+        n_quantized += has_kernel_of_its_own(*found->second);
+      else
+        places.emplace(decision.node, places.size());
       n_hard_swish += is_hard_swish(*found->second);
     }
     std::vector<std::size_t> parents(places.size());
@@ -133,8 +151,10 @@ class Linter {
       for (const std::string& input : node.inputs) {
         const std::int64_t producer = index_.producer(input);
         const auto before = producer < 0 ? places.end() : places.find(node_key(graph_.nodes[static_cast<std::size_t>(producer)]));
-        if (before != places.end()) parents[root(place)] = root(before->second);
-        else if (producer >= 0 && activations_.contains(input)) entered.insert(name);
+        if (before != places.end())
+          parents[root(place)] = root(before->second);
+        else if (producer >= 0 && activations_.contains(input))
+          entered.insert(name);
       }
       for (const std::string& output : node.outputs)
         if (activations_.contains(output)) left.insert(name);
@@ -146,9 +166,13 @@ class Linter {
       if (with_entry.contains(root(places.at(name)))) islands.insert(root(places.at(name)));
     if (islands.size() < kManyIslands || islands.size() * kLayersPerIsland < n_quantized) return;
     add(Severity::warning, "",
-        std::to_string(islands.size()) + " stretches of float nodes between " + std::to_string(n_quantized) + " quantized layers" +
-            (n_hard_swish > 0 ? ", with " + std::to_string(n_hard_swish) + " HardSwish, which onnxruntime has no integer kernel for" : "") +
-            ": each converts codes to float and back, which may take longer than integers save; compare times with the float model, or choose "
+        std::to_string(islands.size()) + " stretches of float nodes between " + std::to_string(n_quantized) +
+            " quantized layers" +
+            (n_hard_swish > 0
+                 ? ", with " + std::to_string(n_hard_swish) + " HardSwish, which onnxruntime has no integer kernel for"
+                 : "") +
+            ": each converts codes to float and back, which may take longer than integers save; compare times with the float "
+            "model, or choose "
             "mode weight_only or float16 for size alone");
   }
 
@@ -180,6 +204,8 @@ class Linter {
 
 }  // namespace
 
-std::vector<LintRow> lint_plan(const Model& model, const QuantPlan& plan, const Recipe& recipe) { return Linter(model, plan, recipe).run(); }
+std::vector<LintRow> lint_plan(const Model& model, const QuantPlan& plan, const Recipe& recipe) {
+  return Linter(model, plan, recipe).run();
+}
 
 }  // namespace bitwright

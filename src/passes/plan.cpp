@@ -17,18 +17,24 @@ std::string number(float value) {
 
 std::string_view tensor_role_name(TensorRole role) {
   switch (role) {
-    case TensorRole::activation: return "activation";
-    case TensorRole::weight: return "weight";
-    case TensorRole::bias: return "bias";
+    case TensorRole::activation:
+      return "activation";
+    case TensorRole::weight:
+      return "weight";
+    case TensorRole::bias:
+      return "bias";
   }
   return "activation";
 }
 
 std::string_view severity_name(Severity severity) {
   switch (severity) {
-    case Severity::info: return "info";
-    case Severity::warning: return "warning";
-    case Severity::error: return "error";
+    case Severity::info:
+      return "info";
+    case Severity::warning:
+      return "warning";
+    case Severity::error:
+      return "error";
   }
   return "info";
 }
@@ -48,14 +54,15 @@ std::string code_name(DType dtype) {
 
 std::string to_string(const NodeDecision& decision) {
   std::string line = decision.graph.empty() ? "" : decision.graph + ": ";
-  line += decision.node + " (" + (decision.domain.empty() ? "" : decision.domain + ".") + decision.op_type + "): " + decision.mode;
+  line +=
+      decision.node + " (" + (decision.domain.empty() ? "" : decision.domain + ".") + decision.op_type + "): " + decision.mode;
   if (!decision.reason.empty()) line += ", " + decision.reason;
   return line;
 }
 
 std::string to_string(const TensorPlan& tensor) {
-  std::string line = tensor.value + ": " + std::string(tensor_role_name(tensor.role)) + " " + std::string(dtype_name(tensor.params.dtype)) +
-                     " " + to_string(tensor.params.granularity);
+  std::string line = tensor.value + ": " + std::string(tensor_role_name(tensor.role)) + " " +
+                     std::string(dtype_name(tensor.params.dtype)) + " " + to_string(tensor.params.granularity);
   if (!tensor.params.scales.empty()) {
     line += " scale " + number(tensor.params.scales.front());
     if (tensor.params.scales.size() > 1) line += "..";

@@ -14,13 +14,13 @@ namespace bitwright {
 
 /// What became of one node. Every node of the model, subgraphs and local functions included, gets one.
 struct NodeDecision {
-  std::string node;      // its name, or its first output where it has none
+  std::string node;  // its name, or its first output where it has none
   std::string op_type;
-  std::string domain;    // "" for ai.onnx
-  std::string graph;     // "" for the main graph, "if_1/then_branch", "function custom.Gelu"
+  std::string domain;  // "" for ai.onnx
+  std::string graph;   // "" for the main graph, "if_1/then_branch", "function custom.Gelu"
   bool is_quantized = false;
   std::string mode = "float";  // "QDQ int8", "dynamic int8", "weights only int8", "float16", "float"
-  std::string reason;    // for float nodes always, for others where there is something to say
+  std::string reason;          // for float nodes always, for others where there is something to say
   bool operator==(const NodeDecision&) const = default;
 };
 
@@ -30,14 +30,14 @@ std::string_view tensor_role_name(TensorRole role);
 
 /// One input of one node of the main graph.
 struct NodeInput {
-  std::string node;      // as in NodeDecision; "" stands for the graph output of that name
+  std::string node;  // as in NodeDecision; "" stands for the graph output of that name
   std::int64_t input = 0;
   bool operator==(const NodeInput&) const = default;
 };
 
 /// One value that gets codes.
 struct TensorPlan {
-  std::string value;     // as the graph calls it
+  std::string value;  // as the graph calls it
   TensorRole role = TensorRole::activation;
   QuantParams params;
   /// The inputs that read the dequantized value.
@@ -45,8 +45,8 @@ struct TensorPlan {
 };
 
 struct QuantPlan {
-  std::vector<NodeDecision> nodes;   // in order of the graph, subgraphs behind the node that owns them
-  std::vector<TensorPlan> tensors;   // activations in order of the graph, then weights and biases in order of their first consumer
+  std::vector<NodeDecision> nodes;  // in order of the graph, subgraphs behind the node that owns them
+  std::vector<TensorPlan> tensors;  // activations in order of the graph, then weights and biases in order of their first consumer
 };
 
 enum class Severity { info, warning, error };
@@ -55,7 +55,7 @@ std::string_view severity_name(Severity severity);
 /// Something that the user should know before the file is written: what will be slow on the target, what was treated specially.
 struct LintRow {
   Severity severity = Severity::info;
-  std::string node;      // empty: the whole model
+  std::string node;  // empty: the whole model
   std::string message;
   bool operator==(const LintRow&) const = default;
 };

@@ -9,16 +9,26 @@ namespace bitwright {
 namespace {
 
 void check_schemes(const Recipe& recipe) {
-  if (dtype_bits(recipe.activation.dtype) != 8 || !is_integer(recipe.activation.dtype) || recipe.activation.grain != TensorScheme::Grain::per_tensor)
+  if (dtype_bits(recipe.activation.dtype) != 8 || !is_integer(recipe.activation.dtype) ||
+      recipe.activation.grain != TensorScheme::Grain::per_tensor)
     throw Error(ErrorCode::bad_recipe, "static mode quantizes activations to u8 or i8 with one scale per tensor");
-  if (dtype_bits(recipe.weight.dtype) != 8 || !is_integer(recipe.weight.dtype) || recipe.weight.grain == TensorScheme::Grain::per_block)
-    throw Error(ErrorCode::bad_recipe, "static mode quantizes weights to i8 or u8, per_tensor or per_channel; other weights need mode weight_only");
+  if (dtype_bits(recipe.weight.dtype) != 8 || !is_integer(recipe.weight.dtype) ||
+      recipe.weight.grain == TensorScheme::Grain::per_block)
+    throw Error(ErrorCode::bad_recipe,
+                "static mode quantizes weights to i8 or u8, per_tensor or per_channel; other weights need mode weight_only");
 }
 
 }  // namespace
 
-StaticPlanner::StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types, const ValueRanges* ranges)
-    : model_(model), graph_(model.graph), recipe_(recipe), selection_(selection), types_(types), ranges_(ranges), index_(model.graph) {}
+StaticPlanner::StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
+                             const ValueRanges* ranges)
+    : model_(model),
+      graph_(model.graph),
+      recipe_(recipe),
+      selection_(selection),
+      types_(types),
+      ranges_(ranges),
+      index_(model.graph) {}
 
 QuantPlan StaticPlanner::plan() {
   check_schemes(recipe_);
@@ -41,14 +51,15 @@ QuantPlan StaticPlanner::plan() {
     if (found == place.end()) {
       decision.reason = selection_.refusal(node);
       if (decision.reason.empty()) decision.reason = "in a subgraph or local function, whose values calibration does not see";
-    } else if (const State& state = states_[found->second];
-               state.absorbed_into >= 0 && state.is_quantized && !is_output_quantized(static_cast<std::size_t>(state.absorbed_into))) {
+    } else if (const State& state = states_[found->second]; state.absorbed_into >= 0 && state.is_quantized &&
+                                                            !is_output_quantized(static_cast<std::size_t>(state.absorbed_into))) {
       decision.reason = "its result is used in float only";
     } else if (state.is_quantized || state.is_weights_only) {
       decision.is_quantized = true;
       decision.mode = (state.is_quantized ? "QDQ " : "weights only ") + dtype;
       decision.reason = state.note;
-      if (state.is_quantized && state.is_layer() && !is_output_quantized(found->second)) decision.reason = "gives float: its result is used in float only";
+      if (state.is_quantized && state.is_layer() && !is_output_quantized(found->second))
+        decision.reason = "gives float: its result is used in float only";
     } else {
       decision.reason = state.refusal.empty() ? "does not lie between quantized nodes" : state.refusal;
     }
@@ -60,7 +71,8 @@ QuantPlan StaticPlanner::plan() {
   return plan;
 }
 
-QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types, const ValueRanges* ranges) {
+QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
+                      const ValueRanges* ranges) {
   return StaticPlanner(model, recipe, selection, types, ranges).plan();
 }
 

@@ -37,7 +37,8 @@ inline constexpr float kLargestReal = 1e7f;
 /// `types` may be incomplete; `ranges` holds the clipping range of each calibrated value, or is null while it is asked which
 /// values must be calibrated: those are the activations of the plan (see needs_calibration).
 /// Throws Error{bad_recipe} for schemes that static quantization does not have.
-QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types, const ValueRanges* ranges);
+QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
+                      const ValueRanges* ranges);
 
 /// The values of a plan made without ranges whose ranges must be calibrated, in order of the graph.
 std::vector<std::string> needs_calibration(const Model& model, const QuantPlan& plan);

@@ -37,7 +37,8 @@ std::string closest_names(std::string_view pattern, const std::set<std::string>&
   for (const std::string& name : names) ranked.emplace_back(edit_distance(pattern, name), name);
   std::sort(ranked.begin(), ranked.end());
   std::string text;
-  for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i) text += (i == 0 ? "" : ", ") + quoted(ranked[i].second);
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
+    text += (i == 0 ? "" : ", ") + quoted(ranked[i].second);
   return text;
 }
 
@@ -51,8 +52,8 @@ void check_pattern(const Model& model, const std::string& pattern) {
   });
   if (is_matched) return;
   const std::string closest = closest_names(pattern, names);
-  throw Error(ErrorCode::pattern_unmatched,
-              "pattern " + quoted(pattern) + " matches no node of the model" + (closest.empty() ? "" : "; the closest are " + closest))
+  throw Error(ErrorCode::pattern_unmatched, "pattern " + quoted(pattern) + " matches no node of the model" +
+                                                (closest.empty() ? "" : "; the closest are " + closest))
       .about(pattern);
 }
 
@@ -76,7 +77,8 @@ std::string Selection::refusal(const Node& node) const {
 }
 
 bool Selection::is_asked_for(const Node& node) const {
-  return std::any_of(include_.begin(), include_.end(), [&](const std::string& pattern) { return matches_pattern(pattern, node); });
+  return std::any_of(include_.begin(), include_.end(),
+                     [&](const std::string& pattern) { return matches_pattern(pattern, node); });
 }
 
 NodeDecision undecided(const Node& node, const std::string& graph, const Selection& selection) {

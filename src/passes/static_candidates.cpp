@@ -31,7 +31,8 @@ void StaticPlanner::find_candidates() {
     state.refusal = refusal_of(node, state);
     if (!state.refusal.empty() && is_weights_only(node)) {
       state.is_weights_only = true;
-      state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it" : "size only: computed in float (" + state.refusal + ")";
+      state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it"
+                                            : "size only: computed in float (" + state.refusal + ")";
     }
   }
 }
@@ -71,14 +72,16 @@ std::string StaticPlanner::value_refusal(const Node& node, const StaticOp& op) c
     has_activation = true;
     if (std::string refusal = type_refusal(value); !refusal.empty()) return refusal;
     const std::int64_t producer = index_.producer(value);
-    if (producer >= 0 && graph_.nodes[static_cast<std::size_t>(producer)].op_type == "DequantizeLinear") return "already quantized";
+    if (producer >= 0 && graph_.nodes[static_cast<std::size_t>(producer)].op_type == "DequantizeLinear")
+      return "already quantized";
   }
   if (!has_activation) return "computes a constant";
   for (std::size_t k = 0; k < node.outputs.size(); ++k) {
     const std::string& value = node.outputs[k];
     if (value.empty()) continue;
     const auto consumers = index_.consumers(value);
-    if (k > 0 && op.kind != StaticKind::split && (!consumers.empty() || index_.is_graph_output(value))) return "its further outputs are used";
+    if (k > 0 && op.kind != StaticKind::split && (!consumers.empty() || index_.is_graph_output(value)))
+      return "its further outputs are used";
     if (k > 0 && op.kind != StaticKind::split) continue;
     if (std::string refusal = type_refusal(value); !refusal.empty()) return refusal;
     for (const std::int64_t consumer : consumers)
@@ -92,7 +95,8 @@ std::string StaticPlanner::weight_refusal(const Node&, std::string_view weight) 
   if (n_elements(record->shape) == 0) return "its constant " + quoted(weight) + " is empty";
   const MinMax seen = scan_min_max(record->load().data<float>());
   if (seen.n_not_finite > 0) return "its constant " + quoted(weight) + " holds NaN or infinity";
-  if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal) return "its constant " + quoted(weight) + " holds values too large for codes";
+  if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
+    return "its constant " + quoted(weight) + " holds values too large for codes";
   return "";
 }
 

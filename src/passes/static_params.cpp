@@ -88,12 +88,14 @@ void StaticPlanner::plan_activations(QuantPlan& plan) const {
   for (const auto& [value, root] : origin) {
     const std::int64_t producer = index_.producer(value);
     const State* maker = producer >= 0 ? &states_[static_cast<std::size_t>(producer)] : nullptr;
-    const bool only_moves = maker != nullptr && maker->is_quantized && (maker->op->kind == StaticKind::pass || maker->op->kind == StaticKind::split);
+    const bool only_moves =
+        maker != nullptr && maker->is_quantized && (maker->op->kind == StaticKind::pass || maker->op->kind == StaticKind::split);
     if (only_moves) continue;
     const RealRange seen = *range_of(value);
     RealRange& range = ranges[root];
     range = {std::min(range.rmin, seen.rmin), std::max(range.rmax, seen.rmax)};
-    if (maker == nullptr || maker->absorbed_into < 0 || graph_.nodes[static_cast<std::size_t>(producer)].op_type != "Clip") continue;
+    if (maker == nullptr || maker->absorbed_into < 0 || graph_.nodes[static_cast<std::size_t>(producer)].op_type != "Clip")
+      continue;
     const Node& clip = graph_.nodes[static_cast<std::size_t>(producer)];
     const auto bound = clip.inputs.size() > 2 ? small_constant(index_, clip.inputs[2], 1) : std::nullopt;
     const float max = bound ? (*bound)[0] : clip.attr_f("max", std::numeric_limits<float>::max());
@@ -129,7 +131,10 @@ void StaticPlanner::plan_constants(QuantPlan& plan) const {
       const auto [row, is_new] = rows.emplace(node.inputs[k], plan.tensors.size());
       if (is_new) {
         const Tensor values = index_.initializer(node.inputs[k])->load();
-        plan.tensors.push_back({node.inputs[k], TensorRole::weight, activation_params(scan_min_max(values.data<float>()).range(), recipe_.activation), {}});
+        plan.tensors.push_back({node.inputs[k],
+                                TensorRole::weight,
+                                activation_params(scan_min_max(values.data<float>()).range(), recipe_.activation),
+                                {}});
       }
       plan.tensors[row->second].consumers.push_back({node_key(node), static_cast<std::int64_t>(k)});
     }
@@ -172,10 +177,12 @@ void StaticPlanner::plan_weights(QuantPlan& plan) const {
     for (const Layer& user : users) {
       const Node& node = graph_.nodes[user.node];
       weight.consumers.push_back({node_key(node), static_cast<std::int64_t>(user.weight_input)});
-      if (states_[user.node].is_weights_only || node.op_type == "MatMul" || node.inputs.size() < 3 || node.inputs[2].empty()) continue;
+      if (states_[user.node].is_weights_only || node.op_type == "MatMul" || node.inputs.size() < 3 || node.inputs[2].empty())
+        continue;
       std::vector<float> bias = to_f32_vector(index_.initializer(node.inputs[2])->load());
-      const std::int64_t n = node.op_type == "ConvTranspose" ? record.shape[1] * node.attr_i("group", 1)
-                                                             : record.shape[node.op_type == "Gemm" && node.attr_i("transB", 0) == 0 ? 1 : 0];
+      const std::int64_t n = node.op_type == "ConvTranspose"
+                                 ? record.shape[1] * node.attr_i("group", 1)
+                                 : record.shape[node.op_type == "Gemm" && node.attr_i("transB", 0) == 0 ? 1 : 0];
       if (static_cast<std::int64_t>(bias.size()) != n) bias.assign(static_cast<std::size_t>(n), bias.at(0));
       const QuantizedBias fitted = quantize_bias(bias, activations.at(node.inputs[0]).scales[0], weight.params.scales);
       weight.params.scales = fitted.weight_scales;
@@ -187,8 +194,10 @@ void StaticPlanner::plan_weights(QuantPlan& plan) const {
     for (const auto& [user, bias] : biases) {
       const Node& node = graph_.nodes[user->node];
       const QuantizedBias fitted = quantize_bias(bias, activations.at(node.inputs[0]).scales[0], weight_params.scales);
-      QuantParams params{DType::i32, {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()},
-                         fitted.scales.size() == 1 ? Granularity(PerTensor{}) : Granularity(PerChannel{0}), fitted.scales,
+      QuantParams params{DType::i32,
+                         {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()},
+                         fitted.scales.size() == 1 ? Granularity(PerTensor{}) : Granularity(PerChannel{0}),
+                         fitted.scales,
                          std::vector<std::int32_t>(fitted.scales.size(), 0)};
       plan.tensors.push_back({node.inputs[2], TensorRole::bias, std::move(params), {{node_key(node), 2}}});
     }

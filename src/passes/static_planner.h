@@ -14,19 +14,20 @@ namespace bitwright {
 /// The steps of plan_static, each in a file of its own: candidates, regions, parameters.
 class StaticPlanner {
  public:
-  StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types, const ValueRanges* ranges);
+  StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
+                const ValueRanges* ranges);
   QuantPlan plan();
 
  private:
   struct State {
     const StaticOp* op = nullptr;
-    std::string refusal;                 // why the node stays in float; empty: it may be quantized
-    std::string note;                    // what to say of a quantized node
+    std::string refusal;  // why the node stays in float; empty: it may be quantized
+    std::string note;     // what to say of a quantized node
     bool is_asked_for = false;
     bool is_quantized = false;
     bool is_weights_only = false;
-    std::int64_t absorbed_into = -1;     // the node whose result this one's saturation or bias belongs to
-    std::int64_t absorbs = -1;           // the way back
+    std::int64_t absorbed_into = -1;  // the node whose result this one's saturation or bias belongs to
+    std::int64_t absorbs = -1;        // the way back
     bool is_layer() const { return op != nullptr && op->kind == StaticKind::product && has_constant_weight; }
     bool has_constant_weight = false;
   };
@@ -70,7 +71,7 @@ class StaticPlanner {
   GraphIndex index_;
   std::vector<State> states_;
   struct ValuePlan {
-    bool is_made_by_quantized = false;   // then every consumer reads the dequantized value
+    bool is_made_by_quantized = false;  // then every consumer reads the dequantized value
     std::vector<NodeInput> consumers;
   };
   std::map<std::string, ValuePlan> values_;

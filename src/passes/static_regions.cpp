@@ -36,8 +36,9 @@ void StaticPlanner::absorb_bounds() {
       continue;
     }
     State& before = states_[static_cast<std::size_t>(head)];
-    const bool has_own_scale = before.op != nullptr && before.refusal.empty() && before.absorbs < 0 &&
-                               (before.op->kind == StaticKind::product || before.op->kind == StaticKind::mix || before.op->kind == StaticKind::map);
+    const bool has_own_scale =
+        before.op != nullptr && before.refusal.empty() && before.absorbs < 0 &&
+        (before.op->kind == StaticKind::product || before.op->kind == StaticKind::mix || before.op->kind == StaticKind::map);
     if (!has_own_scale) {
       refuse_alone("does not directly follow a quantized operator that could absorb it");
       continue;
@@ -46,15 +47,18 @@ void StaticPlanner::absorb_bounds() {
     if (node.op_type == "Clip") {
       const auto bound = [&](std::size_t k, std::string_view attribute) {
         return k < node.inputs.size() && !node.inputs[k].empty() ? small_constant(index_, node.inputs[k], 1)
-               : node.has(attribute) ? std::optional(std::vector<float>{node.attr_f(attribute, 0.0f)}) : std::nullopt;
+               : node.has(attribute)                             ? std::optional(std::vector<float>{node.attr_f(attribute, 0.0f)})
+                                                                 : std::nullopt;
       };
       const auto lowest = bound(1, "min");
       const bool has_varying_max = node.inputs.size() > 2 && !node.inputs[2].empty() && !is_constant(node.inputs[2]);
       const auto highest = bound(2, "max");
-      starts_at_zero = lowest && lowest->size() == 1 && (*lowest)[0] == 0.0f && !has_varying_max && (!highest || (highest->size() == 1 && (*highest)[0] > 0.0f));
+      starts_at_zero = lowest && lowest->size() == 1 && (*lowest)[0] == 0.0f && !has_varying_max &&
+                       (!highest || (highest->size() == 1 && (*highest)[0] > 0.0f));
     }
     if (!starts_at_zero || recipe_.activation.is_symmetric) {
-      refuse_alone(starts_at_zero ? "symmetric codes do not begin at 0, so they cannot absorb it" : "only bounds from 0 can be absorbed");
+      refuse_alone(starts_at_zero ? "symmetric codes do not begin at 0, so they cannot absorb it"
+                                  : "only bounds from 0 can be absorbed");
       continue;
     }
     state.absorbed_into = head;
@@ -112,7 +116,8 @@ void StaticPlanner::keep_regions() {
 void StaticPlanner::absorb_biases() {
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const Node& node = graph_.nodes[i];
-    if (node.op_type != "MatMul" || !states_[i].is_quantized || !states_[i].has_constant_weight || states_[i].absorbs >= 0) continue;
+    if (node.op_type != "MatMul" || !states_[i].is_quantized || !states_[i].has_constant_weight || states_[i].absorbs >= 0)
+      continue;
     const auto consumers = index_.consumers(node.outputs[0]);
     if (consumers.size() != 1 || index_.is_graph_output(node.outputs[0])) continue;
     const auto j = static_cast<std::size_t>(consumers[0]);
@@ -150,15 +155,18 @@ void StaticPlanner::collect_values() {
     if (!is_output_quantized(i)) continue;
     const Node& end = graph_.nodes[end_of(i)];
     for (std::size_t k = 0; k < end.outputs.size(); ++k)
-      if (!end.outputs[k].empty() && (k == 0 || state.op->kind == StaticKind::split)) values_[end.outputs[k]].is_made_by_quantized = true;
+      if (!end.outputs[k].empty() && (k == 0 || state.op->kind == StaticKind::split))
+        values_[end.outputs[k]].is_made_by_quantized = true;
   }
   for (std::size_t i = 0; i < states_.size(); ++i) {
     const Node& node = graph_.nodes[i];
     for (std::size_t k = 0; k < node.inputs.size(); ++k) {
       const auto found = values_.find(node.inputs[k]);
       if (found == values_.end()) continue;
-      const bool reads_codes = states_[i].is_quantized && states_[i].absorbed_into < 0 && is_activation_input(node, *states_[i].op, k);
-      if (found->second.is_made_by_quantized || reads_codes) found->second.consumers.push_back({node_key(node), static_cast<std::int64_t>(k)});
+      const bool reads_codes =
+          states_[i].is_quantized && states_[i].absorbed_into < 0 && is_activation_input(node, *states_[i].op, k);
+      if (found->second.is_made_by_quantized || reads_codes)
+        found->second.consumers.push_back({node_key(node), static_cast<std::int64_t>(k)});
     }
   }
   for (auto& [value, plan] : values_)
@@ -178,7 +186,8 @@ bool StaticPlanner::drop_uncalibrated() {
     for (const std::string& value : needed)
       if (values_.contains(value) && state.refusal.empty() && !range_of(value)) {
         const auto seen = ranges_->find(value);
-        state.refusal = "value " + quoted(value) + " " + (seen == ranges_->end() ? "was not seen in calibration" : seen->second.refusal);
+        state.refusal =
+            "value " + quoted(value) + " " + (seen == ranges_->end() ? "was not seen in calibration" : seen->second.refusal);
         is_changed = true;
       }
   }

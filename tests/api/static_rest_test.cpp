@@ -65,7 +65,8 @@ const NodeDecision& row_of(const QuantizeResult& result, const std::string& node
 }
 
 bool says(const std::vector<std::string>& messages, const std::string& text) {
-  return std::any_of(messages.begin(), messages.end(), [&](const std::string& message) { return message.find(text) != std::string::npos; });
+  return std::any_of(messages.begin(), messages.end(),
+                     [&](const std::string& message) { return message.find(text) != std::string::npos; });
 }
 
 std::size_t n_of(const Model& model, const std::string& op_type) {
@@ -177,9 +178,14 @@ bool lints(const Model& model, const Recipe& recipe, const std::string& text) {
   const bool is_static = recipe.mode == QuantMode::static_;
   for (const Node& node : model.graph.nodes) {
     const bool is_layer = node.op_type == "Conv";
-    plan.nodes.push_back({node.name, node.op_type, "", "", is_layer, !is_layer ? "float" : is_static ? "QDQ int8" : "weights only int8", ""});
+    plan.nodes.push_back({node.name, node.op_type, "", "", is_layer,
+                          !is_layer   ? "float"
+                          : is_static ? "QDQ int8"
+                                      : "weights only int8",
+                          ""});
     const QuantParams params{DType::u8, {0, 255}, PerTensor{}, {0.1f}, {0}};
-    if (is_static && node.outputs[0] != model.graph.outputs[0].name) plan.tensors.push_back({node.outputs[0], TensorRole::activation, params, {}});
+    if (is_static && node.outputs[0] != model.graph.outputs[0].name)
+      plan.tensors.push_back({node.outputs[0], TensorRole::activation, params, {}});
   }
   const std::vector<LintRow> rows = lint_plan(model, plan, recipe);
   return std::any_of(rows.begin(), rows.end(), [&](const LintRow& row) { return row.message.find(text) != std::string::npos; });

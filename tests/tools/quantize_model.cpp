@@ -40,8 +40,10 @@ struct Options {
   bool compares = true;
 };
 
-const std::map<std::string, QuantMode> kModes = {
-    {"static", QuantMode::static_}, {"weight_only", QuantMode::weight_only}, {"float16", QuantMode::float16}, {"dynamic", QuantMode::dynamic}};
+const std::map<std::string, QuantMode> kModes = {{"static", QuantMode::static_},
+                                                 {"weight_only", QuantMode::weight_only},
+                                                 {"float16", QuantMode::float16},
+                                                 {"dynamic", QuantMode::dynamic}};
 const std::map<std::string, Target> kTargets = {
     {"onnxruntime-web", Target::onnxruntime_web}, {"onnxruntime", Target::onnxruntime}, {"portable", Target::portable}};
 const std::map<std::string, CalibrationMethod> kMethods = {{"min_max", CalibrationMethod::min_max},
@@ -54,7 +56,8 @@ void add_input(Options& options, const std::string& text) {
   const std::size_t equals = text.rfind('=');
   const std::size_t colon = std::min(text.find(':', equals + 1), text.size());
   InputSpec spec;
-  for (std::size_t at = equals + 1; at < colon; at = std::min(text.find('x', at), colon) + 1) spec.shape.push_back(std::stoll(text.substr(at)));
+  for (std::size_t at = equals + 1; at < colon; at = std::min(text.find('x', at), colon) + 1)
+    spec.shape.push_back(std::stoll(text.substr(at)));
   if (colon < text.size()) {
     const std::size_t dash = text.find('-', colon);
     spec.has_bounds = true;
@@ -69,11 +72,16 @@ Options parse(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const std::string value = i + 1 < argc ? argv[i + 1] : "";
-    if (argument == "--nodes") options.shows_nodes = true;
-    else if (argument == "--tensors") options.shows_tensors = true;
-    else if (argument == "--no-compare") options.compares = false;
-    else if (!argument.starts_with("--")) (options.model.empty() ? options.model : options.out) = argument;
-    else ++i;
+    if (argument == "--nodes")
+      options.shows_nodes = true;
+    else if (argument == "--tensors")
+      options.shows_tensors = true;
+    else if (argument == "--no-compare")
+      options.compares = false;
+    else if (!argument.starts_with("--"))
+      (options.model.empty() ? options.model : options.out) = argument;
+    else
+      ++i;
     if (argument == "--samples") options.samples = value;
     if (argument == "--seeded") options.n_seeded = std::stoi(value);
     if (argument == "--mode") options.recipe.mode = kModes.at(value);
@@ -115,12 +123,15 @@ std::vector<Feeds> samples_of(const Options& options, const std::vector<ValueInf
   std::vector<Feeds> samples;
   std::mt19937 random(7);
   const auto folder = [&](std::size_t k) { return options.samples / std::to_string(k); };
-  while (options.samples.empty() ? samples.size() < static_cast<std::size_t>(options.n_seeded) : fs::exists(folder(samples.size()))) {
+  while (options.samples.empty() ? samples.size() < static_cast<std::size_t>(options.n_seeded)
+                                 : fs::exists(folder(samples.size()))) {
     Feeds feeds;
-    const std::vector<fs::path> files = options.samples.empty() ? std::vector<fs::path>{} : tools::numbered(folder(samples.size()), "input_");
+    const std::vector<fs::path> files =
+        options.samples.empty() ? std::vector<fs::path>{} : tools::numbered(folder(samples.size()), "input_");
     for (std::size_t i = 0; i < inputs.size(); ++i)
       if (options.samples.empty() || i < files.size())
-        feeds.insert_or_assign(inputs[i].name, options.samples.empty() ? noise(inputs[i], options, random) : tools::read_tensor(files[i]));
+        feeds.insert_or_assign(inputs[i].name,
+                               options.samples.empty() ? noise(inputs[i], options, random) : tools::read_tensor(files[i]));
     samples.push_back(std::move(feeds));
   }
   return samples;
@@ -150,26 +161,31 @@ void run(const Options& options) {
   const QuantizeResult result = quantize(*model, options.recipe, &statistics);
   std::size_t n_quantized = 0;
   for (const NodeDecision& node : result.nodes) n_quantized += node.is_quantized;
-  std::printf("%zu of %zu nodes quantized, %zu tensors, %llu to %llu bytes (%.2fx), calibrate %.2f s, quantize %.2f s\n", n_quantized, result.nodes.size(),
-              result.tensors.size(), static_cast<unsigned long long>(result.bytes_before), static_cast<unsigned long long>(result.bytes_after),
-              static_cast<double>(result.bytes_before) / static_cast<double>(result.bytes_after), calibrated, seconds_since(start) - calibrated);
+  std::printf("%zu of %zu nodes quantized, %zu tensors, %llu to %llu bytes (%.2fx), calibrate %.2f s, quantize %.2f s\n",
+              n_quantized, result.nodes.size(), result.tensors.size(), static_cast<unsigned long long>(result.bytes_before),
+              static_cast<unsigned long long>(result.bytes_after),
+              static_cast<double>(result.bytes_before) / static_cast<double>(result.bytes_after), calibrated,
+              seconds_since(start) - calibrated);
   for (const std::string& message : result.messages) std::printf("  %s\n", message.c_str());
   for (const LintRow& row : result.lint) std::printf("  %s\n", to_string(row).c_str());
   if (options.shows_nodes)
     for (const NodeDecision& node : result.nodes) std::printf("  %s\n", to_string(node).c_str());
   if (options.shows_tensors)
     for (const TensorReport& tensor : result.tensors)
-      std::printf("  %s %s %s [%g, %g] scale %g zero_point %d sqnr %.1f dB\n", tensor.tensor.c_str(), std::string(tensor_role_name(tensor.role)).c_str(),
-                  tensor.granularity.c_str(), tensor.rmin, tensor.rmax, tensor.scale, tensor.zero_point, tensor.sqnr_db);
+      std::printf("  %s %s %s [%g, %g] scale %g zero_point %d sqnr %.1f dB\n", tensor.tensor.c_str(),
+                  std::string(tensor_role_name(tensor.role)).c_str(), tensor.granularity.c_str(), tensor.rmin, tensor.rmax,
+                  tensor.scale, tensor.zero_point, tensor.sqnr_db);
   MemorySink sink;
   write_onnx(*result.model, sink, nullptr);
-  std::ofstream(options.out, std::ios::binary).write(reinterpret_cast<const char*>(sink.bytes().data()), static_cast<std::streamsize>(sink.bytes().size()));
+  std::ofstream(options.out, std::ios::binary)
+      .write(reinterpret_cast<const char*>(sink.bytes().data()), static_cast<std::streamsize>(sink.bytes().size()));
   if (!options.compares) return;
   Comparison comparison(model, tools::read_model(options.out));
   for (const Feeds& sample : samples) comparison.feed(sample, -1);
   for (const OutputComparison& output : comparison.finish().outputs)
-    std::printf("output %s: sqnr %.2f dB, cosine %.6f, top-1 agreement %llu of %llu\n", output.whole.value.c_str(), output.whole.sqnr_db, output.whole.cosine,
-                static_cast<unsigned long long>(output.top1_agreement.count), static_cast<unsigned long long>(output.top1_agreement.total));
+    std::printf("output %s: sqnr %.2f dB, cosine %.6f, top-1 agreement %llu of %llu\n", output.whole.value.c_str(),
+                output.whole.sqnr_db, output.whole.cosine, static_cast<unsigned long long>(output.top1_agreement.count),
+                static_cast<unsigned long long>(output.top1_agreement.total));
 }
 
 }  // namespace
@@ -177,7 +193,10 @@ void run(const Options& options) {
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
   if (options.out.empty()) {
-    std::fputs("quantize_model MODEL OUT [--samples DIR | --seeded N] [--mode M] [--target T] [--method M] [--include P] [--exclude P] [--nodes] [--tensors] [--no-compare]\n", stderr);
+    std::fputs(
+        "quantize_model MODEL OUT [--samples DIR | --seeded N] [--mode M] [--target T] [--method M] [--include P] [--exclude P] "
+        "[--nodes] [--tensors] [--no-compare]\n",
+        stderr);
     return 2;
   }
   try {
