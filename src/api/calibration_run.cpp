@@ -20,7 +20,8 @@ std::map<std::string, Tensor> CalibrationRun::feed(const std::map<std::string, T
   BITWRIGHT_ASSERT(session_.has_value());
   // Graph inputs are no node's output: they are seen here.
   for (const auto& [name, tensor] : feeds) calibrator_.observe(name, tensor);
-  auto outputs = session_->run(feeds, [this](const std::string& value, const Tensor& tensor) { calibrator_.observe(value, tensor); });
+  auto outputs =
+      session_->run(feeds, [this](const std::string& value, const Tensor& tensor) { calibrator_.observe(value, tensor); });
   calibrator_.end_sample();
   return outputs;
 }

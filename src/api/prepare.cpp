@@ -25,7 +25,8 @@ PassResult freeze_initializers(Model& model) {
   PassResult result;
   std::set<std::string, std::less<>> constants;
   for (const TensorRecord& record : model.graph.initializers) constants.insert(record.name);
-  result.n_changes = static_cast<std::int64_t>(std::erase_if(model.graph.inputs, [&](const ValueInfo& input) { return constants.contains(input.name); }));
+  result.n_changes = static_cast<std::int64_t>(
+      std::erase_if(model.graph.inputs, [&](const ValueInfo& input) { return constants.contains(input.name); }));
   model.ir_version = std::max(model.ir_version, kIrOfFreeInitializers);
   if (result.n_changes > 0)
     result.messages.push_back(std::to_string(result.n_changes) + (result.n_changes == 1 ? " weight was" : " weights were") +
@@ -38,9 +39,12 @@ constexpr std::int64_t kIntegerOperators = 10;
 
 std::int64_t needed_opset(const Recipe& recipe) {
   switch (recipe.mode) {
-    case QuantMode::float16: return 0;
-    case QuantMode::dynamic: return kDynamicOpset;
-    default: return dequantize_opset(recipe.weight);
+    case QuantMode::float16:
+      return 0;
+    case QuantMode::dynamic:
+      return kDynamicOpset;
+    default:
+      return dequantize_opset(recipe.weight);
   }
 }
 
@@ -54,7 +58,8 @@ PassResult raise_opset(Model& model, const Recipe& recipe) {
   const UpgradeResult upgrade = upgrade_opset(model, needed);
   if (upgrade.is_done) {
     result.n_changes = 1;
-    result.messages.push_back("opset raised from " + std::to_string(before) + " to " + std::to_string(needed) + ", which quantized models need");
+    result.messages.push_back("opset raised from " + std::to_string(before) + " to " + std::to_string(needed) +
+                              ", which quantized models need");
     // "node 'a' (Squeeze): axes became an input (opset 13)": said once for all nodes of that kind.
     std::map<std::string, std::pair<std::size_t, std::string>> kinds;
     for (const std::string& message : upgrade.messages) {
@@ -63,13 +68,17 @@ PassResult raise_opset(Model& model, const Recipe& recipe) {
       if (n++ == 0) first = message;
     }
     for (const auto& [kind, row] : kinds)
-      result.messages.push_back(row.first == 1 ? row.second : row.second + ", and " + std::to_string(row.first - 1) + " more likewise");
+      result.messages.push_back(row.first == 1 ? row.second
+                                               : row.second + ", and " + std::to_string(row.first - 1) + " more likewise");
     return result;
   }
-  const std::string finding = "opset " + std::to_string(before) + " cannot be raised to " + std::to_string(needed) + ": " + upgrade.node + ": " + upgrade.reason;
+  const std::string finding = "opset " + std::to_string(before) + " cannot be raised to " + std::to_string(needed) + ": " +
+                              upgrade.node + ": " + upgrade.reason;
   const bool needs_integers = recipe.mode != QuantMode::weight_only && before < kIntegerOperators;
   if (recipe.target == Target::portable || needs_integers)
-    throw Error(ErrorCode::unsupported, finding + (needs_integers ? "; choose mode weight_only" : "; choose an onnxruntime target")).about(upgrade.node);
+    throw Error(ErrorCode::unsupported,
+                finding + (needs_integers ? "; choose mode weight_only" : "; choose an onnxruntime target"))
+        .about(upgrade.node);
   result.messages.push_back(finding);
   return result;
 }

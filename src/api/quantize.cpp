@@ -29,7 +29,8 @@ void say(const OnProgress& on_progress, const char* stage) {
 }
 
 /// The range of each calibrated value. Values that held NaN or infinity, or that only a mask can be, get none, and a lint row.
-ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe, std::vector<LintRow>& lint) {
+ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe,
+                        std::vector<LintRow>& lint) {
   const CodeRange codes = code_range(recipe.activation.dtype, recipe.activation.narrow_range);
   ValueRanges ranges;
   bool is_any_finite = false;
@@ -39,18 +40,23 @@ ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::str
     if (found == statistics.end() || found->second.n_samples == 0) continue;
     const TensorStatistics& seen = found->second;
     ValueRange& row = ranges[value];
-    if (seen.n_not_finite == 0) is_any_finite = true;
-    else if (first_not_finite_sample < 0) first_not_finite_sample = seen.first_not_finite_sample;
+    if (seen.n_not_finite == 0)
+      is_any_finite = true;
+    else if (first_not_finite_sample < 0)
+      first_not_finite_sample = seen.first_not_finite_sample;
     if (seen.n_not_finite > 0)
-      row.refusal = "held NaN or infinity " + std::to_string(seen.n_not_finite) + " times, first in sample " + std::to_string(seen.first_not_finite_sample);
+      row.refusal = "held NaN or infinity " + std::to_string(seen.n_not_finite) + " times, first in sample " +
+                    std::to_string(seen.first_not_finite_sample);
     else if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
       row.refusal = "holds values beyond 1e7, which leave no codes for the rest";
     else
       row.range = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
-    if (!row.refusal.empty()) lint.push_back({Severity::warning, "", "value " + quoted(value) + " " + row.refusal + "; it stays in float"});
+    if (!row.refusal.empty())
+      lint.push_back({Severity::warning, "", "value " + quoted(value) + " " + row.refusal + "; it stays in float"});
   }
   if (!is_any_finite && first_not_finite_sample >= 0)
-    throw Error(ErrorCode::bad_data, "every calibrated value held NaN or infinity, first in sample " + std::to_string(first_not_finite_sample) +
+    throw Error(ErrorCode::bad_data, "every calibrated value held NaN or infinity, first in sample " +
+                                         std::to_string(first_not_finite_sample) +
                                          "; check the samples and how they are normalized");
   return ranges;
 }
@@ -64,14 +70,16 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
-    text += (i == 0 ? "" : "; ") + std::to_string(ranked[i].first) + (ranked[i].first == 1 ? " node: " : " nodes: ") + ranked[i].second;
+    text += (i == 0 ? "" : "; ") + std::to_string(ranked[i].first) + (ranked[i].first == 1 ? " node: " : " nodes: ") +
+            ranked[i].second;
   return text;
 }
 
 /// Operators that only quantized models have.
 constexpr std::string_view kQuantizedOperators[] = {
-    "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "GatherBlockQuantized", "MatMulInteger", "ConvInteger",
-    "MatMulNBits",      "QGemm",               "QLinearConv",           "QLinearMatMul"};
+    "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "GatherBlockQuantized",
+    "MatMulInteger",    "ConvInteger",         "MatMulNBits",           "QGemm",
+    "QLinearConv",      "QLinearMatMul"};
 
 /// "182 DequantizeLinear, 1 QGemm"; empty for a float model.
 std::string quantized_operators_of(const Model& model) {
@@ -88,13 +96,14 @@ std::string quantized_operators_of(const Model& model) {
 [[noreturn]] void throw_nothing_quantized(const Model& model, const Recipe& recipe, const QuantizeResult& result) {
   const std::string before = recipe.include.empty() && recipe.exclude.empty() ? quantized_operators_of(model) : "";
   if (!before.empty())
-    throw Error(ErrorCode::nothing_quantized,
-                "nothing was quantized: the model is quantized already (" + before + "); give the float model that it was made from");
+    throw Error(ErrorCode::nothing_quantized, "nothing was quantized: the model is quantized already (" + before +
+                                                  "); give the float model that it was made from");
   throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")");
 }
 
 /// Every node of the input in its order, then nodes that were added.
-std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDecision>& planned, const std::vector<NodeDecision>& removed) {
+std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDecision>& planned,
+                                   const std::vector<NodeDecision>& removed) {
   std::multimap<std::pair<std::string, std::string>, const NodeDecision*> by_name;
   for (const NodeDecision& row : planned) by_name.emplace(std::pair(row.graph, row.node), &row);
   for (const NodeDecision& row : removed) by_name.emplace(std::pair(row.graph, row.node), &row);
@@ -102,7 +111,8 @@ std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDec
   visit_nodes(input, [&](const Node& node, const std::string& graph) {
     const auto found = by_name.find({graph, node_key(node)});
     if (found == by_name.end()) {
-      rows.push_back({node_key(node), node.op_type, node.domain, graph, false, "folded", "replaced while the graph was prepared"});
+      rows.push_back(
+          {node_key(node), node.op_type, node.domain, graph, false, "folded", "replaced while the graph was prepared"});
       return;
     }
     rows.push_back(*found->second);
@@ -132,7 +142,9 @@ void take_result(QuantizeResult& result, const PassResult& pass) {
 
 QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
                                const OnProgress& on_progress) {
-  if (statistics == nullptr) throw Error(ErrorCode::invalid_argument, "static mode needs calibration: give samples, or choose mode dynamic or weight_only");
+  if (statistics == nullptr)
+    throw Error(ErrorCode::invalid_argument,
+                "static mode needs calibration: give samples, or choose mode dynamic or weight_only");
   QuantizeResult result;
   const Selection selection(model, recipe);
   say(on_progress, "prepare");
@@ -164,9 +176,12 @@ PlannedEdit convert_to_half(Model& model, const Recipe& recipe, const Statistics
 
 PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics) {
   switch (recipe.mode) {
-    case QuantMode::float16: return convert_to_half(model, recipe, statistics);
-    case QuantMode::dynamic: return quantize_dynamic(model, recipe);
-    default: return weight_only(model, recipe);
+    case QuantMode::float16:
+      return convert_to_half(model, recipe, statistics);
+    case QuantMode::dynamic:
+      return quantize_dynamic(model, recipe);
+    default:
+      return weight_only(model, recipe);
   }
 }
 
@@ -215,11 +230,13 @@ std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& r
   return needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
 }
 
-QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64, const OnProgress& on_progress,
-                        QuantizeLimits limits) {
-  QuantizeResult result = recipe.mode == QuantMode::static_ ? quantize_static(model, recipe, statistics, limits.measures_weights, on_progress)
-                                                            : quantize_in_place(model, recipe, statistics, limits.measures_weights, on_progress);
-  const bool is_any = std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64,
+                        const OnProgress& on_progress, QuantizeLimits limits) {
+  QuantizeResult result = recipe.mode == QuantMode::static_
+                              ? quantize_static(model, recipe, statistics, limits.measures_weights, on_progress)
+                              : quantize_in_place(model, recipe, statistics, limits.measures_weights, on_progress);
+  const bool is_any =
+      std::any_of(result.nodes.begin(), result.nodes.end(), [](const NodeDecision& node) { return node.is_quantized; });
   if (!is_any) throw_nothing_quantized(model, recipe, result);
   put_metadata(*result.model, "bitwright.recipe", recipe.canonical_json);
   put_metadata(*result.model, "bitwright.version", std::string(kVersion));
@@ -227,8 +244,9 @@ QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statisti
   result.bytes_before = model.file_bytes > 0 ? model.file_bytes + model.external_bytes : onnx_size_bytes(model);
   result.bytes_after = onnx_size_bytes(*result.model);
   if (!limits.allows_larger && result.bytes_after >= result.bytes_before)
-    throw Error(ErrorCode::not_smaller, "the result would take " + std::to_string(result.bytes_after) + " bytes, the input takes " +
-                                            std::to_string(result.bytes_before) + "; the model has too few weights for this recipe");
+    throw Error(ErrorCode::not_smaller, "the result would take " + std::to_string(result.bytes_after) +
+                                            " bytes, the input takes " + std::to_string(result.bytes_before) +
+                                            "; the model has too few weights for this recipe");
   return result;
 }
 

@@ -20,23 +20,23 @@ struct TensorReport {
   std::string tensor;
   TensorRole role = TensorRole::activation;
   DType dtype = DType::u8;
-  std::string granularity;            // as to_string(Granularity)
-  float rmin = 0.0f;                  // what the codes can say, over all scales
+  std::string granularity;  // as to_string(Granularity)
+  float rmin = 0.0f;        // what the codes can say, over all scales
   float rmax = 0.0f;
-  float scale = 1.0f;                 // the first
-  std::int32_t zero_point = 0;        // the first
+  float scale = 1.0f;           // the first
+  std::int32_t zero_point = 0;  // the first
   std::int64_t n_scales = 1;
-  double clipped_share = 0.0;         // activations with a histogram, and weights; else 0
-  bool has_sqnr = false;              // weights and biases
-  double sqnr_db = 0.0;               // +inf: exact
+  double clipped_share = 0.0;               // activations with a histogram, and weights; else 0
+  bool has_sqnr = false;                    // weights and biases
+  double sqnr_db = 0.0;                     // +inf: exact
   std::optional<ValueHistogram> histogram;  // of the float values, where they were read or streamed
-  std::uint64_t bytes_before = 0;     // 0 for activations
-  std::uint64_t bytes_after = 0;      // codes, scales and zero points
+  std::uint64_t bytes_before = 0;           // 0 for activations
+  std::uint64_t bytes_after = 0;            // codes, scales and zero points
 };
 
 struct QuantizeResult {
   std::shared_ptr<Model> model;
-  std::vector<NodeDecision> nodes;    // every node of the input, folded ones too
+  std::vector<NodeDecision> nodes;  // every node of the input, folded ones too
   std::vector<TensorReport> tensors;
   std::vector<LintRow> lint;
   std::vector<std::string> messages;  // what was done besides: opset raised, batch norm folded
@@ -62,7 +62,7 @@ struct QuantizeLimits {
 ///   input_xxh64    Xxh64 of the input file, as text; left out of the metadata where empty
 /// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input and that is not allowed,
 /// Error{invalid_argument} where static mode has no statistics, Error{bad_data} where no calibrated value was finite in every sample.
-QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64 = "",
-                        const OnProgress& on_progress = {}, QuantizeLimits limits = {});
+QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics,
+                        const std::string& input_xxh64 = "", const OnProgress& on_progress = {}, QuantizeLimits limits = {});
 
 }  // namespace bitwright

@@ -69,7 +69,9 @@ void size_weight(const TensorPlan& tensor, const TensorRecord& record, TensorRep
 }
 
 void measure_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
-  if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32 || !is_integer(row.dtype)) return;
+  if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32 ||
+      !is_integer(row.dtype))
+    return;
   if (!is_along_its_axis(row, tensor.params, record.shape)) return;
   const Tensor values = record.load();
   const Tensor back = dequantize(quantize(values, tensor.params), tensor.params);
@@ -78,13 +80,14 @@ void measure_weight(const TensorPlan& tensor, const TensorRecord& record, Tensor
   row.has_sqnr = true;
   row.histogram = histogram_of(values.data<float>());
   row.sqnr_db = sums.sqnr_db();
-  if (row.n_scales == 1) row.clipped_share = clipped_share(values.data<float>(), {row.scale, row.zero_point}, tensor.params.range);
+  if (row.n_scales == 1)
+    row.clipped_share = clipped_share(values.data<float>(), {row.scale, row.zero_point}, tensor.params.range);
 }
 
 }  // namespace
 
-std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& plan, const Statistics* statistics, bool measures_weights,
-                                         const OnProgress& on_progress) {
+std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& plan, const Statistics* statistics,
+                                         bool measures_weights, const OnProgress& on_progress) {
   const Records records = constants_of(model);
   std::vector<TensorReport> rows;
   for (const TensorPlan& tensor : plan.tensors) {

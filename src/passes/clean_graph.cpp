@@ -29,13 +29,16 @@ std::optional<TensorRecord> constant_of(const Node& node) {
     const auto n = [](const auto& values) { return Shape{static_cast<std::int64_t>(values.size())}; };
     if (attribute.name == "value_float") return TensorRecord::of(name, Tensor::scalar(attribute.f));
     if (attribute.name == "value_int") return TensorRecord::of(name, Tensor::scalar(attribute.i));
-    if (attribute.name == "value_floats") return TensorRecord::of(name, Tensor::of<float>(n(attribute.floats), std::span<const float>(attribute.floats)));
-    if (attribute.name == "value_ints") return TensorRecord::of(name, Tensor::of<std::int64_t>(n(attribute.ints), std::span<const std::int64_t>(attribute.ints)));
+    if (attribute.name == "value_floats")
+      return TensorRecord::of(name, Tensor::of<float>(n(attribute.floats), std::span<const float>(attribute.floats)));
+    if (attribute.name == "value_ints")
+      return TensorRecord::of(name, Tensor::of<std::int64_t>(n(attribute.ints), std::span<const std::int64_t>(attribute.ints)));
   }
   return std::nullopt;
 }
 
-std::optional<std::vector<std::int64_t>> integers_of(const Node& node, std::size_t input, std::string_view attribute, const GraphIndex& index) {
+std::optional<std::vector<std::int64_t>> integers_of(const Node& node, std::size_t input, std::string_view attribute,
+                                                     const GraphIndex& index) {
   if (node.has(attribute)) return node.attr_ints(attribute);
   if (input >= node.inputs.size() || node.inputs[input].empty()) return std::nullopt;
   const TensorRecord* record = index.initializer(node.inputs[input]);
@@ -59,8 +62,10 @@ std::optional<Shape> view_shape(const Node& node, const Shape& shape, const Grap
     std::int64_t open = -1;
     for (std::size_t i = 0; i < target->size(); ++i) {
       if ((*target)[i] == 0 && i < shape.size()) (*target)[i] = shape[i];
-      if ((*target)[i] == -1 && open < 0) open = static_cast<std::int64_t>(i);
-      else if ((*target)[i] <= 0 || (known *= (*target)[i]) > kMaxElements) return std::nullopt;
+      if ((*target)[i] == -1 && open < 0)
+        open = static_cast<std::int64_t>(i);
+      else if ((*target)[i] <= 0 || (known *= (*target)[i]) > kMaxElements)
+        return std::nullopt;
     }
     const std::int64_t n = n_elements(shape);
     if (open >= 0) (*target)[static_cast<std::size_t>(open)] = n / known;
@@ -85,7 +90,8 @@ TensorRecord view_record(std::string name, const TensorRecord& base, Shape shape
     for (std::int64_t i = 0; i < out.n_elements(); ++i) {
       std::int64_t from = 0;
       for (std::size_t axis = 0; axis < at.size(); ++axis) from += at[axis] * strides[static_cast<std::size_t>(perm[axis])];
-      std::copy_n(values.bytes().data() + static_cast<std::size_t>(from) * element, element, out.bytes().data() + static_cast<std::size_t>(i) * element);
+      std::copy_n(values.bytes().data() + static_cast<std::size_t>(from) * element, element,
+                  out.bytes().data() + static_cast<std::size_t>(i) * element);
       for (std::size_t axis = at.size(); axis-- > 0;) {
         if (++at[axis] < shape[axis]) break;
         at[axis] = 0;
@@ -164,7 +170,8 @@ PassResult fold_constant_views(Model& model) {
     std::vector<TensorRecord> folded;
     for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
       const Node& node = graph.nodes[i];
-      if (node.inputs.empty() || node.outputs.size() != 1 || node.outputs[0].empty() || index.is_graph_output(node.outputs[0])) continue;
+      if (node.inputs.empty() || node.outputs.size() != 1 || node.outputs[0].empty() || index.is_graph_output(node.outputs[0]))
+        continue;
       const TensorRecord* base = index.initializer(node.inputs[0]);
       if (base == nullptr || index.consumers(node.inputs[0]).size() != 1) continue;
       std::optional<TensorRecord> record = folded_view(node, *base, index);
@@ -197,7 +204,8 @@ PassResult remove_identities(Model& model) {
     const bool is_dropout = is_onnx(node, "Dropout") && (node.inputs.size() < 3 || node.inputs[2].empty()) &&
                             (node.outputs.size() < 2 || index.consumers(node.outputs[1]).empty());
     if (!is_onnx(node, "Identity") && !is_dropout) continue;
-    if (node.inputs.empty() || node.outputs.empty() || (node.outputs.size() > 1 && index.is_graph_output(node.outputs[1]))) continue;
+    if (node.inputs.empty() || node.outputs.empty() || (node.outputs.size() > 1 && index.is_graph_output(node.outputs[1])))
+      continue;
     const std::string input = current(node.inputs[0]);
     const std::string output = node.outputs[0];
     if (index.is_graph_output(output)) {
@@ -228,7 +236,8 @@ PassResult remove_unused(Model& model) {
   std::vector<bool> is_dead(graph.nodes.size(), false);
   for (std::size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
-    is_dead[i] = std::none_of(node.outputs.begin(), node.outputs.end(), [&](const std::string& name) { return !name.empty() && used.contains(name); });
+    is_dead[i] = std::none_of(node.outputs.begin(), node.outputs.end(),
+                              [&](const std::string& name) { return !name.empty() && used.contains(name); });
     if (is_dead[i]) {
       result.removed.push_back(removed_node(node, "nobody reads its result"));
       ++result.n_changes;

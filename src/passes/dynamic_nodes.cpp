@@ -213,8 +213,10 @@ DynamicNode DynamicNodes::make_lstm(const Node& node, const TensorRecord& w, con
       std::copy(part.codes.bytes().begin(), part.codes.bytes().end(), codes.bytes().begin() + static_cast<std::ptrdiff_t>(from));
       std::copy(part.params.scales.begin(), part.params.scales.end(), scales.data<float>().begin() + d * n_channels);
       if (input != 1) continue;
-      if (d == 0) made.params = part.params;
-      else made.params.scales.insert(made.params.scales.end(), part.params.scales.begin(), part.params.scales.end());
+      if (d == 0)
+        made.params = part.params;
+      else
+        made.params.scales.insert(made.params.scales.end(), part.params.scales.begin(), part.params.scales.end());
     }
     if (made.params.scales.size() != made.params.zero_points.size()) made.params.zero_points.resize(made.params.scales.size());
     dynamic.inputs[input] = constant(made, key + suffix + "_quantized", codes);

@@ -52,12 +52,19 @@ struct Twin {
 class Float16 {
  public:
   Float16(Model& model, const Recipe& recipe, const ValueTypes& types, const Peaks* peaks)
-      : model_(model), graph_(model.graph), recipe_(recipe), types_(types), peaks_(peaks), selection_(model, recipe), names_(model) {}
+      : model_(model),
+        graph_(model.graph),
+        recipe_(recipe),
+        types_(types),
+        peaks_(peaks),
+        selection_(model, recipe),
+        names_(model) {}
 
   PlannedEdit run() {
     decide();
     if (peaks_ == nullptr)
-      edit_.result.messages.push_back("values between nodes were not checked against 65504, the largest of float16; samples check them");
+      edit_.result.messages.push_back(
+          "values between nodes were not checked against 65504, the largest of float16; samples check them");
     name_twins();
     count_wishes();
     rebuild();
@@ -312,7 +319,8 @@ void refuse_codes(const Model& model) {
     const std::string& type = node.op_type;
     if (type.find("uantizeLinear") != std::string::npos || type.starts_with("QLinear") || type.ends_with("Integer") ||
         type == "MatMulNBits")
-      throw Error(ErrorCode::nothing_quantized, node.label() + ": the model is already quantized; make float16 of the float model")
+      throw Error(ErrorCode::nothing_quantized,
+                  node.label() + ": the model is already quantized; make float16 of the float model")
           .about(node.name);
   });
 }

@@ -58,7 +58,8 @@ std::optional<std::vector<double>> per_channel(const GraphIndex& index, std::str
 std::optional<Affine> batch_norm_affine(const Node& node, const GraphIndex& index, std::int64_t n_channels) {
   if (node.inputs.size() < 5 || node.attr_i("training_mode", 0) != 0 || node.attr_i("spatial", 1) != 1) return std::nullopt;
   for (std::size_t i = 1; i < node.outputs.size(); ++i)
-    if (!node.outputs[i].empty() && (!index.consumers(node.outputs[i]).empty() || index.is_graph_output(node.outputs[i]))) return std::nullopt;
+    if (!node.outputs[i].empty() && (!index.consumers(node.outputs[i]).empty() || index.is_graph_output(node.outputs[i])))
+      return std::nullopt;
   const auto scale = per_channel(index, node.inputs[1], n_channels);
   const auto shift = per_channel(index, node.inputs[2], n_channels);
   const auto mean = per_channel(index, node.inputs[3], n_channels);
@@ -95,8 +96,8 @@ std::optional<Affine> constant_affine(const Node& node, const GraphIndex& index,
   return node.op_type == "Mul" ? Affine{*values, zeros} : Affine{ones, *values};
 }
 
-std::optional<Affine> affine_of(const Node& node, const GraphIndex& index, const std::string& value, const Node& layer, const Shape& weight,
-                                std::int64_t n_channels) {
+std::optional<Affine> affine_of(const Node& node, const GraphIndex& index, const std::string& value, const Node& layer,
+                                const Shape& weight, std::int64_t n_channels) {
   if (!node.domain.empty() || node.outputs.empty() || node.inputs.empty()) return std::nullopt;
   if (node.op_type == "BatchNormalization" && node.inputs[0] == value) return batch_norm_affine(node, index, n_channels);
   if (node.op_type == "Mul" || node.op_type == "Add") return constant_affine(node, index, value, layer, weight, n_channels);
@@ -146,10 +147,15 @@ std::optional<Fold> find_fold(const Graph& graph, const GraphIndex& index, std::
   if (!is_foldable(layer) || layer.inputs.size() < 2 || layer.outputs.size() != 1) return std::nullopt;
   const std::string& value = layer.outputs[0];
   const TensorRecord* weight = index.initializer(layer.inputs[1]);
-  if (weight == nullptr || weight->dtype != DType::f32 || index.is_graph_output(value) || index.consumers(value).size() != 1) return std::nullopt;
+  if (weight == nullptr || weight->dtype != DType::f32 || index.is_graph_output(value) || index.consumers(value).size() != 1)
+    return std::nullopt;
   const std::optional<ChannelLayout> layout = layout_of(layer, weight->shape);
   if (!layout || layout->n_channels() <= 0 || layout->n_channels() > kMaxChannels) return std::nullopt;
-  Fold fold{i, static_cast<std::size_t>(index.consumers(value)[0]), *layout, {}, std::vector<double>(static_cast<std::size_t>(layout->n_channels()), 0.0)};
+  Fold fold{i,
+            static_cast<std::size_t>(index.consumers(value)[0]),
+            *layout,
+            {},
+            std::vector<double>(static_cast<std::size_t>(layout->n_channels()), 0.0)};
   std::optional<Affine> affine = affine_of(graph.nodes[fold.behind], index, value, layer, weight->shape, layout->n_channels());
   if (!affine) return std::nullopt;
   fold.affine = std::move(*affine);
@@ -224,11 +230,13 @@ PassResult fold_batch_norm(Model& model) {
     const GraphIndex after(model.graph);
     std::vector<std::string> unused;
     for (const TensorRecord& record : model.graph.initializers)
-      if (after.consumers(record.name).empty() && !after.is_graph_output(record.name) && !index.consumers(record.name).empty()) unused.push_back(record.name);
+      if (after.consumers(record.name).empty() && !after.is_graph_output(record.name) && !index.consumers(record.name).empty())
+        unused.push_back(record.name);
     for (const std::string& name : unused) erase_initializer(model.graph, name);
   }
   for (const auto& [op_type, n] : n_folded)
-    result.messages.push_back(std::to_string(n) + " " + op_type + (n == 1 ? " node" : " nodes") + " folded into the layer in front");
+    result.messages.push_back(std::to_string(n) + " " + op_type + (n == 1 ? " node" : " nodes") +
+                              " folded into the layer in front");
   return result;
 }
 

@@ -17,7 +17,8 @@ PassResult fuse_matmul_add(Model& model, const ValueTypes& types) {
     const auto left = types.find(node.inputs[0]);
     const TensorRecord* weight = index.initializer(node.inputs[1]);
     const std::string value = node.outputs[0];
-    if (left == types.end() || left->second.dtype != DType::f32 || !left->second.shape || left->second.shape->size() != 2) continue;
+    if (left == types.end() || left->second.dtype != DType::f32 || !left->second.shape || left->second.shape->size() != 2)
+      continue;
     if (weight == nullptr || weight->dtype != DType::f32 || weight->shape.size() != 2) continue;
     if (index.consumers(value).size() != 1 || index.is_graph_output(value)) continue;
     const auto j = static_cast<std::size_t>(index.consumers(value)[0]);
@@ -36,7 +37,8 @@ PassResult fuse_matmul_add(Model& model, const ValueTypes& types) {
   }
   if (result.n_changes == 0) return result;
   erase_nodes(graph, is_dead);
-  result.messages.push_back(std::to_string(result.n_changes) + (result.n_changes == 1 ? " MatMul and Add became Gemm" : " pairs of MatMul and Add became Gemm"));
+  result.messages.push_back(std::to_string(result.n_changes) +
+                            (result.n_changes == 1 ? " MatMul and Add became Gemm" : " pairs of MatMul and Add became Gemm"));
   return result;
 }
 

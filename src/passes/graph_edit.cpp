@@ -21,7 +21,8 @@ void for_each_subgraph(Node& node, const Visit& visit) {
 }
 
 void own_nodes(std::vector<Node>& nodes, int depth) {
-  if (depth > kMaxDepth) throw Error(ErrorCode::limit_exceeded, "subgraphs nest deeper than " + std::to_string(kMaxDepth) + " levels");
+  if (depth > kMaxDepth)
+    throw Error(ErrorCode::limit_exceeded, "subgraphs nest deeper than " + std::to_string(kMaxDepth) + " levels");
   for (Node& node : nodes)
     for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
       graph = std::make_shared<Graph>(*graph);
@@ -29,7 +30,8 @@ void own_nodes(std::vector<Node>& nodes, int depth) {
     });
 }
 
-void visit_list(const std::vector<Node>& nodes, const std::string& path, const std::function<void(const Node&, const std::string&)>& visit) {
+void visit_list(const std::vector<Node>& nodes, const std::string& path,
+                const std::function<void(const Node&, const std::string&)>& visit) {
   for (const Node& node : nodes) {
     visit(node, path);
     const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";

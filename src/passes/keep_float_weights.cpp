@@ -106,7 +106,8 @@ PassResult keep_float_weights(Model& model, const Recipe& recipe) {
   std::move(records.begin(), records.end(), std::back_inserter(graph.initializers));
   remove_unused(model);
   result.messages.push_back(std::to_string(result.n_changes) +
-                            (result.n_changes == 1 ? " float layer lies between codes: its bias is" : " float layers lie between codes: their biases are") +
+                            (result.n_changes == 1 ? " float layer lies between codes: its bias is"
+                                                   : " float layers lie between codes: their biases are") +
                             " stored as exact int32 codes, or onnxruntime would round the weights to 8 bits");
   return result;
 }

@@ -87,7 +87,9 @@ TEST_CASE("remove_identities: a subgraph reads the value itself too") {
   graph.initializers.push_back(TensorRecord::of("yes", Tensor::scalar(true)));
   graph.nodes.push_back(make_node("Identity", {"x"}, {"a"}));
   Graph other = branch;
-  graph.nodes.push_back(make_node("If", {"yes"}, {"y"}, {tests::make_graph_attribute("then_branch", std::move(branch)), tests::make_graph_attribute("else_branch", std::move(other))}));
+  graph.nodes.push_back(make_node("If", {"yes"}, {"y"},
+                                  {tests::make_graph_attribute("then_branch", std::move(branch)),
+                                   tests::make_graph_attribute("else_branch", std::move(other))}));
   Model model = with_io(std::move(graph), {2});
   CHECK(remove_identities(model).n_changes == 1);
   CHECK_NOTHROW(validate(model));

@@ -25,7 +25,9 @@ Tensor noise(Shape shape, std::uint32_t seed, float low = -1.0f, float high = 1.
   return tensor;
 }
 
-void add(Graph& graph, const std::string& name, Tensor tensor) { graph.initializers.push_back(TensorRecord::of(name, std::move(tensor))); }
+void add(Graph& graph, const std::string& name, Tensor tensor) {
+  graph.initializers.push_back(TensorRecord::of(name, std::move(tensor)));
+}
 
 void add_batch_norm(Graph& graph, const std::string& x, const std::string& y, std::int64_t n_channels) {
   add(graph, y + "_scale", noise({n_channels}, 11, 0.5f, 2.0f));
@@ -71,7 +73,8 @@ TEST_CASE("fold_batch_norm: one channel solved by hand") {
   add(graph, "mean", Tensor::of<float>({1}, {2.0f}));
   add(graph, "variance", Tensor::of<float>({1}, {3.0f}));
   graph.nodes.push_back(make_node("Conv", {"x", "w", "b"}, {"c"}));
-  graph.nodes.push_back(make_node("BatchNormalization", {"c", "scale", "shift", "mean", "variance"}, {"y"}, {Attribute::of_float("epsilon", 1.0f)}));
+  graph.nodes.push_back(make_node("BatchNormalization", {"c", "scale", "shift", "mean", "variance"}, {"y"},
+                                  {Attribute::of_float("epsilon", 1.0f)}));
   Model model = with_io(std::move(graph), {1, 1, 2, 2});
   fold_batch_norm(model);
   // a = 4 / sqrt(3 + 1) = 2; w' = 6; b' = 1 * 2 + 0.5 - 2 * 2 = -1.5
@@ -104,7 +107,8 @@ TEST_CASE("fold_batch_norm: Gemm with beta and either layout of its weight keeps
     Graph graph;
     add(graph, "w", noise(is_transposed ? Shape{5, 7} : Shape{7, 5}, 4));
     add(graph, "b", noise({5}, 5));
-    graph.nodes.push_back(make_node("Gemm", {"x", "w", "b"}, {"c"}, {Attribute::of_int("transB", is_transposed), Attribute::of_float("beta", 0.5f)}));
+    graph.nodes.push_back(make_node("Gemm", {"x", "w", "b"}, {"c"},
+                                    {Attribute::of_int("transB", is_transposed), Attribute::of_float("beta", 0.5f)}));
     add_batch_norm(graph, "c", "y", 5);
     check_folds(with_io(std::move(graph), {3, 7}), 1, {3, 7});
   }

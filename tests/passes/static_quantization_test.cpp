@@ -30,7 +30,8 @@ class Builder {
     graph_.initializers.push_back(TensorRecord::of(name, std::move(tensor)));
     return *this;
   }
-  Builder& node(const std::string& op_type, std::vector<std::string> inputs, std::vector<std::string> outputs, std::vector<Attribute> attributes = {}) {
+  Builder& node(const std::string& op_type, std::vector<std::string> inputs, std::vector<std::string> outputs,
+                std::vector<Attribute> attributes = {}) {
     graph_.nodes.push_back(make_node(op_type, std::move(inputs), std::move(outputs), std::move(attributes)));
     return *this;
   }
@@ -133,11 +134,12 @@ TEST_CASE("plan_static: an include pattern makes a lone operator quantized") {
 }
 
 TEST_CASE("plan_static: MaxPool and Reshape share the scale of their input") {
-  const Model model = Builder()
-                          .conv("x", "a", 3, 4)
-                          .node("MaxPool", {"a"}, {"b"}, {Attribute::of_ints("kernel_shape", {2, 2}), Attribute::of_ints("strides", {2, 2})})
-                          .conv("b", "y", 4, 2)
-                          .model({1, 3, 4, 4}, {"y"});
+  const Model model =
+      Builder()
+          .conv("x", "a", 3, 4)
+          .node("MaxPool", {"a"}, {"b"}, {Attribute::of_ints("kernel_shape", {2, 2}), Attribute::of_ints("strides", {2, 2})})
+          .conv("b", "y", 4, 2)
+          .model({1, 3, 4, 4}, {"y"});
   const Planned planned = plan_of(model, {}, {{"a", {{-3.0f, 5.0f}, ""}}, {"b", {{-1.0f, 5.0f}, ""}}});
   CHECK(planned.tensor("a")->params.scales == planned.tensor("b")->params.scales);
   CHECK(planned.tensor("a")->params.zero_points == planned.tensor("b")->params.zero_points);
@@ -152,7 +154,9 @@ TEST_CASE("plan_static: inputs that only a Concat reads take the scale of its re
                           .node("Add", {"d", "b"}, {"e"})
                           .conv("e", "y", 4, 2)
                           .model({1, 3, 4, 4}, {"y"});
-  const Planned planned = plan_of(model, {}, {{"a", {{-1.0f, 1.0f}, ""}}, {"b", {{-2.0f, 2.0f}, ""}}, {"c", {{-2.0f, 2.0f}, ""}}, {"d", {{-9.0f, 9.0f}, ""}}});
+  const Planned planned =
+      plan_of(model, {},
+              {{"a", {{-1.0f, 1.0f}, ""}}, {"b", {{-2.0f, 2.0f}, ""}}, {"c", {{-2.0f, 2.0f}, ""}}, {"d", {{-9.0f, 9.0f}, ""}}});
   CHECK(planned.tensor("a")->params.scales == planned.tensor("c")->params.scales);
   CHECK(planned.tensor("b")->params.scales[0] == doctest::Approx(4.0 / 255));
 }
@@ -195,10 +199,11 @@ TEST_CASE("insert_qdq: the graph keeps its float ends, and its results stay near
   // The ranges of what one input really makes, found by a run.
   const std::map<std::string, Tensor> feeds{{"x", noise({1, 3, 8, 8}, 77)}};
   ValueRanges ranges;
-  std::map<std::string, Tensor> expected = Session(tests::share(model)).run(feeds, [&](const std::string& value, const Tensor& tensor) {
-    ValueRange& range = ranges[value];
-    for (const float v : tensor.data<float>()) range.range = {std::min(range.range.rmin, v), std::max(range.range.rmax, v)};
-  });
+  std::map<std::string, Tensor> expected =
+      Session(tests::share(model)).run(feeds, [&](const std::string& value, const Tensor& tensor) {
+        ValueRange& range = ranges[value];
+        for (const float v : tensor.data<float>()) range.range = {std::min(range.range.rmin, v), std::max(range.range.rmax, v)};
+      });
   ranges["x"] = {{-1.0f, 1.0f}, ""};
   const Planned planned = plan_of(model, {}, ranges);
   Model quantized = model;
@@ -245,7 +250,9 @@ TEST_CASE("insert_qdq: each value gets one pair, shared by its readers; tied wei
 
 TEST_CASE("insert_qdq: a table keeps its codes until rows are gathered") {
   Builder builder;
-  builder.constant("table", noise({64, 32}, 9)).constant("w", noise({32, 8}, 10)).constant("rows", Tensor::of<std::int64_t>({2}, {5, 60}));
+  builder.constant("table", noise({64, 32}, 9))
+      .constant("w", noise({32, 8}, 10))
+      .constant("rows", Tensor::of<std::int64_t>({2}, {5, 60}));
   builder.node("Gather", {"table", "rows"}, {"e"}).node("Add", {"e", "x"}, {"f"}).node("MatMul", {"f", "w"}, {"y"});
   const Model model = builder.model({2, 32}, {"y"});
   const Planned planned = plan_of(model, {}, {{"f", {{-2.0f, 2.0f}, ""}}});

@@ -251,7 +251,7 @@ TEST_CASE("upgrade_opset: axes become inputs, for ReduceSum at 13 and the other 
     CHECK_FALSE(model.graph.nodes[0].has("axes"));
   }
   for (const std::string type : {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
-                                  "ReduceMin", "ReduceProd", "ReduceSumSquare"}) {
+                                 "ReduceMin", "ReduceProd", "ReduceSumSquare"}) {
     CHECK(upgraded_node(op(type, {"x"}, {Attribute::of_ints("axes", {1})}), 13, 17).has("axes"));
     const Model model =
         upgraded(model_of(op(type, {"x"}, {Attribute::of_ints("axes", {1}), Attribute::of_int("keepdims", 0)}), 13), 18);
@@ -295,7 +295,7 @@ TEST_CASE("upgrade_opset: a layer normalization of mixed types, which only onnxr
 
 TEST_CASE("upgrade_opset: operators without a newer form are refused by name") {
   for (const std::string type : {"ImageScaler", "Crop", "Affine", "Scale", "ParametricSoftplus", "ScaledTanh", "GRUUnit",
-                                  "DynamicSlice", "GivenTensorFill"})
+                                 "DynamicSlice", "GivenTensorFill"})
     CHECK(refusal(model_of(op(type, {"x"}), 7), 13).find("removed") != std::string::npos);
   CHECK(refusal(model_of(op("Scan", {"x"}), 8), 9).find("opset 9") != std::string::npos);
   CHECK(refusal(model_of(op("MeanVarianceNormalization", {"x"}), 8), 9).find("opset 9") != std::string::npos);

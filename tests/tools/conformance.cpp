@@ -2,9 +2,9 @@
 // model.onnx and test_data_set_*/input_K.pb, output_K.pb. Prints `name<TAB>pass|fail|unsupported|refused<TAB>reason` for each
 // (with --failing: `name,"reason"` for those that do not pass), and a line that counts them. Every test runs in a process of
 // its own, so that a crash or a hang costs one test only.
-#include <csignal>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <cstdio>
 #include <iostream>
@@ -139,7 +139,7 @@ int main(int argc, char** argv) {
     }
   }
   std::ostream& counting = is_failing_list ? std::cerr : std::cout;
-  counting << tests.size() << " tests: " << counts["pass"] << " pass, " << counts["fail"] << " fail, "
-           << counts["unsupported"] << " unsupported, " << counts["refused"] << " refused\n";
+  counting << tests.size() << " tests: " << counts["pass"] << " pass, " << counts["fail"] << " fail, " << counts["unsupported"]
+           << " unsupported, " << counts["refused"] << " refused\n";
   return 0;
 }
