@@ -29,17 +29,30 @@ val copied(std::span<const T> values) {
 
 val data_of(const Tensor& tensor) {
   switch (tensor.dtype()) {
-    case DType::f32: return copied(tensor.data<float>());
-    case DType::f64: return copied(tensor.data<double>());
-    case DType::i64: return copied(tensor.data<std::int64_t>());
-    case DType::u64: return copied(tensor.data<std::uint64_t>());
-    case DType::i32: return copied(tensor.data<std::int32_t>());
-    case DType::u32: return copied(tensor.data<std::uint32_t>());
-    case DType::i16: return copied(tensor.data<std::int16_t>());
-    case DType::u16: case DType::f16: case DType::bf16: return copied(tensor.data<std::uint16_t>());
-    case DType::i8: return copied(tensor.data<std::int8_t>());
-    case DType::string: throw Error(ErrorCode::unsupported, "tensors of strings do not cross to JavaScript");
-    default: return copied(tensor.bytes());
+    case DType::f32:
+      return copied(tensor.data<float>());
+    case DType::f64:
+      return copied(tensor.data<double>());
+    case DType::i64:
+      return copied(tensor.data<std::int64_t>());
+    case DType::u64:
+      return copied(tensor.data<std::uint64_t>());
+    case DType::i32:
+      return copied(tensor.data<std::int32_t>());
+    case DType::u32:
+      return copied(tensor.data<std::uint32_t>());
+    case DType::i16:
+      return copied(tensor.data<std::int16_t>());
+    case DType::u16:
+    case DType::f16:
+    case DType::bf16:
+      return copied(tensor.data<std::uint16_t>());
+    case DType::i8:
+      return copied(tensor.data<std::int8_t>());
+    case DType::string:
+      throw Error(ErrorCode::unsupported, "tensors of strings do not cross to JavaScript");
+    default:
+      return copied(tensor.bytes());
   }
 }
 
@@ -105,7 +118,8 @@ Tensor tensor_from(const val& object, const std::string& name) {
   const auto rank = extents["length"].as<unsigned>();
   for (unsigned i = 0; i < rank; ++i) {
     const auto extent = extents[i].as<double>();
-    if (!(extent >= 0.0) || extent > static_cast<double>(kMaxElements) || extent != static_cast<double>(static_cast<std::int64_t>(extent)))
+    if (!(extent >= 0.0) || extent > static_cast<double>(kMaxElements) ||
+        extent != static_cast<double>(static_cast<std::int64_t>(extent)))
       throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the shape has an extent that is not a count");
     shape.push_back(static_cast<std::int64_t>(extent));
   }
@@ -113,8 +127,9 @@ Tensor tensor_from(const val& object, const std::string& name) {
   const auto n_bytes = data["byteLength"].as<double>();
   const std::uint64_t expected = packed_bytes(*dtype, static_cast<std::uint64_t>(n_elements(shape)));
   if (n_bytes != static_cast<double>(expected))
-    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": " + word + to_string(shape) + " needs " + std::to_string(expected) +
-                                                 " bytes, " + std::to_string(static_cast<std::uint64_t>(n_bytes)) + " were given");
+    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": " + word + to_string(shape) + " needs " +
+                                                 std::to_string(expected) + " bytes, " +
+                                                 std::to_string(static_cast<std::uint64_t>(n_bytes)) + " were given");
   Tensor tensor(*dtype, shape);
   const val source = val::global("Uint8Array").new_(data["buffer"], data["byteOffset"], data["byteLength"]);
   val(typed_memory_view(tensor.bytes().size(), tensor.bytes().data())).call<void>("set", source);
@@ -143,10 +158,14 @@ TensorScheme scheme_from(const val& object) {
   scheme.is_symmetric = object["symmetric"].as<bool>();
   scheme.narrow_range = object["narrowRange"].as<bool>();
   const std::string grain = string_from(object["granularity"]);
-  if (grain == "per_tensor") scheme.grain = TensorScheme::Grain::per_tensor;
-  else if (grain == "per_channel") scheme.grain = TensorScheme::Grain::per_channel;
-  else if (grain == "per_block") scheme.grain = TensorScheme::Grain::per_block;
-  else bad_word("granularity", grain);
+  if (grain == "per_tensor")
+    scheme.grain = TensorScheme::Grain::per_tensor;
+  else if (grain == "per_channel")
+    scheme.grain = TensorScheme::Grain::per_channel;
+  else if (grain == "per_block")
+    scheme.grain = TensorScheme::Grain::per_block;
+  else
+    bad_word("granularity", grain);
   scheme.block_size = object["blockSize"].as<int>();
   return scheme;
 }
@@ -156,26 +175,41 @@ TensorScheme scheme_from(const val& object) {
 Recipe recipe_from(const val& object, const std::string& canonical_json) {
   Recipe recipe;
   const std::string mode = string_from(object["mode"]);
-  if (mode == "static") recipe.mode = QuantMode::static_;
-  else if (mode == "dynamic") recipe.mode = QuantMode::dynamic;
-  else if (mode == "weight_only") recipe.mode = QuantMode::weight_only;
-  else if (mode == "float16") recipe.mode = QuantMode::float16;
-  else bad_word("mode", mode);
+  if (mode == "static")
+    recipe.mode = QuantMode::static_;
+  else if (mode == "dynamic")
+    recipe.mode = QuantMode::dynamic;
+  else if (mode == "weight_only")
+    recipe.mode = QuantMode::weight_only;
+  else if (mode == "float16")
+    recipe.mode = QuantMode::float16;
+  else
+    bad_word("mode", mode);
   const std::string target = string_from(object["target"]);
-  if (target == "onnxruntime-web") recipe.target = Target::onnxruntime_web;
-  else if (target == "onnxruntime") recipe.target = Target::onnxruntime;
-  else if (target == "portable") recipe.target = Target::portable;
-  else bad_word("target", target);
+  if (target == "onnxruntime-web")
+    recipe.target = Target::onnxruntime_web;
+  else if (target == "onnxruntime")
+    recipe.target = Target::onnxruntime;
+  else if (target == "portable")
+    recipe.target = Target::portable;
+  else
+    bad_word("target", target);
   recipe.activation = scheme_from(object["activation"]);
   recipe.weight = scheme_from(object["weight"]);
   const val calibration = object["calibration"];
   const std::string method = string_from(calibration["method"]);
-  if (method == "min_max") recipe.calibration.method = CalibrationMethod::min_max;
-  else if (method == "moving_average") recipe.calibration.method = CalibrationMethod::moving_average;
-  else if (method == "percentile") recipe.calibration.method = CalibrationMethod::percentile;
-  else if (method == "entropy") recipe.calibration.method = CalibrationMethod::entropy;
-  else if (method == "mse") recipe.calibration.method = CalibrationMethod::mse;
-  else bad_word("calibration.method", method);
+  if (method == "min_max")
+    recipe.calibration.method = CalibrationMethod::min_max;
+  else if (method == "moving_average")
+    recipe.calibration.method = CalibrationMethod::moving_average;
+  else if (method == "percentile")
+    recipe.calibration.method = CalibrationMethod::percentile;
+  else if (method == "entropy")
+    recipe.calibration.method = CalibrationMethod::entropy;
+  else if (method == "mse")
+    recipe.calibration.method = CalibrationMethod::mse;
+  else
+    bad_word("calibration.method", method);
   recipe.calibration.moving_average_rate = calibration["movingAverageRate"].as<double>();
   recipe.calibration.percentile = calibration["percentile"].as<double>();
   recipe.calibration.n_bins = calibration["bins"].as<int>();
@@ -227,7 +261,9 @@ class CopiedSource final : public HashedSource {
   std::string xxh64() const override { return hash_.hex(); }
 
  protected:
-  void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override { std::memcpy(out.data(), bytes_.get() + offset, out.size()); }
+  void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
+    std::memcpy(out.data(), bytes_.get() + offset, out.size());
+  }
 
  private:
   std::size_t size_bytes_;
@@ -238,14 +274,16 @@ class CopiedSource final : public HashedSource {
 
 class JsSource final : public HashedSource {
  public:
-  JsSource(val object, std::string name, std::uint64_t size_bytes) : object_(std::move(object)), name_(std::move(name)), size_bytes_(size_bytes) {}
+  JsSource(val object, std::string name, std::uint64_t size_bytes)
+      : object_(std::move(object)), name_(std::move(name)), size_bytes_(size_bytes) {}
   std::uint64_t size_bytes() const override { return size_bytes_; }
   std::string name() const override { return name_; }
   std::string xxh64() const override {
     Xxh64 hash;
     std::vector<std::uint8_t> piece(static_cast<std::size_t>(std::min<std::uint64_t>(kReadPieceBytes, size_bytes_)));
     for (std::uint64_t offset = 0; offset < size_bytes_; offset += piece.size()) {
-      const std::span<std::uint8_t> part(piece.data(), static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size_bytes_ - offset)));
+      const std::span<std::uint8_t> part(piece.data(),
+                                         static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), size_bytes_ - offset)));
       read(offset, part);
       hash.add(part);
     }
@@ -255,7 +293,8 @@ class JsSource final : public HashedSource {
  protected:
   void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
     const val problem = object_.call<val>("read", static_cast<double>(offset), val(typed_memory_view(out.size(), out.data())));
-    if (const std::string text = string_from(problem); !text.empty()) throw Error(ErrorCode::io_failed, name_ + ": " + text).about(name_);
+    if (const std::string text = string_from(problem); !text.empty())
+      throw Error(ErrorCode::io_failed, name_ + ": " + text).about(name_);
   }
 
  private:
@@ -270,8 +309,10 @@ class JsSink final : public ByteSink {
   /// Small writes are gathered: every call across the border costs.
   void write(std::span<const std::uint8_t> bytes) override {
     if (gathered_.size() + bytes.size() > kPieceBytes || bytes.size() >= kDirectBytes) flush();
-    if (bytes.size() >= kDirectBytes) hand_over(bytes);
-    else gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
+    if (bytes.size() >= kDirectBytes)
+      hand_over(bytes);
+    else
+      gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
   }
   void flush() override {
     if (!gathered_.empty()) hand_over(gathered_);

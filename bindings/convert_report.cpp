@@ -133,7 +133,8 @@ val to_js(const Model& model, const ModelInfo& info) {
   object.set("externalBytes", count(model.external_bytes));
   object.set("irVersion", static_cast<double>(model.ir_version));
   object.set("opset", static_cast<double>(model.opset()));
-  object.set("producer", model.producer_version.empty() ? model.producer_name : model.producer_name + " " + model.producer_version);
+  object.set("producer",
+             model.producer_version.empty() ? model.producer_name : model.producer_name + " " + model.producer_version);
   object.set("nodes", count(info.n_nodes));
   object.set("parameters", count(info.n_parameters));
   const auto value = [](const ValueInfo& row) { return to_js(row); };
@@ -166,7 +167,8 @@ val to_js(const ComparisonResult& comparison) {
     accuracy = val::object();
     accuracy.set("reference", share(comparison.reference_accuracy));
     accuracy.set("quantized", share(comparison.quantized_accuracy));
-    accuracy.set("lost", static_cast<double>(comparison.reference_accuracy.count) - static_cast<double>(comparison.quantized_accuracy.count));
+    accuracy.set("lost", static_cast<double>(comparison.reference_accuracy.count) -
+                             static_cast<double>(comparison.quantized_accuracy.count));
   }
   object.set("accuracy", accuracy);
   return object;

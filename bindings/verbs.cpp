@@ -94,7 +94,8 @@ val run_session(std::int32_t session, val feeds, val observe) {
     const std::map<std::string, Tensor> outputs = held->run(tensors_from(feeds), on_value);
     for (const std::string& name : names) {
       if (observed.contains(name)) continue;
-      throw Error(ErrorCode::invalid_argument, "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
+      throw Error(ErrorCode::invalid_argument,
+                  "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
     }
     val result = val::object();
     result.set("outputs", to_js(outputs));
@@ -150,8 +151,9 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
     Recipe parsed = recipe_from(recipe, recipe_json);
     // The caller compares the sizes of the files, and may accept a larger one.
     const std::string input_xxh64 = hash_of_file(model);
-    QuantizeResult quantized = quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_xxh64, progress_from(on_progress),
-                                        {.measures_weights = measures_weights, .allows_larger = true});
+    QuantizeResult quantized =
+        quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_xxh64, progress_from(on_progress),
+                 {.measures_weights = measures_weights, .allows_larger = true});
     val result = to_js(quantized);
     result.set("inputXxh64", input_xxh64);
     result.set("modelId", objects().models.add(quantized.model));
@@ -197,7 +199,8 @@ void dispose_comparison(std::int32_t comparison) { objects().comparisons.remove(
 val preprocess_picture(val rgb, double width, double height, val spec) {
   return guard([&] {
     const std::vector<std::uint8_t> pixels = bytes_from(rgb);
-    return to_js(preprocess_image(pixels, static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), image_spec_from(spec)));
+    return to_js(
+        preprocess_image(pixels, static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), image_spec_from(spec)));
   });
 }
 

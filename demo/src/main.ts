@@ -1,6 +1,21 @@
 import {
-  type CalibrationMethod, type Model, type Progress, type QuantizeResult, type QuantMode, QuantError, type RecipeInput, type Target, type Toolkit,
-  bytesText, type ImagePreset, loadModel, openToolkit, percentText, quantize, reportHtml, sqnrText,
+  type CalibrationMethod,
+  type Model,
+  type Progress,
+  type QuantizeResult,
+  type QuantMode,
+  QuantError,
+  type RecipeInput,
+  type Target,
+  type Toolkit,
+  bytesText,
+  type ImagePreset,
+  loadModel,
+  openToolkit,
+  percentText,
+  quantize,
+  reportHtml,
+  sqnrText,
 } from 'bitwright';
 import { type ChosenSamples, hasPictures, prepareSamples, sortFiles } from './samples.js';
 
@@ -47,7 +62,14 @@ const state: {
   evaluation: ChosenSamples | undefined;
   running: AbortController | undefined;
   urls: string[];
-} = { toolkit: undefined, model: undefined, samples: { files: [], labels: undefined }, evaluation: undefined, running: undefined, urls: [] };
+} = {
+  toolkit: undefined,
+  model: undefined,
+  samples: { files: [], labels: undefined },
+  evaluation: undefined,
+  running: undefined,
+  urls: [],
+};
 
 function toolkit(): Promise<Toolkit> {
   state.toolkit ??= openToolkit().then((opened) => {
@@ -64,7 +86,8 @@ function mode(): QuantMode {
 
 function showError(error: unknown): void {
   ui.error.hidden = false;
-  ui.error.textContent = error instanceof QuantError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
+  ui.error.textContent =
+    error instanceof QuantError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
 }
 
 function clearMessages(): void {
@@ -95,12 +118,20 @@ function fact(list: HTMLElement, name: string, text: string): void {
 function showModel(model: Model): void {
   const { info } = model;
   const list = document.createElement('dl');
-  const shape = (extents: readonly number[] | null): string => `[${(extents ?? []).map((extent) => (extent < 0 ? '?' : extent)).join(', ')}]`;
+  const shape = (extents: readonly number[] | null): string =>
+    `[${(extents ?? []).map((extent) => (extent < 0 ? '?' : extent)).join(', ')}]`;
   fact(list, 'File', `${info.fileName}, ${bytesText(info.bytes + info.externalBytes)}, opset ${info.opset}`);
   fact(list, 'Parameters', info.parameters.toLocaleString('en'));
   fact(list, 'Inputs', info.inputs.map((input) => `${input.name} ${input.dtype}${shape(input.shape)}`).join(', '));
   fact(list, 'Outputs', info.outputs.map((output) => `${output.name} ${output.dtype}${shape(output.shape)}`).join(', '));
-  fact(list, 'Operators', info.operators.slice(0, 12).map((row) => `${row.opType} ${row.count}`).join(', '));
+  fact(
+    list,
+    'Operators',
+    info.operators
+      .slice(0, 12)
+      .map((row) => `${row.opType} ${row.count}`)
+      .join(', '),
+  );
   if (info.isQuantized) fact(list, 'Note', 'this model is quantized already');
   if (info.notRunnable !== '') fact(list, 'Note', `only its weights can be quantized here: ${info.notRunnable}`);
   ui.modelFacts.replaceChildren(list);
@@ -112,7 +143,9 @@ async function openModel(files: readonly File[]): Promise<void> {
   const file = files.find((candidate) => /\.onnx$/i.test(candidate.name)) ?? files[0];
   if (file === undefined) return;
   try {
-    const external = Object.fromEntries(files.filter((candidate) => candidate !== file).map((candidate) => [candidate.name, candidate]));
+    const external = Object.fromEntries(
+      files.filter((candidate) => candidate !== file).map((candidate) => [candidate.name, candidate]),
+    );
     const model = await loadModel(await toolkit(), file, { name: file.name, external });
     state.model?.dispose();
     state.model = model;
@@ -135,7 +168,11 @@ async function openExample(): Promise<void> {
     };
     const listed = async (folder: string): Promise<ChosenSamples> => {
       const labels = await fetched(`${folder}/labels.csv`);
-      const names = (await labels.text()).split('\n').slice(1).map((line) => line.split(',')[0]?.trim() ?? '').filter((name) => name !== '');
+      const names = (await labels.text())
+        .split('\n')
+        .slice(1)
+        .map((line) => line.split(',')[0]?.trim() ?? '')
+        .filter((name) => name !== '');
       return { files: await Promise.all(names.map((name) => fetched(`${folder}/${name}`))), labels };
     };
     await openModel([await fetched('model.onnx')]);
@@ -150,7 +187,12 @@ async function openExample(): Promise<void> {
   refresh();
 }
 
-const stages: Readonly<Record<string, string>> = { calibrate: 'Running your samples', quantize: 'Quantizing weights', write: 'Writing the file', compare: 'Comparing with the float model' };
+const stages: Readonly<Record<string, string>> = {
+  calibrate: 'Running your samples',
+  quantize: 'Quantizing weights',
+  write: 'Writing the file',
+  compare: 'Comparing with the float model',
+};
 
 function showProgress({ stage, done, total, etaMs }: Progress): void {
   ui.bar.max = Math.max(1, total);
@@ -185,15 +227,29 @@ function showResult(result: QuantizeResult, model: Model): void {
   const { report } = result;
   const { before, after, comparison, nodes } = report;
   const list = [
-    card(`${bytesText(before.bytes)} → ${bytesText(after.bytes)}`, `${(before.bytes / Math.max(1, after.bytes)).toFixed(2)} times smaller`),
+    card(
+      `${bytesText(before.bytes)} → ${bytesText(after.bytes)}`,
+      `${(before.bytes / Math.max(1, after.bytes)).toFixed(2)} times smaller`,
+    ),
     card(`${nodes.filter((row) => row.isQuantized).length} of ${nodes.length}`, 'nodes quantized'),
   ];
   const output = comparison?.outputs[0];
   if (output !== undefined) list.push(card(sqnrText(output.sqnr), `signal to quantization noise of ${output.value}`));
-  if (output?.top1Agreement != null) list.push(card(percentText(output.top1Agreement.share), `same top-1 class: ${output.top1Agreement.count} of ${output.top1Agreement.total} samples`));
+  if (output?.top1Agreement != null)
+    list.push(
+      card(
+        percentText(output.top1Agreement.share),
+        `same top-1 class: ${output.top1Agreement.count} of ${output.top1Agreement.total} samples`,
+      ),
+    );
   if (comparison?.accuracy != null) {
     const { reference, quantized } = comparison.accuracy;
-    list.push(card(`${percentText(reference.share)} → ${percentText(quantized.share)}`, `accuracy on ${reference.total} labelled samples`));
+    list.push(
+      card(
+        `${percentText(reference.share)} → ${percentText(quantized.share)}`,
+        `accuracy on ${reference.total} labelled samples`,
+      ),
+    );
   }
   ui.cards.replaceChildren(...list);
   for (const url of state.urls) URL.revokeObjectURL(url);
@@ -203,7 +259,9 @@ function showResult(result: QuantizeResult, model: Model): void {
   const html = reportHtml(report);
   ui.downloads.replaceChildren(
     download(name, result.bytes, 'application/octet-stream', true),
-    ...(result.external === null ? [] : [download(result.external.name, result.external.bytes, 'application/octet-stream', true)]),
+    ...(result.external === null
+      ? []
+      : [download(result.external.name, result.external.bytes, 'application/octet-stream', true)]),
     download('report.html', html, 'text/html', false),
     download('report.json', JSON.stringify(report, null, 2), 'application/json', false),
     download('recipe.json', JSON.stringify(report.recipe, null, 2), 'application/json', false),
@@ -224,7 +282,10 @@ async function run(): Promise<void> {
   ui.progressText.textContent = 'Starting';
   refresh();
   try {
-    const patterns = ui.exclude.value.split(',').map((pattern) => pattern.trim()).filter((pattern) => pattern !== '');
+    const patterns = ui.exclude.value
+      .split(',')
+      .map((pattern) => pattern.trim())
+      .filter((pattern) => pattern !== '');
     const recipe: RecipeInput = {
       mode: mode(),
       target: ui.target.value as Target,
@@ -245,7 +306,10 @@ async function run(): Promise<void> {
         ...(calibration && { calibration: calibration.samples, sourceNote: `${calibration.samples.length} files of your own` }),
         evaluation: evaluation?.samples ?? false,
         ...(calibration?.note !== undefined && { preprocessingNote: calibration.note }),
-        warnings: [...(calibration?.warnings ?? []), ...(calibration !== undefined && calibration === evaluation ? ['measured on the calibration samples themselves'] : [])],
+        warnings: [
+          ...(calibration?.warnings ?? []),
+          ...(calibration !== undefined && calibration === evaluation ? ['measured on the calibration samples themselves'] : []),
+        ],
       },
       { signal: controller.signal, onProgress: showProgress },
     );
@@ -280,7 +344,8 @@ function takeSamples(files: readonly File[]): void {
   clearMessages();
   state.samples = sortFiles(files);
   state.evaluation = undefined;
-  if (state.samples.files.length === 0 && files.length > 0) showError(new QuantError('bad_data', 'none of these files is a picture, .npy or .npz'));
+  if (state.samples.files.length === 0 && files.length > 0)
+    showError(new QuantError('bad_data', 'none of these files is a picture, .npy or .npz'));
   refresh();
 }
 

@@ -1,4 +1,13 @@
-import { type Feeds, type ModelInfo, type PreprocessingChoice, QuantError, type Sample, choosePreprocessing, readNpy, readNpz } from 'bitwright';
+import {
+  type Feeds,
+  type ModelInfo,
+  type PreprocessingChoice,
+  QuantError,
+  type Sample,
+  choosePreprocessing,
+  readNpy,
+  readNpz,
+} from 'bitwright';
 
 const isPicture = (file: File): boolean => file.type.startsWith('image/') || /\.(jpe?g|png|webp|avif|gif|bmp)$/i.test(file.name);
 
@@ -35,7 +44,11 @@ export interface PreparedSamples {
 }
 
 /** Files as samples of this model: pictures are decoded by the engine's worker, one at a time. */
-export async function prepareSamples(chosen: ChosenSamples, info: ModelInfo, choice: PreprocessingChoice): Promise<PreparedSamples> {
+export async function prepareSamples(
+  chosen: ChosenSamples,
+  info: ModelInfo,
+  choice: PreprocessingChoice,
+): Promise<PreparedSamples> {
   const labels = await readLabels(chosen.labels);
   const pictures = hasPictures(chosen) ? choosePreprocessing(info.inputs, choice) : undefined;
   const samples: Sample[] = [];

@@ -81,7 +81,8 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
       if (has_bins) chosen = percentile_range(bins, options.percentile);
       break;
     case CalibrationMethod::entropy:
-      if (has_bins) chosen = entropy_range(level_spikes(bins, spikeless), std::int64_t{codes.qmax} - codes.qmin + 1, is_symmetric);
+      if (has_bins)
+        chosen = entropy_range(level_spikes(bins, spikeless), std::int64_t{codes.qmax} - codes.qmin + 1, is_symmetric);
       break;
     case CalibrationMethod::mse:
       if (has_bins) chosen = mse_range(bins, seen, codes, is_symmetric);

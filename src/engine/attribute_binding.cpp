@@ -6,9 +6,7 @@ namespace bitwright {
 
 namespace {
 
-bool has_references(const Graph& graph) {
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(), has_attribute_references);
-}
+bool has_references(const Graph& graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), has_attribute_references); }
 
 std::shared_ptr<Graph> resolve(const Graph& graph, const AttributeBinding& binding) {
   auto resolved = std::make_shared<Graph>(graph);

@@ -20,8 +20,8 @@ class StepSubgraphs final : public SubgraphRunner {
     GraphPlan& plan = find(attribute);
     if (plan.inputs.size() != inputs.size())
       throw Error(ErrorCode::bad_graph, step_.node->label() + ": the graph in " + quoted(attribute) + " has " +
-                                            std::to_string(plan.inputs.size()) + " inputs, " +
-                                            std::to_string(inputs.size()) + " are given");
+                                            std::to_string(plan.inputs.size()) + " inputs, " + std::to_string(inputs.size()) +
+                                            " are given");
     const FrameGuard guard(plan);
     for (const GraphPlan::Capture& capture : plan.captures)
       plan.values[static_cast<std::size_t>(capture.inner)] = outer_.values[static_cast<std::size_t>(capture.outer)];

@@ -13,7 +13,7 @@ struct RunSetting {
   Allocator& allocator;
   bool is_deterministic = true;
   bool is_profiling = false;
-  const OnValue* on_value = nullptr;                 // null: nobody watches
+  const OnValue* on_value = nullptr;                   // null: nobody watches
   const std::vector<std::uint8_t>* watched = nullptr;  // by value of the main plan; null: all
 };
 

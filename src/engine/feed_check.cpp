@@ -41,8 +41,8 @@ void check_feeds(const Graph& graph, const std::set<std::string>& optional, cons
       throw Error(ErrorCode::invalid_argument, "input " + quoted(input.name) + " is missing; feed " + expected_type(input))
           .about(input.name);
     if (!fits(input, feed->second))
-      throw Error(ErrorCode::invalid_argument, "input " + quoted(input.name) + ": " + expected_type(input) +
-                                                   " is expected, " + std::string(dtype_name(feed->second.dtype())) +
+      throw Error(ErrorCode::invalid_argument, "input " + quoted(input.name) + ": " + expected_type(input) + " is expected, " +
+                                                   std::string(dtype_name(feed->second.dtype())) +
                                                    to_string(feed->second.shape()) + " was given")
           .about(input.name);
   }

@@ -28,14 +28,14 @@ std::optional<Tensor> value_from_type(const Node& node, const TypeInfo& input) {
   };
   const std::int64_t start = place("start", 0);
   const std::int64_t end = std::max(start, place("end", rank));
-  return Tensor::of<std::int64_t>({end - start}, std::span(shape).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start)));
+  return Tensor::of<std::int64_t>(
+      {end - start}, std::span(shape).subspan(static_cast<std::size_t>(start), static_cast<std::size_t>(end - start)));
 }
 
 class TypeInference {
  public:
   explicit TypeInference(const Model& model) : model_(model) {
-    for (const Function& function : model.functions)
-      functions_.emplace(function.domain, function.name, function.overload);
+    for (const Function& function : model.functions) functions_.emplace(function.domain, function.name, function.overload);
   }
 
   std::map<std::string, TypeInfo, std::less<>> run() {

@@ -67,9 +67,8 @@ std::vector<Tensor> NoSubgraphs::run(std::string_view attribute, std::span<const
 }
 
 bool is_repeatable(const Node& node) {
-  static constexpr std::string_view kDrawing[] = {"Bernoulli",         "Multinomial",   "RandomNormal",
-                                                  "RandomNormalLike",  "RandomUniform", "RandomUniformLike",
-                                                  "Dropout"};
+  static constexpr std::string_view kDrawing[] = {"Bernoulli",     "Multinomial",       "RandomNormal", "RandomNormalLike",
+                                                  "RandomUniform", "RandomUniformLike", "Dropout"};
   return std::find(std::begin(kDrawing), std::end(kDrawing), node.op_type) == std::end(kDrawing);
 }
 

@@ -65,8 +65,7 @@ class Planner {
     auto plan = std::make_unique<GraphPlan>();
     Scope scope{*plan, outer, {}};
     for (const TensorRecord& record : graph.initializers) {
-      const bool is_fed =
-          is_main && std::find(overridden_.begin(), overridden_.end(), record.name) != overridden_.end();
+      const bool is_fed = is_main && std::find(overridden_.begin(), overridden_.end(), record.name) != overridden_.end();
       const int value = define(scope, record.name, &record.name);
       if (is_fed) continue;
       plan->is_constant[static_cast<std::size_t>(value)] = 1;
@@ -89,8 +88,7 @@ class Planner {
 
   int define(Scope& scope, std::string_view name, const std::string* shown) {
     const int value = scope.plan.add_value(shown);
-    if (!scope.names.emplace(name, value).second)
-      throw Error(ErrorCode::bad_graph, "value " + quoted(name) + " is made twice");
+    if (!scope.names.emplace(name, value).second) throw Error(ErrorCode::bad_graph, "value " + quoted(name) + " is made twice");
     return value;
   }
 
@@ -142,8 +140,7 @@ class Planner {
     const bool is_shown = scope.outer == nullptr && setting.binding == nullptr;
     for (const std::string& input : node->inputs) step.inputs.push_back(use(scope, *node, input, setting));
     for (const std::string& output : node->outputs)
-      step.outputs.push_back(output.empty() ? Step::kAbsent
-                                            : define(scope, output, is_shown ? &output : nullptr));
+      step.outputs.push_back(output.empty() ? Step::kAbsent : define(scope, output, is_shown ? &output : nullptr));
     add_subgraphs(scope, step, setting);
     prepare(scope.plan, step);
     folder_.fold(scope.plan, step);
@@ -154,8 +151,8 @@ class Planner {
     if (name.empty()) return Step::kAbsent;
     const int value = lookup(scope, name);
     if (value == kNotFound)
-      throw Error(ErrorCode::bad_graph, setting.where + node.label() + ": its input " + quoted(name) +
-                                            " is made by no node before it")
+      throw Error(ErrorCode::bad_graph,
+                  setting.where + node.label() + ": its input " + quoted(name) + " is made by no node before it")
           .about(node.name);
     if (value >= 0) load(scope.plan, value);
     return value;
@@ -187,8 +184,7 @@ class Planner {
     if (std::find(setting.callers.begin(), setting.callers.end(), &function) != setting.callers.end())
       throw Error(ErrorCode::bad_graph, where + "it calls itself").about(call.name);
     if (setting.nesting >= kMaxNesting)
-      throw Error(ErrorCode::limit_exceeded,
-                  where + "local functions lie more than " + std::to_string(kMaxNesting) + " deep");
+      throw Error(ErrorCode::limit_exceeded, where + "local functions lie more than " + std::to_string(kMaxNesting) + " deep");
     if (call.inputs.size() > function.inputs.size() || call.outputs.size() > function.outputs.size())
       throw Error(ErrorCode::bad_graph, call.label() + ": it has more inputs or outputs than the function it calls")
           .about(call.name);

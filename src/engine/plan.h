@@ -25,10 +25,10 @@ struct Step {
   std::string where;  // "in function 'f': " for nodes of local functions
   std::vector<int> inputs;
   std::vector<int> outputs;
-  std::vector<int> releases;  // values whose last use this is
+  std::vector<int> releases;                                                       // values whose last use this is
   std::vector<std::pair<std::string_view, std::unique_ptr<GraphPlan>>> subgraphs;  // by attribute
   std::unique_ptr<OpState> state;
-  bool is_folded = false;   // computed at plan time: its outputs are constants
+  bool is_folded = false;  // computed at plan time: its outputs are constants
 
   double time_ms = 0.0;
   std::uint64_t n_runs = 0;

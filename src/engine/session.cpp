@@ -89,7 +89,6 @@ class Session::Impl {
     overridden_ = std::move(overridden);
   }
 
-
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
   std::set<std::string> initializers_;

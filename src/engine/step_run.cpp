@@ -23,8 +23,7 @@ void infer_step(const GraphPlan& plan, Step& step) {
 void compute_step(Step& step, Allocator& allocator, SubgraphRunner& subgraphs, bool is_deterministic) {
   for (Tensor& tensor : step.output_tensors) tensor = Tensor();  // left by a run that failed
   const NodeRunSetting setting{*step.node, step.opset, allocator, subgraphs, step.state, is_deterministic};
-  NodeRun run(setting, step.input_tensors, step.is_input_constant, step.output_types, step.is_output_wanted,
-              step.output_tensors);
+  NodeRun run(setting, step.input_tensors, step.is_input_constant, step.output_types, step.is_output_wanted, step.output_tensors);
   step.op->run(run);
   run.check_outputs();
 }

@@ -61,8 +61,23 @@ struct TensorRecord {
   static TensorRecord of(std::string name, Tensor tensor);
 };
 
-enum class AttributeType { undefined = 0, f = 1, i = 2, s = 3, t = 4, g = 5, floats = 6, ints = 7, strings = 8, tensors = 9,
-                           graphs = 10, sparse_tensor = 11, sparse_tensors = 12, type_proto = 13, type_protos = 14 };
+enum class AttributeType {
+  undefined = 0,
+  f = 1,
+  i = 2,
+  s = 3,
+  t = 4,
+  g = 5,
+  floats = 6,
+  ints = 7,
+  strings = 8,
+  tensors = 9,
+  graphs = 10,
+  sparse_tensor = 11,
+  sparse_tensors = 12,
+  type_proto = 13,
+  type_protos = 14
+};
 
 struct Attribute {
   std::string name;
@@ -119,13 +134,13 @@ struct Node {
 /// Name and type of a graph input, output or inner value.
 struct ValueInfo {
   std::string name;
-  DType dtype = DType::undefined;           // undefined also for sequences, maps, optionals (see `is_tensor`)
+  DType dtype = DType::undefined;  // undefined also for sequences, maps, optionals (see `is_tensor`)
   bool is_tensor = true;
   bool has_shape = false;
-  Shape shape;                              // kUnknownDim where the extent is symbolic or missing
-  std::vector<std::string> dim_params;      // as long as shape; "" where the extent is a number or missing
+  Shape shape;                          // kUnknownDim where the extent is symbolic or missing
+  std::vector<std::string> dim_params;  // as long as shape; "" where the extent is a number or missing
   std::string doc;
-  std::vector<std::uint8_t> type_bytes;     // the TypeProto as it stood, written back while the type is untouched
+  std::vector<std::uint8_t> type_bytes;  // the TypeProto as it stood, written back while the type is untouched
   std::vector<std::uint8_t> unknown_fields;
 
   static ValueInfo of(std::string name, DType dtype, Shape shape);
@@ -139,7 +154,7 @@ struct Graph {
   std::string doc;
   std::vector<Node> nodes;
   std::vector<TensorRecord> initializers;
-  std::vector<ValueInfo> inputs;   // initializers listed here too are constants with a default, not inputs to feed
+  std::vector<ValueInfo> inputs;  // initializers listed here too are constants with a default, not inputs to feed
   std::vector<ValueInfo> outputs;
   std::vector<ValueInfo> value_infos;
   std::vector<std::uint8_t> unknown_fields;  // also sparse_initializer and quantization_annotation
@@ -161,7 +176,7 @@ struct Function {
   std::string overload;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
-  std::vector<std::string> attributes;           // names without default
+  std::vector<std::string> attributes;  // names without default
   std::vector<Attribute> attribute_defaults;
   std::vector<Node> nodes;
   std::vector<OpsetImport> opset_imports;

@@ -45,8 +45,7 @@ class Checker {
       if (called != functions_.end()) {
         const Function& function = *called->second;
         if (checked_.insert(&function).second)
-          check_nodes(function.nodes, function.opset_imports, where + "in function " + quoted(function.name) + ": ",
-                      nesting + 1);
+          check_nodes(function.nodes, function.opset_imports, where + "in function " + quoted(function.name) + ": ", nesting + 1);
         continue;
       }
       check_operator(node, imports, where);
@@ -64,8 +63,7 @@ class Checker {
     };
     const Op* op = find_op(node.domain, node.op_type);
     if (op == nullptr)
-      refuse("the operator" + (node.domain.empty() ? std::string{} : " of domain " + quoted(node.domain)) +
-             " is not supported");
+      refuse("the operator" + (node.domain.empty() ? std::string{} : " of domain " + quoted(node.domain)) + " is not supported");
     std::int64_t opset = 0;
     for (const OpsetImport& import : imports)
       if (import.domain == node.domain) opset = import.version;

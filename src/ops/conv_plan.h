@@ -18,7 +18,7 @@ ConvPlan plan_conv(const Node& node, const Shape& x, const Shape& w);
 ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x, const Shape& output);
 
 /// y = conv(x, w) + bias. All dense; bias may be nullptr. Depthwise planes go their own way; the rest by packed GEMM.
-void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias, float* y,
-              GemmF32Kernel kernel, Allocator& allocator);
+void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias,
+              float* y, GemmF32Kernel kernel, Allocator& allocator);
 
 }  // namespace bitwright

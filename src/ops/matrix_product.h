@@ -16,8 +16,8 @@ struct RightOperand {
 };
 
 /// B[p][j] = b[p * k_stride + j * column_stride]. Packs unless fewer than `n_rows_worth_packing` rows will be multiplied.
-RightOperand right_operand(const float* b, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n, std::int64_t m,
-                           Allocator& allocator);
+RightOperand right_operand(const float* b, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n,
+                           std::int64_t m, Allocator& allocator);
 
 /// The packed form of a constant, kept in an operator's state.
 struct PackedRight : OpState {
@@ -30,7 +30,7 @@ void multiply(const float* a, std::int64_t a_row_stride, std::int64_t a_k_stride
 
 /// MatMul's shapes: batch axes broadcast, vectors promoted.
 struct MatMulShape {
-  Shape batch;       // broadcast
+  Shape batch;  // broadcast
   std::int64_t m, n, k;
   Shape output;
 };
@@ -45,6 +45,7 @@ void multiply_plain(const T* a, const T* b, T* c, std::int64_t m, std::int64_t n
 /// sums are exact floats.
 std::vector<RightOperand> pack_small_integers(const float* b, std::int64_t k, std::int64_t n, Allocator& allocator);
 /// c[m, n] = a[m, k] b[k, n] in int32 (sums wrap as two's complement does); |a| at most 255, all dense.
-void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c, Allocator& allocator);
+void multiply_small_integers(const float* a, std::int64_t m, const std::vector<RightOperand>& b, std::int32_t* c,
+                             Allocator& allocator);
 
 }  // namespace bitwright

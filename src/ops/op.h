@@ -16,8 +16,8 @@ namespace bitwright {
 /// What inference knows of one value. Before a run some of it may be missing; in a run everything is there.
 struct TypeInfo {
   DType dtype = DType::undefined;
-  std::optional<Shape> shape;            // nullopt: unknown rank; kUnknownDim: unknown extent
-  bool is_known() const;                 // dtype and every extent
+  std::optional<Shape> shape;  // nullopt: unknown rank; kUnknownDim: unknown extent
+  bool is_known() const;       // dtype and every extent
 };
 
 /// What an operator's `infer` sees: node, opset, input types and the values of inputs that are known (constants, shape
@@ -91,7 +91,7 @@ class RunContext {
 /// One operator. `since` lists the opsets where its definition changed, oldest first, up to the newest we know.
 struct Op {
   std::string_view name;
-  std::string_view domain;                     // "" or "com.microsoft"
+  std::string_view domain;  // "" or "com.microsoft"
   std::span<const std::int64_t> since;
   /// Sets the type of every output; throws for broken nodes. For outputs that depend on data it sets an unknown shape, and
   /// `run` must call set_output.

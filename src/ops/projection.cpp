@@ -14,7 +14,9 @@ namespace {
 class FloatProjection final : public Projection {
  public:
   explicit FloatProjection(RightOperand right) : right_(std::move(right)) {}
-  void multiply(const float* a, std::int64_t m, float* c, Allocator&) const override { bitwright::multiply(a, right_.k, 1, m, right_, c); }
+  void multiply(const float* a, std::int64_t m, float* c, Allocator&) const override {
+    bitwright::multiply(a, right_.k, 1, m, right_, c);
+  }
 
  private:
   RightOperand right_;
@@ -48,12 +50,13 @@ class DynamicProjection final : public Projection {
 
 }  // namespace
 
-std::unique_ptr<Projection> float_projection(const float* w, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n,
-                                             Allocator& allocator) {
+std::unique_ptr<Projection> float_projection(const float* w, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k,
+                                             std::int64_t n, Allocator& allocator) {
   return std::make_unique<FloatProjection>(right_operand(w, k_stride, column_stride, k, n, kMaxElements, allocator));
 }
 
-std::unique_ptr<Projection> dynamic_projection(const float* w, std::int64_t k, std::int64_t n, std::vector<float> scales, Allocator& allocator) {
+std::unique_ptr<Projection> dynamic_projection(const float* w, std::int64_t k, std::int64_t n, std::vector<float> scales,
+                                               Allocator& allocator) {
   return std::make_unique<DynamicProjection>(pack_small_integers(w, k, n, allocator), k, std::move(scales));
 }
 

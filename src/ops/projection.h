@@ -14,11 +14,12 @@ class Projection {
 };
 
 /// W[p][j] = w[p * k_stride + j * column_stride] in float. Keeps a packed copy.
-std::unique_ptr<Projection> float_projection(const float* w, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k, std::int64_t n,
-                                             Allocator& allocator);
+std::unique_ptr<Projection> float_projection(const float* w, std::int64_t k_stride, std::int64_t column_stride, std::int64_t k,
+                                             std::int64_t n, Allocator& allocator);
 
 /// Integer weights w[k, n] (zero point taken off) with one scale or one for each column: `a` is quantized to 8 bits over its own
 /// range at every product, as DynamicQuantizeLinear does; the int32 sums are scaled back.
-std::unique_ptr<Projection> dynamic_projection(const float* w, std::int64_t k, std::int64_t n, std::vector<float> scales, Allocator& allocator);
+std::unique_ptr<Projection> dynamic_projection(const float* w, std::int64_t k, std::int64_t n, std::vector<float> scales,
+                                               Allocator& allocator);
 
 }  // namespace bitwright

@@ -16,7 +16,19 @@ class CellActivation {
   void apply(float* values, std::int64_t n) const;
 
  private:
-  enum class Kind { relu, tanh, sigmoid, affine, leaky_relu, thresholded_relu, scaled_tanh, hard_sigmoid, elu, softsign, softplus };
+  enum class Kind {
+    relu,
+    tanh,
+    sigmoid,
+    affine,
+    leaky_relu,
+    thresholded_relu,
+    scaled_tanh,
+    hard_sigmoid,
+    elu,
+    softsign,
+    softplus
+  };
   Kind kind_;
   float alpha_;
   float beta_;
@@ -33,7 +45,8 @@ RecurrentPlan plan_recurrent(const Node& node, const Shape& x, std::int64_t hidd
 void infer_recurrent_outputs(InferContext& context, const RecurrentPlan& plan);
 
 /// The activations of every direction, `defaults` where the attribute is left out.
-std::vector<CellActivation> read_activations(const Node& node, std::int64_t directions, std::initializer_list<const char*> defaults);
+std::vector<CellActivation> read_activations(const Node& node, std::int64_t directions,
+                                             std::initializer_list<const char*> defaults);
 
 /// One step of one direction for the whole batch. Rows are [batch, n].
 struct CellStep {

@@ -12,7 +12,13 @@ namespace bitwright {
 struct ResizeModes {
   enum class Interpolation { nearest, linear, cubic } interpolation = Interpolation::nearest;
   enum class Coordinates {
-    half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric, tf_half_pixel_for_nn, tf_crop_and_resize
+    half_pixel,
+    half_pixel_symmetric,
+    pytorch_half_pixel,
+    align_corners,
+    asymmetric,
+    tf_half_pixel_for_nn,
+    tf_crop_and_resize
   } coordinates = Coordinates::half_pixel;
   /// `simple` is what Upsample and Resize 10 do: down when enlarging, up when shrinking.
   enum class Nearest { round_prefer_floor, round_prefer_ceil, floor, ceil, simple } nearest = Nearest::round_prefer_floor;

@@ -33,8 +33,8 @@ std::string to_string(const Granularity& granularity) {
   return std::visit(Overload{[](const PerTensor&) { return std::string("per_tensor"); },
                              [](const PerChannel& g) { return "per_channel(axis=" + std::to_string(g.axis) + ")"; },
                              [](const PerBlock& g) {
-                               return "per_block(axis=" + std::to_string(g.axis) +
-                                      ",block_size=" + std::to_string(g.block_size) + ")";
+                               return "per_block(axis=" + std::to_string(g.axis) + ",block_size=" + std::to_string(g.block_size) +
+                                      ")";
                              },
                              [](const PerToken&) { return std::string("per_token"); }},
                     granularity);
@@ -43,20 +43,18 @@ std::string to_string(const Granularity& granularity) {
 Shape scale_shape(const Granularity& granularity, const Shape& shape) {
   const auto axis_of = [&](std::int64_t axis) { return static_cast<std::size_t>(normalized_axis(axis, shape.size())); };
   return std::visit(
-      Overload{[](const PerTensor&) { return Shape{}; },
-               [&](const PerChannel& g) { return Shape{shape[axis_of(g.axis)]}; },
+      Overload{[](const PerTensor&) { return Shape{}; }, [&](const PerChannel& g) { return Shape{shape[axis_of(g.axis)]}; },
                [&](const PerBlock& g) {
                  if (g.block_size < 1)
-                   throw Error(ErrorCode::invalid_argument, "a block of " + std::to_string(g.block_size) +
-                                                                " elements is not possible; give 1 or more");
+                   throw Error(ErrorCode::invalid_argument,
+                               "a block of " + std::to_string(g.block_size) + " elements is not possible; give 1 or more");
                  Shape scales = shape;
                  std::int64_t& extent = scales[axis_of(g.axis)];
                  extent = extent / g.block_size + (extent % g.block_size != 0 ? 1 : 0);
                  return scales;
                },
                [&](const PerToken&) {
-                 if (shape.empty())
-                   throw Error(ErrorCode::invalid_argument, "per_token needs a tensor with at least one axis");
+                 if (shape.empty()) throw Error(ErrorCode::invalid_argument, "per_token needs a tensor with at least one axis");
                  return Shape(shape.begin(), shape.end() - 1);
                }},
       granularity);
@@ -64,10 +62,8 @@ Shape scale_shape(const Granularity& granularity, const Shape& shape) {
 
 CodeRange code_range(int bits, bool is_signed, bool narrow_range) {
   if (bits < 1 || bits > 16)
-    throw Error(ErrorCode::invalid_argument,
-                "codes of " + std::to_string(bits) + " bits are not possible; give 1 to 16");
-  if (narrow_range && bits < 2)
-    throw Error(ErrorCode::invalid_argument, "a narrow range needs codes of at least 2 bits");
+    throw Error(ErrorCode::invalid_argument, "codes of " + std::to_string(bits) + " bits are not possible; give 1 to 16");
+  if (narrow_range && bits < 2) throw Error(ErrorCode::invalid_argument, "a narrow range needs codes of at least 2 bits");
   const std::int32_t n_codes = std::int32_t{1} << bits;
   const std::int32_t qmin = is_signed ? -n_codes / 2 : 0;
   return {qmin + (narrow_range ? 1 : 0), qmin + n_codes - 1};
@@ -75,8 +71,7 @@ CodeRange code_range(int bits, bool is_signed, bool narrow_range) {
 
 CodeRange code_range(DType dtype, bool narrow_range) {
   if (dtype == DType::i32)
-    return {std::numeric_limits<std::int32_t>::min() + (narrow_range ? 1 : 0),
-            std::numeric_limits<std::int32_t>::max()};
+    return {std::numeric_limits<std::int32_t>::min() + (narrow_range ? 1 : 0), std::numeric_limits<std::int32_t>::max()};
   if (!is_integer(dtype) || dtype_bits(dtype) > 16)
     throw Error(ErrorCode::invalid_argument,
                 "elements of " + std::string(dtype_name(dtype)) + " are no codes of an integer scheme");
@@ -90,8 +85,7 @@ void QuantParams::check(std::string_view tensor) const {
   if (zero_points.size() != scales.size())
     fail(std::to_string(scales.size()) + " scales, but " + std::to_string(zero_points.size()) + " zero points");
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    if (!std::isfinite(scales[i]) || !(scales[i] > 0.0f))
-      fail("scale " + std::to_string(i) + " is not finite and positive");
+    if (!std::isfinite(scales[i]) || !(scales[i] > 0.0f)) fail("scale " + std::to_string(i) + " is not finite and positive");
     if (zero_points[i] < range.qmin || zero_points[i] > range.qmax)
       fail("zero point " + std::to_string(i) + " is no code of [" + std::to_string(range.qmin) + ", " +
            std::to_string(range.qmax) + "]");
@@ -120,8 +114,8 @@ ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is
     chosen.zero_point = symmetric_zero_point(codes);
   } else {
     const double zero_point = round_half_even(static_cast<double>(codes.qmin) - rmin / scale);
-    chosen.zero_point = static_cast<std::int32_t>(
-        std::clamp(zero_point, static_cast<double>(codes.qmin), static_cast<double>(codes.qmax)));
+    chosen.zero_point =
+        static_cast<std::int32_t>(std::clamp(zero_point, static_cast<double>(codes.qmin), static_cast<double>(codes.qmax)));
     if (is_empty && codes.qmin <= 0) chosen.zero_point = 0;
   }
   return chosen;

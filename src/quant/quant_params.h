@@ -13,11 +13,22 @@ namespace bitwright {
 
 /// real = scale * (code - zero_point). (Gholami et al. 2021 write Z = -zero_point; ONNX and we do not.)
 
-struct PerTensor { bool operator==(const PerTensor&) const = default; };
-struct PerChannel { std::int64_t axis = 0; bool operator==(const PerChannel&) const = default; };
-struct PerBlock { std::int64_t axis = 0; std::int64_t block_size = 32; bool operator==(const PerBlock&) const = default; };
+struct PerTensor {
+  bool operator==(const PerTensor&) const = default;
+};
+struct PerChannel {
+  std::int64_t axis = 0;
+  bool operator==(const PerChannel&) const = default;
+};
+struct PerBlock {
+  std::int64_t axis = 0;
+  std::int64_t block_size = 32;
+  bool operator==(const PerBlock&) const = default;
+};
 /// One scale for each index along all axes but the last; dynamic only.
-struct PerToken { bool operator==(const PerToken&) const = default; };
+struct PerToken {
+  bool operator==(const PerToken&) const = default;
+};
 using Granularity = std::variant<PerTensor, PerChannel, PerBlock, PerToken>;
 
 /// "per_tensor", "per_channel(axis=1)", "per_block(axis=0,block_size=32)", "per_token".

@@ -34,11 +34,9 @@ std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& sha
 
 /// Quantizes `values` to the packed codes of params.dtype: 2 to 16 bits. `codes` has packed_bytes(dtype, n) bytes.
 /// Throws Error{shape_mismatch} where the scales do not fit the shape, Error{unsupported} for another element type.
-void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params,
-              std::span<std::uint8_t> codes);
+void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes);
 /// The way back; i32 too.
-void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params,
-                std::span<float> values);
+void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values);
 
 struct QuantizedTensor {
   Tensor codes;

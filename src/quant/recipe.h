@@ -26,9 +26,9 @@ struct TensorScheme {
 
 struct CalibrationOptions {
   CalibrationMethod method = CalibrationMethod::min_max;
-  double moving_average_rate = 0.01;   // weight of the newest sample
-  double percentile = 99.999;          // share of |values| kept, in per cent
-  int n_bins = 2048;                   // of the streamed histogram
+  double moving_average_rate = 0.01;  // weight of the newest sample
+  double percentile = 99.999;         // share of |values| kept, in per cent
+  int n_bins = 2048;                  // of the streamed histogram
 };
 
 /// What to do with which node: data, the same in CLI, API and page. Parsed and validated in TypeScript

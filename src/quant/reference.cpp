@@ -73,8 +73,7 @@ void write_code(std::span<std::uint8_t> codes, DType dtype, std::int64_t index, 
 
 std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  std::vector<MinMax> found(static_cast<std::size_t>(n_elements(scale_shape(granularity, shape))),
-                            {kInfinity, -kInfinity, 0});
+  std::vector<MinMax> found(static_cast<std::size_t>(n_elements(scale_shape(granularity, shape))), {kInfinity, -kInfinity, 0});
   for (std::size_t i = 0; i < values.size(); ++i) {
     MinMax& ends = found[static_cast<std::size_t>(scale_index(granularity, shape, static_cast<std::int64_t>(i)))];
     const float value = values[i] + 0.0f;  // -0 becomes +0
@@ -88,23 +87,19 @@ std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& sha
   return found;
 }
 
-void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params,
-              std::span<std::uint8_t> codes) {
+void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto element = static_cast<std::int64_t>(i);
     const auto s = static_cast<std::size_t>(scale_index(params.granularity, shape, element));
-    write_code(codes, params.dtype, element,
-               quantize(values[i], params.scales[s], params.zero_points[s], params.range));
+    write_code(codes, params.dtype, element, quantize(values[i], params.scales[s], params.zero_points[s], params.range));
   }
   if (codes.empty()) return;
   const std::int64_t per_byte = dtype_bits(params.dtype) < 8 ? 8 / dtype_bits(params.dtype) : 1;
   const auto last = static_cast<std::int64_t>(codes.size()) * per_byte;
-  for (auto i = static_cast<std::int64_t>(values.size()); per_byte > 1 && i < last; ++i)
-    write_code(codes, params.dtype, i, 0);
+  for (auto i = static_cast<std::int64_t>(values.size()); per_byte > 1 && i < last; ++i) write_code(codes, params.dtype, i, 0);
 }
 
-void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params,
-                std::span<float> values) {
+void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values) {
   for (std::size_t i = 0; i < values.size(); ++i) {
     const auto element = static_cast<std::int64_t>(i);
     const auto s = static_cast<std::size_t>(scale_index(params.granularity, shape, element));

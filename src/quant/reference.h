@@ -16,9 +16,7 @@ std::int32_t read_code(std::span<const std::uint8_t> codes, DType dtype, std::in
 void write_code(std::span<std::uint8_t> codes, DType dtype, std::int64_t index, std::int32_t code);
 
 std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity);
-void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params,
-              std::span<std::uint8_t> codes);
-void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params,
-                std::span<float> values);
+void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes);
+void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values);
 
 }  // namespace bitwright::reference

@@ -17,8 +17,7 @@ Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::s
   return PerBlock{at, scheme.block_size};
 }
 
-QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis,
-                          std::uint64_t* n_not_finite) {
+QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis, std::uint64_t* n_not_finite) {
   const std::span<const float> reals = values.data<float>();
   QuantParams params;
   params.dtype = scheme.dtype;
@@ -71,8 +70,8 @@ QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std:
   constexpr float kMinProduct = 0x1p-120f;
   const auto is_scale = [](float scale) { return std::isfinite(scale) && scale > 0.0f; };
   if (weight_scales.size() != 1 && weight_scales.size() != bias.size())
-    throw Error(ErrorCode::invalid_argument, std::to_string(weight_scales.size()) +
-                                                 " weight scales do not fit a bias of " + std::to_string(bias.size()));
+    throw Error(ErrorCode::invalid_argument,
+                std::to_string(weight_scales.size()) + " weight scales do not fit a bias of " + std::to_string(bias.size()));
   if (!is_scale(input_scale) || !std::all_of(weight_scales.begin(), weight_scales.end(), is_scale))
     throw Error(ErrorCode::invalid_argument, "scales of a bias must be finite and positive");
   if (!std::all_of(bias.begin(), bias.end(), [](float b) { return std::isfinite(b); }))
@@ -92,13 +91,10 @@ QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std:
       return std::isfinite(product) && product >= kMinProduct && largest / static_cast<double>(product) <= kMaxCode;
     };
     if (!fits()) {
-      const double needed =
-          std::max(largest / kMaxCode, static_cast<double>(kMinProduct)) / static_cast<double>(input_scale);
-      scale =
-          std::max(given, static_cast<float>(std::min(needed, static_cast<double>(std::numeric_limits<float>::max()))));
+      const double needed = std::max(largest / kMaxCode, static_cast<double>(kMinProduct)) / static_cast<double>(input_scale);
+      scale = std::max(given, static_cast<float>(std::min(needed, static_cast<double>(std::numeric_limits<float>::max()))));
       // The rounding of the product may still fall short by an ulp or two.
-      for (int ulp = 0; ulp < 4 && !fits(); ++ulp)
-        scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
+      for (int ulp = 0; ulp < 4 && !fits(); ++ulp) scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
       if (!fits() || !std::isfinite(scale))
         throw Error(ErrorCode::invalid_argument, "the input scale is too small for this bias; leave the node in float");
       ++result.n_raised;
@@ -108,8 +104,8 @@ QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std:
   result.codes.reserve(bias.size());
   for (std::size_t i = 0; i < bias.size(); ++i) {
     const double scale = result.scales[result.scales.size() == 1 ? 0 : i];
-    result.codes.push_back(static_cast<std::int32_t>(
-        std::clamp(round_half_even(static_cast<double>(bias[i]) / scale), -kMaxCode, kMaxCode)));
+    result.codes.push_back(
+        static_cast<std::int32_t>(std::clamp(round_half_even(static_cast<double>(bias[i]) / scale), -kMaxCode, kMaxCode)));
   }
   return result;
 }

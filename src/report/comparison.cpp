@@ -19,11 +19,14 @@ struct Row {
 };
 
 ValueComparison summary(const Row& row) {
-  return {row.value, row.node, row.op_type, row.sums.sqnr_db(), row.sums.cosine(), row.sums.max_abs_error(), row.sums.rmin(), row.sums.rmax()};
+  return {row.value,       row.node,       row.op_type, row.sums.sqnr_db(), row.sums.cosine(), row.sums.max_abs_error(),
+          row.sums.rmin(), row.sums.rmax()};
 }
 
 /// Integers and the like have no error in decibels: only float values are compared.
-bool is_comparable(const Tensor& tensor) { return tensor.dtype() == DType::f32 || tensor.dtype() == DType::f16 || tensor.dtype() == DType::bf16; }
+bool is_comparable(const Tensor& tensor) {
+  return tensor.dtype() == DType::f32 || tensor.dtype() == DType::f16 || tensor.dtype() == DType::bf16;
+}
 
 void add_pair(ErrorSums& sums, const Tensor& reference, const Tensor& quantized) {
   if (reference.dtype() == DType::f32 && quantized.dtype() == DType::f32)
@@ -43,7 +46,10 @@ std::vector<std::string> names_of(const std::vector<ValueInfo>& values) {
 class Comparison::Impl {
  public:
   Impl(std::shared_ptr<const Model> reference, std::shared_ptr<const Model> quantized)
-      : reference_(std::move(reference)), quantized_(std::move(quantized)), reference_session_(reference_), quantized_session_(quantized_) {
+      : reference_(std::move(reference)),
+        quantized_(std::move(quantized)),
+        reference_session_(reference_),
+        quantized_session_(quantized_) {
     const std::vector<std::string> outputs = names_of(reference_session_.outputs());
     if (outputs != names_of(quantized_session_.outputs()))
       throw Error(ErrorCode::shape_mismatch, "the two models have other outputs; compare a model with what was made of it");
@@ -91,8 +97,10 @@ class Comparison::Impl {
       const Tensor& reference = outputs.reference.at(output.whole.value);
       const Tensor& quantized = outputs.quantized.at(output.whole.value);
       if (reference.n_elements() != quantized.n_elements())
-        throw Error(ErrorCode::shape_mismatch, "output " + quoted(output.whole.value) + " has shape " + to_string(reference.shape()) + " in float and " +
-                                                   to_string(quantized.shape()) + " quantized").about(output.whole.value);
+        throw Error(ErrorCode::shape_mismatch, "output " + quoted(output.whole.value) + " has shape " +
+                                                   to_string(reference.shape()) + " in float and " +
+                                                   to_string(quantized.shape()) + " quantized")
+            .about(output.whole.value);
       if (!is_comparable(reference) || !is_comparable(quantized)) continue;
       add_pair(output_sums_[i], reference, quantized);
       ErrorSums sample;
@@ -125,8 +133,10 @@ class Comparison::Impl {
     const Shape& shape = reference.shape();
     std::int64_t n_classes = shape.empty() ? 0 : shape.back();
     // [n, classes, 1, 1], as old exporters leave it, counts too.
-    if (shape.size() == 4 && shape[2] == 1 && shape[3] == 1) n_classes = shape[1];
-    else if (shape.size() != 2 && shape.size() != 1) return false;
+    if (shape.size() == 4 && shape[2] == 1 && shape[3] == 1)
+      n_classes = shape[1];
+    else if (shape.size() != 2 && shape.size() != 1)
+      return false;
     if (n_classes < 2) return false;
     output.has_top1 = true;
     const std::vector<float> x = to_f32_vector(reference);
@@ -164,7 +174,9 @@ class Comparison::Impl {
 Comparison::Comparison(std::shared_ptr<const Model> reference, std::shared_ptr<const Model> quantized)
     : impl_(std::make_unique<Impl>(std::move(reference), std::move(quantized))) {}
 Comparison::~Comparison() = default;
-Comparison::Outputs Comparison::feed(const std::map<std::string, Tensor>& feeds, std::int64_t label) { return impl_->feed(feeds, label); }
+Comparison::Outputs Comparison::feed(const std::map<std::string, Tensor>& feeds, std::int64_t label) {
+  return impl_->feed(feeds, label);
+}
 ComparisonResult Comparison::finish() const { return impl_->finish(); }
 
 }  // namespace bitwright

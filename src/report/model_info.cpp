@@ -36,7 +36,8 @@ class Inspector {
 
   void finish() {
     for (const auto& [key, count] : counts_)
-      info_.operators.push_back({key.first, key.second, count, find_op(key.second, key.first) != nullptr || functions_.count(key) != 0});
+      info_.operators.push_back(
+          {key.first, key.second, count, find_op(key.second, key.first) != nullptr || functions_.count(key) != 0});
     std::stable_sort(info_.operators.begin(), info_.operators.end(),
                      [](const OperatorCount& a, const OperatorCount& b) { return a.count > b.count; });
   }

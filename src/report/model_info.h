@@ -25,7 +25,7 @@ struct TensorInfo {
 /// What `inspect` tells. Subgraphs and local functions are counted in.
 struct ModelInfo {
   std::uint64_t n_nodes = 0;
-  std::uint64_t n_parameters = 0;  // elements of initializers and of tensors in attributes
+  std::uint64_t n_parameters = 0;        // elements of initializers and of tensors in attributes
   std::vector<OperatorCount> operators;  // most frequent first, then by name
   std::vector<TensorInfo> tensors;       // initializers and Constant values in order of the graph
   std::string not_runnable;              // why our engine cannot run it; empty where it can

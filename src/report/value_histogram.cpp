@@ -36,12 +36,14 @@ std::optional<ValueHistogram> histogram_of(const TensorStatistics& statistics) {
   while (end > begin && bins[end - 1] == 0) --end;
   if (begin == end) return std::nullopt;
   const std::size_t per_bin = (end - begin + kShownBins - 1) / kShownBins;
-  const double width = (static_cast<double>(statistics.histogram_max) - static_cast<double>(statistics.histogram_min)) / static_cast<double>(bins.size());
+  const double width = (static_cast<double>(statistics.histogram_max) - static_cast<double>(statistics.histogram_min)) /
+                       static_cast<double>(bins.size());
   ValueHistogram histogram;
   histogram.counts.assign((end - begin + per_bin - 1) / per_bin, 0);
   for (std::size_t i = begin; i < end; ++i) histogram.counts[(i - begin) / per_bin] += bins[i];
   histogram.min = static_cast<float>(static_cast<double>(statistics.histogram_min) + width * static_cast<double>(begin));
-  histogram.max = static_cast<float>(static_cast<double>(histogram.min) + width * static_cast<double>(per_bin * histogram.counts.size()));
+  histogram.max =
+      static_cast<float>(static_cast<double>(histogram.min) + width * static_cast<double>(per_bin * histogram.counts.size()));
   return histogram;
 }
 

@@ -68,16 +68,20 @@ Filter make_filter(std::int64_t n_in, std::int64_t n_out, Resampling resampling)
   return filter;
 }
 
-std::uint8_t to_byte(std::int64_t fixed) { return static_cast<std::uint8_t>(std::clamp<std::int64_t>(fixed >> kPrecisionBits, 0, 255)); }
+std::uint8_t to_byte(std::int64_t fixed) {
+  return static_cast<std::uint8_t>(std::clamp<std::int64_t>(fixed >> kPrecisionBits, 0, 255));
+}
 
 constexpr std::int64_t kHalf = std::int64_t{1} << (kPrecisionBits - 1);
 
 void check_image(std::span<const std::uint8_t> rgb, std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0 || width > kMaxImagePixels || height > kMaxImagePixels / width)
-    throw Error(ErrorCode::bad_data, "an image of " + std::to_string(width) + " x " + std::to_string(height) + " pixels is empty or passes the limit of " +
-                                         std::to_string(kMaxImagePixels) + " pixels");
+    throw Error(ErrorCode::bad_data, "an image of " + std::to_string(width) + " x " + std::to_string(height) +
+                                         " pixels is empty or passes the limit of " + std::to_string(kMaxImagePixels) +
+                                         " pixels");
   if (rgb.size() != static_cast<std::size_t>(width * height * 3))
-    throw Error(ErrorCode::bad_data, "the image has " + std::to_string(rgb.size()) + " bytes, " + std::to_string(width * height * 3) + " were expected");
+    throw Error(ErrorCode::bad_data, "the image has " + std::to_string(rgb.size()) + " bytes, " +
+                                         std::to_string(width * height * 3) + " were expected");
 }
 
 }  // namespace
@@ -86,7 +90,8 @@ Tensor resize_rgb(std::span<const std::uint8_t> rgb, std::int64_t width, std::in
                   std::int64_t new_height, Resampling resampling) {
   check_image(rgb, width, height);
   if (new_width <= 0 || new_height <= 0 || new_width > kMaxImagePixels || new_height > kMaxImagePixels / new_width)
-    throw Error(ErrorCode::bad_data, "an image cannot be resized to " + std::to_string(new_width) + " x " + std::to_string(new_height) + " pixels");
+    throw Error(ErrorCode::bad_data,
+                "an image cannot be resized to " + std::to_string(new_width) + " x " + std::to_string(new_height) + " pixels");
   const std::uint8_t* source = rgb.data();
   Tensor narrowed;
   if (new_width != width) {
@@ -143,16 +148,18 @@ Tensor preprocess_image(std::span<const std::uint8_t> rgb, std::int64_t width, s
     new_height = height <= width ? spec.resize_shorter : static_cast<std::int64_t>(static_cast<double>(height) * factor + 0.5);
   }
   if (new_width < spec.crop_width || new_height < spec.crop_height)
-    throw Error(ErrorCode::invalid_argument, "the crop of " + std::to_string(spec.crop_width) + " x " + std::to_string(spec.crop_height) +
-                                                 " is larger than the resized image of " + std::to_string(new_width) + " x " +
-                                                 std::to_string(new_height) + "; give a larger resize");
+    throw Error(ErrorCode::invalid_argument, "the crop of " + std::to_string(spec.crop_width) + " x " +
+                                                 std::to_string(spec.crop_height) + " is larger than the resized image of " +
+                                                 std::to_string(new_width) + " x " + std::to_string(new_height) +
+                                                 "; give a larger resize");
   const Tensor resized = resize_rgb(rgb, width, height, new_width, new_height, spec.resampling);
   const std::uint8_t* pixels = resized.data<std::uint8_t>().data();
   const std::int64_t left = (new_width - spec.crop_width) / 2;
   const std::int64_t top = (new_height - spec.crop_height) / 2;
   const std::int64_t n_channels = spec.color == ColorOrder::grey ? 1 : 3;
   const bool is_nchw = spec.layout == ImageLayout::nchw;
-  const Shape shape = is_nchw ? Shape{1, n_channels, spec.crop_height, spec.crop_width} : Shape{1, spec.crop_height, spec.crop_width, n_channels};
+  const Shape shape =
+      is_nchw ? Shape{1, n_channels, spec.crop_height, spec.crop_width} : Shape{1, spec.crop_height, spec.crop_width, n_channels};
   Tensor input(DType::f32, shape);
   float* out = input.data<float>().data();
   // Each channel has 256 possible values: one table a channel, computed in double and rounded once.

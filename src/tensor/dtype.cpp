@@ -51,14 +51,22 @@ std::uint64_t packed_bytes(DType dtype, std::uint64_t n_elements) {
   const auto bits = static_cast<std::uint64_t>(dtype_bits(dtype));
   if (bits < 8) return n_elements * bits / 8 + (n_elements % (bits == 0 ? 1 : 8 / bits) != 0 ? 1 : 0);
   const auto n_bytes = checked_mul(n_elements, bits / 8);
-  if (!n_bytes) throw Error(ErrorCode::limit_exceeded, std::to_string(n_elements) + " elements of " + std::string(dtype_name(dtype)) + " do not fit in 64 bits");
+  if (!n_bytes)
+    throw Error(ErrorCode::limit_exceeded,
+                std::to_string(n_elements) + " elements of " + std::string(dtype_name(dtype)) + " do not fit in 64 bits");
   return *n_bytes;
 }
 
 bool is_float(DType dtype) {
   switch (dtype) {
-    case DType::f16: case DType::bf16: case DType::f32: case DType::f64:
-    case DType::f8e4m3fn: case DType::f8e4m3fnuz: case DType::f8e5m2: case DType::f8e5m2fnuz:
+    case DType::f16:
+    case DType::bf16:
+    case DType::f32:
+    case DType::f64:
+    case DType::f8e4m3fn:
+    case DType::f8e4m3fnuz:
+    case DType::f8e5m2:
+    case DType::f8e5m2fnuz:
     case DType::f4e2m1:
       return true;
     default:
@@ -68,8 +76,18 @@ bool is_float(DType dtype) {
 
 bool is_integer(DType dtype) {
   switch (dtype) {
-    case DType::i2: case DType::u2: case DType::i4: case DType::u4: case DType::i8: case DType::u8:
-    case DType::i16: case DType::u16: case DType::i32: case DType::u32: case DType::i64: case DType::u64:
+    case DType::i2:
+    case DType::u2:
+    case DType::i4:
+    case DType::u4:
+    case DType::i8:
+    case DType::u8:
+    case DType::i16:
+    case DType::u16:
+    case DType::i32:
+    case DType::u32:
+    case DType::i64:
+    case DType::u64:
       return true;
     default:
       return false;
@@ -78,7 +96,12 @@ bool is_integer(DType dtype) {
 
 bool is_signed(DType dtype) {
   switch (dtype) {
-    case DType::i2: case DType::i4: case DType::i8: case DType::i16: case DType::i32: case DType::i64:
+    case DType::i2:
+    case DType::i4:
+    case DType::i8:
+    case DType::i16:
+    case DType::i32:
+    case DType::i64:
       return true;
     default:
       return is_float(dtype);

@@ -8,7 +8,8 @@ namespace bitwright {
 
 std::int64_t n_elements(const Shape& shape) {
   if (shape.size() > kMaxRank)
-    throw Error(ErrorCode::limit_exceeded, "a tensor of rank " + std::to_string(shape.size()) + " passes the limit of " + std::to_string(kMaxRank));
+    throw Error(ErrorCode::limit_exceeded,
+                "a tensor of rank " + std::to_string(shape.size()) + " passes the limit of " + std::to_string(kMaxRank));
   std::int64_t n = 1;
   bool is_empty = false;
   for (const std::int64_t extent : shape) {
@@ -18,7 +19,8 @@ std::int64_t n_elements(const Shape& shape) {
       continue;
     }
     if (n > kMaxElements / extent)
-      throw Error(ErrorCode::limit_exceeded, "shape " + to_string(shape) + " passes the limit of " + std::to_string(kMaxElements) + " elements");
+      throw Error(ErrorCode::limit_exceeded,
+                  "shape " + to_string(shape) + " passes the limit of " + std::to_string(kMaxElements) + " elements");
     n *= extent;
   }
   return is_empty ? 0 : n;

@@ -23,9 +23,12 @@ class HeapBuffer final : public Buffer {
     const std::size_t rounded = (addressable(*whole) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
     data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kBufferAlignment, rounded));
     if (data_ == nullptr)
-      throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
-    if (is_zeroed) std::memset(data_, 0, rounded);
-    else std::memset(data_ + size_bytes_, 0, rounded - size_bytes_);
+      throw Error(ErrorCode::out_of_memory,
+                  "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
+    if (is_zeroed)
+      std::memset(data_, 0, rounded);
+    else
+      std::memset(data_ + size_bytes_, 0, rounded - size_bytes_);
   }
   ~HeapBuffer() override { std::free(data_); }
   HeapBuffer(const HeapBuffer&) = delete;
@@ -46,8 +49,7 @@ class RawAllocator final : public Allocator {
 bool is_bits_of(DType held, DType asked) {
   if (held == asked) return true;
   if (asked == DType::u16) return held == DType::f16 || held == DType::bf16;
-  if (asked == DType::u8)
-    return dtype_bits(held) <= 8 && held != DType::string && held != DType::undefined && held != DType::i8;
+  if (asked == DType::u8) return dtype_bits(held) <= 8 && held != DType::string && held != DType::undefined && held != DType::i8;
   return false;
 }
 
@@ -83,7 +85,11 @@ Tensor::Tensor(DType dtype, Shape shape, Allocator& allocator)
 }
 
 Tensor::Tensor(DType dtype, Shape shape, std::shared_ptr<Buffer> buffer, std::size_t offset_bytes)
-    : dtype_(dtype), shape_(std::move(shape)), n_elements_(bitwright::n_elements(shape_)), offset_bytes_(offset_bytes), buffer_(std::move(buffer)) {
+    : dtype_(dtype),
+      shape_(std::move(shape)),
+      n_elements_(bitwright::n_elements(shape_)),
+      offset_bytes_(offset_bytes),
+      buffer_(std::move(buffer)) {
   size_bytes_ = addressable(packed_bytes(dtype, static_cast<std::uint64_t>(n_elements_)));
   BITWRIGHT_ASSERT(is_inside(offset_bytes_, size_bytes_, buffer_->size_bytes()));
 }
@@ -98,7 +104,8 @@ Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
 void Tensor::check_access(DType asked, std::size_t element_bytes) const {
   BITWRIGHT_ASSERT(element_bytes != 0);
   if (!is_bits_of(dtype_, asked))
-    throw Error(ErrorCode::shape_mismatch, "a tensor of " + std::string(dtype_name(asked)) + " is needed, one of " + std::string(dtype_name(dtype_)) + " was given");
+    throw Error(ErrorCode::shape_mismatch, "a tensor of " + std::string(dtype_name(asked)) + " is needed, one of " +
+                                               std::string(dtype_name(dtype_)) + " was given");
 }
 
 std::span<std::uint8_t> Tensor::bytes() { return {buffer_ ? buffer_->data() + offset_bytes_ : nullptr, size_bytes_}; }
@@ -137,19 +144,36 @@ std::vector<std::int64_t> to_i64_vector(const Tensor& tensor) {
   std::vector<std::int64_t> values;
   const auto append = [&](auto elements) { values.assign(elements.begin(), elements.end()); };
   switch (tensor.dtype()) {
-    case DType::i64: append(tensor.data<std::int64_t>()); break;
-    case DType::i32: append(tensor.data<std::int32_t>()); break;
-    case DType::i16: append(tensor.data<std::int16_t>()); break;
-    case DType::i8: append(tensor.data<std::int8_t>()); break;
-    case DType::u8: append(tensor.data<std::uint8_t>()); break;
-    case DType::boolean: append(tensor.data<std::uint8_t>()); break;
-    case DType::u16: append(tensor.data<std::uint16_t>()); break;
-    case DType::u32: append(tensor.data<std::uint32_t>()); break;
+    case DType::i64:
+      append(tensor.data<std::int64_t>());
+      break;
+    case DType::i32:
+      append(tensor.data<std::int32_t>());
+      break;
+    case DType::i16:
+      append(tensor.data<std::int16_t>());
+      break;
+    case DType::i8:
+      append(tensor.data<std::int8_t>());
+      break;
+    case DType::u8:
+      append(tensor.data<std::uint8_t>());
+      break;
+    case DType::boolean:
+      append(tensor.data<std::uint8_t>());
+      break;
+    case DType::u16:
+      append(tensor.data<std::uint16_t>());
+      break;
+    case DType::u32:
+      append(tensor.data<std::uint32_t>());
+      break;
     case DType::u64:
       for (const std::uint64_t value : tensor.data<std::uint64_t>()) values.push_back(static_cast<std::int64_t>(value));
       break;
     default:
-      throw Error(ErrorCode::shape_mismatch, "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
+      throw Error(ErrorCode::shape_mismatch,
+                  "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
   }
   return values;
 }
@@ -157,19 +181,42 @@ std::vector<std::int64_t> to_i64_vector(const Tensor& tensor) {
 std::vector<float> to_f32_vector(const Tensor& tensor) {
   std::vector<float> values;
   switch (tensor.dtype()) {
-    case DType::f32: return widened<float>(tensor);
-    case DType::f64: for (const double v : tensor.data<double>()) values.push_back(static_cast<float>(v)); return values;
-    case DType::i64: for (const std::int64_t v : tensor.data<std::int64_t>()) values.push_back(static_cast<float>(v)); return values;
-    case DType::u64: for (const std::uint64_t v : tensor.data<std::uint64_t>()) values.push_back(static_cast<float>(v)); return values;
-    case DType::i32: for (const std::int32_t v : tensor.data<std::int32_t>()) values.push_back(static_cast<float>(v)); return values;
-    case DType::u32: for (const std::uint32_t v : tensor.data<std::uint32_t>()) values.push_back(static_cast<float>(v)); return values;
-    case DType::i16: return widened<std::int16_t>(tensor);
-    case DType::u16: return widened<std::uint16_t>(tensor);
-    case DType::i8: return widened<std::int8_t>(tensor);
-    case DType::u8: case DType::boolean: return widened<std::uint8_t>(tensor);
-    case DType::f16: for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(f16_to_f32(v)); return values;
-    case DType::bf16: for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(bf16_to_f32(v)); return values;
-    case DType::u4: case DType::i4: case DType::u2: case DType::i2: {
+    case DType::f32:
+      return widened<float>(tensor);
+    case DType::f64:
+      for (const double v : tensor.data<double>()) values.push_back(static_cast<float>(v));
+      return values;
+    case DType::i64:
+      for (const std::int64_t v : tensor.data<std::int64_t>()) values.push_back(static_cast<float>(v));
+      return values;
+    case DType::u64:
+      for (const std::uint64_t v : tensor.data<std::uint64_t>()) values.push_back(static_cast<float>(v));
+      return values;
+    case DType::i32:
+      for (const std::int32_t v : tensor.data<std::int32_t>()) values.push_back(static_cast<float>(v));
+      return values;
+    case DType::u32:
+      for (const std::uint32_t v : tensor.data<std::uint32_t>()) values.push_back(static_cast<float>(v));
+      return values;
+    case DType::i16:
+      return widened<std::int16_t>(tensor);
+    case DType::u16:
+      return widened<std::uint16_t>(tensor);
+    case DType::i8:
+      return widened<std::int8_t>(tensor);
+    case DType::u8:
+    case DType::boolean:
+      return widened<std::uint8_t>(tensor);
+    case DType::f16:
+      for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(f16_to_f32(v));
+      return values;
+    case DType::bf16:
+      for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(bf16_to_f32(v));
+      return values;
+    case DType::u4:
+    case DType::i4:
+    case DType::u2:
+    case DType::i2: {
       const int bits = dtype_bits(tensor.dtype());
       const int per_byte = 8 / bits;
       const auto bytes = tensor.bytes();
@@ -181,7 +228,8 @@ std::vector<float> to_f32_vector(const Tensor& tensor) {
       return values;
     }
     default:
-      throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(tensor.dtype())) + " have no reading as float here");
+      throw Error(ErrorCode::unsupported,
+                  "elements of " + std::string(dtype_name(tensor.dtype())) + " have no reading as float here");
   }
 }
 

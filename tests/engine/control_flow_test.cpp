@@ -25,8 +25,7 @@ TEST_CASE("If: the branch taken sees values of the graph around it") {
   Session session(share(make_model(std::move(graph))));
   const Tensor x = Tensor::of<float>({2}, {3.0f, -4.0f});
   CHECK(values_of<float>(session.run({{"c", Tensor::scalar<bool>(true)}, {"x", x}}).at("y")) == std::vector<float>{0, 0});
-  CHECK(values_of<float>(session.run({{"c", Tensor::scalar<bool>(false)}, {"x", x}}).at("y")) ==
-        std::vector<float>{-9, -16});
+  CHECK(values_of<float>(session.run({{"c", Tensor::scalar<bool>(false)}, {"x", x}}).at("y")) == std::vector<float>{-9, -16});
 }
 
 /// Carries s: s = s + step, scanned; step comes from outside.
@@ -71,8 +70,8 @@ TEST_CASE("Scan: reads backwards and puts its outputs along another axis") {
                             Attribute::of_ints("scan_input_directions", {1}), Attribute::of_ints("scan_output_axes", {1})})};
   graph.outputs = {ValueInfo::of("s", DType::f32, {2}), ValueInfo::of("ys", DType::f32, {2, 3})};
   Session session(share(make_model(std::move(graph))));
-  const auto results = session.run({{"s0", Tensor::of<float>({2}, {0, 0})},
-                                    {"xs", Tensor::of<float>({3, 2}, {1, 10, 2, 20, 3, 30})}});
+  const auto results =
+      session.run({{"s0", Tensor::of<float>({2}, {0, 0})}, {"xs", Tensor::of<float>({3, 2}, {1, 10, 2, 20, 3, 30})}});
   CHECK(values_of<float>(results.at("s")) == std::vector<float>{6, 60});
   CHECK(results.at("ys").shape() == Shape{2, 3});
   CHECK(values_of<float>(results.at("ys")) == std::vector<float>{3, 5, 6, 30, 50, 60});

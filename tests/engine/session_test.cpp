@@ -53,10 +53,12 @@ TEST_CASE("Session: observers see every value of the main graph in its order") {
 TEST_CASE("Session: feeds of wrong name, type and shape are refused by name") {
   Session session(share(make_model(chain())));
   CHECK(message_of([&] { session.run({}); }) == "input 'x' is missing; feed f32[2]");
-  CHECK(message_of([&] { session.run({{"x", Tensor::of<float>({3}, {1, 2, 3})}}); }) ==
-        "input 'x': f32[2] is expected, f32[3] was given");
-  CHECK(message_of([&] { session.run({{"x", Tensor::of<double>({2}, {1, 2})}}); }) ==
-        "input 'x': f32[2] is expected, f64[2] was given");
+  CHECK(message_of([&] {
+          session.run({{"x", Tensor::of<float>({3}, {1, 2, 3})}});
+        }) == "input 'x': f32[2] is expected, f32[3] was given");
+  CHECK(message_of([&] {
+          session.run({{"x", Tensor::of<double>({2}, {1, 2})}});
+        }) == "input 'x': f32[2] is expected, f64[2] was given");
   CHECK(message_of([&] { session.run({{"x", kTwo}, {"z", kTwo}}); }) == "the model has no input 'z'; it has 'x'");
 }
 
@@ -75,8 +77,7 @@ TEST_CASE("Session: an initializer that is an input too may be fed, and comes ba
 TEST_CASE("Session: repeated runs take no more memory, and activations are freed after their last use") {
   Graph graph;
   graph.inputs = {ValueInfo::of("v0", DType::f32, {1000})};
-  for (int i = 0; i < 20; ++i)
-    graph.nodes.push_back(make_node("Relu", {"v" + std::to_string(i)}, {"v" + std::to_string(i + 1)}));
+  for (int i = 0; i < 20; ++i) graph.nodes.push_back(make_node("Relu", {"v" + std::to_string(i)}, {"v" + std::to_string(i + 1)}));
   graph.outputs = {ValueInfo::of("v20", DType::f32, {1000})};
   Session session(share(make_model(std::move(graph))));
   const Tensor feed(DType::f32, {1000});

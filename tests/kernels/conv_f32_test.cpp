@@ -41,16 +41,23 @@ TEST_CASE("conv_f32: the blocked form gives the bits of the reference") {
       for (const std::ptrdiff_t stride : {1, 2, 3})
         for (const std::ptrdiff_t dilation : {1, 2})
           for (const std::ptrdiff_t pad : {0, 1, 3}) {
-            const auto extent = [&](std::ptrdiff_t input) { return (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1; };
+            const auto extent = [&](std::ptrdiff_t input) {
+              return (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1;
+            };
             if (width + 2 * pad < (kernel - 1) * dilation + 1) continue;
             const std::ptrdiff_t height = width + 1;
-            const ConvGeometry g{.input = {1, height, width}, .output = {1, extent(height), extent(width)}, .kernel = {1, kernel, kernel},
-                                 .stride = {1, stride, stride}, .dilation = {1, dilation, dilation}, .pad_begin = {0, pad, pad}};
+            const ConvGeometry g{.input = {1, height, width},
+                                 .output = {1, extent(height), extent(width)},
+                                 .kernel = {1, kernel, kernel},
+                                 .stride = {1, stride, stride},
+                                 .dilation = {1, dilation, dilation},
+                                 .pad_begin = {0, pad, pad}};
             const std::ptrdiff_t channels = 3, outputs = 6;
             const auto x = random_floats(static_cast<std::size_t>(channels * g.n_inputs()), 1);
             const auto w = random_floats(static_cast<std::size_t>(outputs * channels * g.n_taps()), 2);
             const auto bias = random_floats(static_cast<std::size_t>(outputs), 3);
-            const ConvF32 conv{.geometry = g, .channels = channels, .out_channels = outputs, .x = x.data(), .w = w.data(), .bias = bias.data()};
+            const ConvF32 conv{
+                .geometry = g, .channels = channels, .out_channels = outputs, .x = x.data(), .w = w.data(), .bias = bias.data()};
             CAPTURE(width);
             CAPTURE(kernel);
             CAPTURE(stride);

@@ -20,14 +20,34 @@ TEST_CASE("depthwise_f32: every variant gives the bits of the plain convolution"
           CAPTURE(dilation);
           const std::ptrdiff_t height = 4, kernel = 3, pad = 2;
           const auto extent = [&](std::ptrdiff_t input) { return (input + 2 * pad - (kernel - 1) * dilation - 1) / stride + 1; };
-          const ConvGeometry g{.input = {1, height, width}, .output = {1, extent(height), extent(width)}, .kernel = {1, kernel, kernel},
-                               .stride = {1, stride, stride}, .dilation = {1, dilation, dilation}, .pad_begin = {0, pad, pad}};
-          const auto x = random_floats(static_cast<std::size_t>(g.n_inputs()), 1), w = random_floats(9, 2), bias = random_floats(1, 3);
+          const ConvGeometry g{.input = {1, height, width},
+                               .output = {1, extent(height), extent(width)},
+                               .kernel = {1, kernel, kernel},
+                               .stride = {1, stride, stride},
+                               .dilation = {1, dilation, dilation},
+                               .pad_begin = {0, pad, pad}};
+          const auto x = random_floats(static_cast<std::size_t>(g.n_inputs()), 1), w = random_floats(9, 2),
+                     bias = random_floats(1, 3);
           std::vector<float> expected(static_cast<std::size_t>(g.n_outputs())), y(expected.size() + 1, -77.0f);
-          conv_f32__reference({.geometry = g, .channels = 1, .out_channels = 1, .x = x.data(), .w = w.data(), .bias = bias.data(), .y = expected.data()});
+          conv_f32__reference({.geometry = g,
+                               .channels = 1,
+                               .out_channels = 1,
+                               .x = x.data(),
+                               .w = w.data(),
+                               .bias = bias.data(),
+                               .y = expected.data()});
 
-          DepthwiseF32 d{.out_height = g.output[1], .out_width = g.output[2], .kernel_height = kernel, .kernel_width = kernel, .stride_y = stride,
-                         .stride_x = stride, .dilation_y = dilation, .dilation_x = dilation, .w = w.data(), .bias = bias[0], .y = y.data()};
+          DepthwiseF32 d{.out_height = g.output[1],
+                         .out_width = g.output[2],
+                         .kernel_height = kernel,
+                         .kernel_width = kernel,
+                         .stride_y = stride,
+                         .stride_x = stride,
+                         .dilation_y = dilation,
+                         .dilation_x = dilation,
+                         .w = w.data(),
+                         .bias = bias[0],
+                         .y = y.data()};
           d.x_row_stride = depthwise_f32_row_floats(d);
           std::vector<float> padded(static_cast<std::size_t>(d.x_row_stride * depthwise_f32_rows(d)));
           pad_plane_f32(x.data(), height, width, pad, pad, depthwise_f32_rows(d), d.x_row_stride, padded.data());

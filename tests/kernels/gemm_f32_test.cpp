@@ -24,13 +24,22 @@ std::vector<float> product(GemmF32Kernel kernel, GemmF32 g) {
 }  // namespace
 
 TEST_CASE("gemm_f32: a product worked by hand") {
-  const float a[] = {1, 2, 3, 4};        // 2 x 2
+  const float a[] = {1, 2, 3, 4};                                      // 2 x 2
   const float b[] = {5, 6, 0, 0, 0, 0, 0, 0, 7, 8, 0, 0, 0, 0, 0, 0};  // one panel of 2 x 2
   const float row_bias[] = {100, 200};
   for (const GemmF32Variant& variant : gemm_f32_variants()) {
     CAPTURE(variant.name);
     float c[4] = {};
-    variant.run({.m = 2, .n = 2, .k = 2, .a = a, .a_row_stride = 2, .b = b, .b_panel_stride = 16, .b_k_stride = 8, .c = c, .c_row_stride = 2,
+    variant.run({.m = 2,
+                 .n = 2,
+                 .k = 2,
+                 .a = a,
+                 .a_row_stride = 2,
+                 .b = b,
+                 .b_panel_stride = 16,
+                 .b_k_stride = 8,
+                 .c = c,
+                 .c_row_stride = 2,
                  .row_bias = row_bias});
     CHECK(c[0] == 119.0f);
     CHECK(c[1] == 122.0f);
@@ -51,10 +60,25 @@ TEST_CASE("gemm_f32: every deterministic variant gives the bits of the reference
           const auto bias = random_floats(static_cast<std::size_t>(m + n) + 8, 3);
           std::vector<float> packed(static_cast<std::size_t>(packed_b_floats(k, n)) + 1);
           pack_b_f32(b.data(), n, 1, k, n, 0, (n + 7) / 8, packed.data());
-          const GemmF32 plain{.m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = k, .b = packed.data(), .b_panel_stride = 8 * k, .b_k_stride = 8,
+          const GemmF32 plain{.m = m,
+                              .n = n,
+                              .k = k,
+                              .a = a.data(),
+                              .a_row_stride = k,
+                              .b = packed.data(),
+                              .b_panel_stride = 8 * k,
+                              .b_k_stride = 8,
                               .column_bias = bias.data()};
-          const GemmF32 transposed{.m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = 1, .a_k_stride = m, .b = packed.data(),
-                                   .b_panel_stride = 8 * k, .b_k_stride = 8, .row_bias = bias.data()};
+          const GemmF32 transposed{.m = m,
+                                   .n = n,
+                                   .k = k,
+                                   .a = a.data(),
+                                   .a_row_stride = 1,
+                                   .a_k_stride = m,
+                                   .b = packed.data(),
+                                   .b_panel_stride = 8 * k,
+                                   .b_k_stride = 8,
+                                   .row_bias = bias.data()};
           CAPTURE(m);
           CAPTURE(n);
           CAPTURE(k);
@@ -84,7 +108,8 @@ TEST_CASE("gemm_f32: variants that contract stay near the reference") {
   const auto a = random_floats(static_cast<std::size_t>(m * k), 1), b = random_floats(static_cast<std::size_t>(n * k), 2);
   std::vector<float> packed(static_cast<std::size_t>(packed_b_floats(k, n)));
   pack_b_f32(b.data(), n, 1, k, n, 0, (n + 7) / 8, packed.data());
-  const GemmF32 g{.m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = k, .b = packed.data(), .b_panel_stride = 8 * k, .b_k_stride = 8};
+  const GemmF32 g{
+      .m = m, .n = n, .k = k, .a = a.data(), .a_row_stride = k, .b = packed.data(), .b_panel_stride = 8 * k, .b_k_stride = 8};
   const std::vector<float> expected = product(gemm_f32__reference, g);
   for (const GemmF32Variant& variant : gemm_f32_variants()) {
     CAPTURE(variant.name);

@@ -14,7 +14,8 @@ TEST_CASE("pool_f32: maxima and sums of a padded row, worked by hand") {
   for (const PoolF32Variant& variant : pool_f32_variants()) {
     CAPTURE(variant.name);
     float y[3] = {};
-    const ConvGeometry pairs{.input = {1, 1, 5}, .output = {1, 1, 3}, .kernel = {1, 1, 2}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 1}};
+    const ConvGeometry pairs{
+        .input = {1, 1, 5}, .output = {1, 1, 3}, .kernel = {1, 1, 2}, .stride = {1, 1, 2}, .pad_begin = {0, 0, 1}};
     variant.run({.kind = PoolF32::Kind::maximum, .geometry = pairs, .x = x, .y = y});
     CHECK(y[0] == -1.0f);
     CHECK(y[1] == -2.0f);
@@ -38,7 +39,9 @@ TEST_CASE("pool_f32: every variant gives the bits of the reference") {
               // One more window at the end than fits, as with ceil_mode.
               const ConvGeometry g{.input = {1, height, width},
                                    .output = {1, (height + 2 * pad - reach) / stride + 1, (width + 2 * pad - reach) / stride + 2},
-                                   .kernel = {1, kernel, kernel}, .stride = {1, stride, stride}, .dilation = {1, dilation, dilation},
+                                   .kernel = {1, kernel, kernel},
+                                   .stride = {1, stride, stride},
+                                   .dilation = {1, dilation, dilation},
                                    .pad_begin = {0, pad, pad}};
               const auto x = random_floats(static_cast<std::size_t>(g.n_inputs()), 9);
               std::vector<float> y(static_cast<std::size_t>(g.n_outputs())), expected(y.size());

@@ -33,7 +33,8 @@ TEST_CASE("softmax_f32: bits of the reference, values of a float64 softmax") {
         const auto x = random_floats(static_cast<std::size_t>(n * columns), 7);
         std::vector<float> y(x.size(), -77.0f), expected(x.size(), -77.0f);
         softmax_f32__simd128({.n = n, .stride = columns, .columns = columns, .is_log = is_log, .x = x.data(), .y = y.data()});
-        softmax_f32__reference({.n = n, .stride = columns, .columns = columns, .is_log = is_log, .x = x.data(), .y = expected.data()});
+        softmax_f32__reference(
+            {.n = n, .stride = columns, .columns = columns, .is_log = is_log, .x = x.data(), .y = expected.data()});
         CHECK(y == expected);
         double sum = 0.0;
         for (std::ptrdiff_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[static_cast<std::size_t>(i * columns)]));

@@ -8,7 +8,8 @@ using namespace bitwright;
 using namespace bitwright::tests;
 
 namespace {
-const Tensor kQuery = Tensor::of<float>({1, 1, 2, 1}, {1, 1}), kKey = Tensor::of<float>({1, 1, 2, 1}, {0, 1}), kValue = Tensor::of<float>({1, 1, 2, 1}, {10, 20});
+const Tensor kQuery = Tensor::of<float>({1, 1, 2, 1}, {1, 1}), kKey = Tensor::of<float>({1, 1, 2, 1}, {0, 1}),
+             kValue = Tensor::of<float>({1, 1, 2, 1}, {10, 20});
 }
 
 TEST_CASE("Attention: weights are the softmax of the products; causal queries see no later key") {
@@ -27,7 +28,8 @@ TEST_CASE("Attention: a query that sees no key gives zeros") {
 }
 
 TEST_CASE("RotaryEmbedding: a quarter turn swaps the halves") {
-  const Tensor x = Tensor::of<float>({1, 1, 1, 4}, {1, 2, 3, 4}), zero = Tensor::of<float>({1, 1, 2}, {0, 0}), one = Tensor::of<float>({1, 1, 2}, {1, 1});
+  const Tensor x = Tensor::of<float>({1, 1, 1, 4}, {1, 2, 3, 4}), zero = Tensor::of<float>({1, 1, 2}, {0, 0}),
+               one = Tensor::of<float>({1, 1, 2}, {1, 1});
   CHECK(run_op_f32(make_node("RotaryEmbedding"), 23, {x, zero, one}) == std::vector<float>{-3, -4, 1, 2});
   CHECK_THROWS_AS(run_op(make_node("RotaryEmbedding"), 23, {x, zero, one, Tensor::of<std::int64_t>({1, 1}, {7})}), Error);
 }

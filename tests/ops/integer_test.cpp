@@ -20,7 +20,8 @@ TEST_CASE("MatMulInteger: exact at the ends of the range and beyond what one flo
   const auto y = run_op(make_node("MatMulInteger"), 10, {a, b});
   CHECK(y[0].data<std::int32_t>()[0] == 255 * 255 * 1000);
   const Tensor rows = Tensor::of<std::uint8_t>({2, 1}, {3, 5}), columns = Tensor::of<std::int8_t>({1, 2}, {-128, 127});
-  const auto centered = run_op(make_node("MatMulInteger"), 10, {rows, columns, Tensor::of<std::uint8_t>({2}, {1, 2}), Tensor::of<std::int8_t>({2}, {0, -1})});
+  const auto centered = run_op(make_node("MatMulInteger"), 10,
+                               {rows, columns, Tensor::of<std::uint8_t>({2}, {1, 2}), Tensor::of<std::int8_t>({2}, {0, -1})});
   CHECK(to_f32_vector(centered[0]) == std::vector<float>{-256, 256, -384, 384});
 }
 
@@ -37,7 +38,8 @@ TEST_CASE("ConvInteger and QLinearConv: padding stands for the zero point") {
   CHECK(to_f32_vector(run_op(node, 10, {x, w, u8(10)})[0]) == std::vector<float>{10, 21, 32});
   const Node linear = make_node("QLinearConv", {Attribute::of_ints("pads", {1, 0})});
   const Tensor bias = Tensor::of<std::int32_t>({1}, {-1});
-  const auto y = run_op(linear, 10, {x, f32(1), u8(10), w, Tensor::of<float>({1}, {2}), Tensor::of<std::int8_t>({1}, {0}), f32(4), u8(100), bias});
+  const auto y = run_op(
+      linear, 10, {x, f32(1), u8(10), w, Tensor::of<float>({1}, {2}), Tensor::of<std::int8_t>({1}, {0}), f32(4), u8(100), bias});
   CHECK(to_f32_vector(y[0]) == std::vector<float>{104, 110, 116});  // 9, 20, 31 halved: 4.5 to 4, 15.5 to 16
 }
 
@@ -52,11 +54,15 @@ TEST_CASE("ConvInteger: more channels than one block of exact sums") {
 }
 
 TEST_CASE("ONNX Runtime's integer products: scales, bias and dynamic ranges") {
-  const Tensor a = Tensor::of<std::uint8_t>({1, 2}, {1, 2}), b = Tensor::of<std::int8_t>({2, 2}, {1, 2, 3, 4}), bias = Tensor::of<float>({2}, {100, 200});
+  const Tensor a = Tensor::of<std::uint8_t>({1, 2}, {1, 2}), b = Tensor::of<std::int8_t>({2, 2}, {1, 2, 3, 4}),
+               bias = Tensor::of<float>({2}, {100, 200});
   const Node to_float = make_node("MatMulIntegerToFloat", {}, 1, "com.microsoft");
-  CHECK(run_op_f32(to_float, 1, {a, b, f32(0.5f), Tensor::of<float>({2}, {1, 10}), Tensor(), Tensor(), bias}) == std::vector<float>{103.5f, 250});
+  CHECK(run_op_f32(to_float, 1, {a, b, f32(0.5f), Tensor::of<float>({2}, {1, 10}), Tensor(), Tensor(), bias}) ==
+        std::vector<float>{103.5f, 250});
   const Node dynamic = make_node("DynamicQuantizeMatMul", {}, 1, "com.microsoft");
   CHECK(run_op_f32(dynamic, 1, {Tensor::of<float>({1, 2}, {0, 255}), b, f32(1)}) == std::vector<float>{765, 1020});
   const Node gemm = make_node("QGemm", {Attribute::of_int("transB", 1)}, 1, "com.microsoft");
-  CHECK(run_op_f32(gemm, 1, {a, f32(1), u8(0), b, f32(2), Tensor::scalar<std::int8_t>(0), Tensor::of<std::int32_t>({2}, {1, -1})}) == std::vector<float>{12, 20});
+  CHECK(run_op_f32(gemm, 1,
+                   {a, f32(1), u8(0), b, f32(2), Tensor::scalar<std::int8_t>(0), Tensor::of<std::int32_t>({2}, {1, -1})}) ==
+        std::vector<float>{12, 20});
 }

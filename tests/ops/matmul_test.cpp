@@ -41,12 +41,12 @@ TEST_CASE("Gemm: doubles are multiplied as doubles, with transposes and a broadc
   // 1 + 2^-40 is no float.
   const Tensor a = Tensor::of<double>({2, 1}, {1.0 + 0x1p-40, 3}), b = Tensor::of<double>({2, 2}, {1, 2, 0, 1});
   const Tensor c = Tensor::of<double>({1, 2}, {10, 20});
-  const Node node = make_node("Gemm", {Attribute::of_int("transA", 1), Attribute::of_int("transB", 1), Attribute::of_float("alpha", 2),
-                                       Attribute::of_float("beta", 0.5f)});
+  const Node node = make_node("Gemm", {Attribute::of_int("transA", 1), Attribute::of_int("transB", 1),
+                                       Attribute::of_float("alpha", 2), Attribute::of_float("beta", 0.5f)});
   const Tensor y = run_op(node, 13, {a, b, c})[0];
   CHECK(y.dtype() == DType::f64);
   CHECK(y.data<double>()[0] == 2 * (1.0 + 0x1p-40 + 6) + 5);  // [1 + e, 3] . [1, 2]
   CHECK(y.data<double>()[1] == 2 * 3.0 + 10);                 // [1 + e, 3] . [0, 1]
-  CHECK(run_op(make_node("Gemm"), 13, {Tensor::of<double>({1, 1}, {0x1p-30}), Tensor::of<double>({1, 1}, {3})})[0].data<double>()[0] ==
-        3 * 0x1p-30);
+  CHECK(run_op(make_node("Gemm"), 13, {Tensor::of<double>({1, 1}, {0x1p-30}), Tensor::of<double>({1, 1}, {3})})[0]
+            .data<double>()[0] == 3 * 0x1p-30);
 }

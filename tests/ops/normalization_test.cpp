@@ -30,7 +30,8 @@ TEST_CASE("LayerNormalization and RMSNormalization: rows of two, worked by hand"
 
 TEST_CASE("LRN: neighbours on the channel axis, the extra one after") {
   const Tensor x = Tensor::of<float>({1, 2, 1}, {1, 2});
-  const Node node = make_node("LRN", {Attribute::of_int("size", 2), Attribute::of_float("alpha", 2.0f), Attribute::of_float("beta", 1.0f)});
+  const Node node =
+      make_node("LRN", {Attribute::of_int("size", 2), Attribute::of_float("alpha", 2.0f), Attribute::of_float("beta", 1.0f)});
   const auto y = run_op_f32(node, 13, {x});
   CHECK(y[0] == doctest::Approx(1.0 / 6.0));
   CHECK(y[1] == doctest::Approx(2.0 / 5.0));

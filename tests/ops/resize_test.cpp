@@ -13,9 +13,10 @@ const Tensor kDouble = Tensor::of<float>({2}, {1, 2});
 TEST_CASE("Resize: linear, half pixels and aligned corners") {
   const Node half = make_node("Resize", {Attribute::of_string("mode", "linear")});
   CHECK(run_op_f32(half, 13, {kPair, Tensor(), kDouble}) == std::vector<float>{1, 1.5f, 2.5f, 3});
-  const Node aligned = make_node(
-      "Resize", {Attribute::of_string("mode", "linear"), Attribute::of_string("coordinate_transformation_mode", "align_corners")});
-  CHECK(run_op_f32(aligned, 13, {kPair, Tensor(), Tensor(), Tensor::of<std::int64_t>({2}, {1, 3})}) == std::vector<float>{1, 2, 3});
+  const Node aligned = make_node("Resize", {Attribute::of_string("mode", "linear"),
+                                            Attribute::of_string("coordinate_transformation_mode", "align_corners")});
+  CHECK(run_op_f32(aligned, 13, {kPair, Tensor(), Tensor(), Tensor::of<std::int64_t>({2}, {1, 3})}) ==
+        std::vector<float>{1, 2, 3});
 }
 
 TEST_CASE("Resize and Upsample: nearest keeps the element type") {

@@ -29,7 +29,8 @@ TEST_CASE("RNN: h = x + 10 h, forwards and backwards, with a bias in two halves"
   CHECK(to_f32_vector(y[1]) == std::vector<float>{123});
   const Node reverse = make_node("RNN", {activations({"Affine"}), Attribute::of_string("direction", "reverse")}, 2);
   CHECK(to_f32_vector(run_op(reverse, 14, {kSteps, kOne, kTen})[0]) == std::vector<float>{321, 32, 3});
-  CHECK(to_f32_vector(run_op(forward, 14, {kSteps, kOne, kTen, Tensor::of<float>({1, 2}, {0.5f, 0.5f})})[0]) == std::vector<float>{2, 23, 234});
+  CHECK(to_f32_vector(run_op(forward, 14, {kSteps, kOne, kTen, Tensor::of<float>({1, 2}, {0.5f, 0.5f})})[0]) ==
+        std::vector<float>{2, 23, 234});
 }
 
 TEST_CASE("RNN: rows beyond their sequence give zeros and keep their state") {
@@ -56,11 +57,14 @@ TEST_CASE("LSTM: one step against float64, constant weights kept packed") {
 
 TEST_CASE("DynamicQuantizeLSTM: weights and inputs that are codes already give the float result") {
   // x = 1 over a range of [0, 1] is the code 255 exactly; weights are codes times 1.
-  const Tensor x = Tensor::of<float>({1, 1, 1}, {1.0f}), w = Tensor::of<std::int8_t>({1, 1, 4}, {1, 2, 3, 4}), r = Tensor::of<std::int8_t>({1, 1, 4}, {0, 0, 0, 0});
+  const Tensor x = Tensor::of<float>({1, 1, 1}, {1.0f}), w = Tensor::of<std::int8_t>({1, 1, 4}, {1, 2, 3, 4}),
+               r = Tensor::of<std::int8_t>({1, 1, 4}, {0, 0, 0, 0});
   const Tensor scale = Tensor::of<float>({1}, {1.0f}), zero = Tensor::of<std::int8_t>({1}, {0});
   const Tensor none;
-  const auto y = run_op(make_node("DynamicQuantizeLSTM", {}, 3, "com.microsoft"), 1, {x, w, r, none, none, none, none, none, scale, zero, scale, zero});
-  const auto expected = run_op(make_node("LSTM", {}, 3), 14, {x, Tensor::of<float>({1, 4, 1}, {1, 2, 3, 4}), Tensor::of<float>({1, 4, 1}, {0, 0, 0, 0})});
+  const auto y = run_op(make_node("DynamicQuantizeLSTM", {}, 3, "com.microsoft"), 1,
+                        {x, w, r, none, none, none, none, none, scale, zero, scale, zero});
+  const auto expected = run_op(make_node("LSTM", {}, 3), 14,
+                               {x, Tensor::of<float>({1, 4, 1}, {1, 2, 3, 4}), Tensor::of<float>({1, 4, 1}, {0, 0, 0, 0})});
   CHECK(to_f32_vector(y[2])[0] == doctest::Approx(to_f32_vector(expected[2])[0]).epsilon(1e-6));
 }
 

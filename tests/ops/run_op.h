@@ -9,7 +9,8 @@
 
 namespace bitwright::tests {
 
-inline Node make_node(std::string op_type, std::vector<Attribute> attributes = {}, std::size_t n_outputs = 1, std::string domain = "") {
+inline Node make_node(std::string op_type, std::vector<Attribute> attributes = {}, std::size_t n_outputs = 1,
+                      std::string domain = "") {
   Node node;
   node.name = "n";
   node.op_type = std::move(op_type);
@@ -21,7 +22,8 @@ inline Node make_node(std::string op_type, std::vector<Attribute> attributes = {
 
 class OneNodeInference final : public InferContext {
  public:
-  OneNodeInference(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs) : node_(node), opset_(opset), inputs_(inputs) {
+  OneNodeInference(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs)
+      : node_(node), opset_(opset), inputs_(inputs) {
     for (const Tensor& input : inputs)
       types_.push_back({input.dtype(), input.is_defined() ? std::optional<Shape>(input.shape()) : std::nullopt});
     outputs.resize(node.outputs.size());
@@ -47,8 +49,8 @@ class OneNodeInference final : public InferContext {
 
 class OneNodeRun final : public RunContext, public SubgraphRunner {
  public:
-  OneNodeRun(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs, bool are_constant, std::unique_ptr<OpState>& state,
-             const std::vector<TypeInfo>& inferred)
+  OneNodeRun(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs, bool are_constant,
+             std::unique_ptr<OpState>& state, const std::vector<TypeInfo>& inferred)
       : node_(node), opset_(opset), inputs_(inputs), are_constant_(are_constant), state_(state), inferred_(inferred) {}
   const Node& node() const override { return node_; }
   std::int64_t opset() const override { return opset_; }
@@ -78,8 +80,8 @@ class OneNodeRun final : public RunContext, public SubgraphRunner {
 };
 
 /// Infers and runs one node by itself. Left-out inputs are undefined tensors.
-inline std::vector<Tensor> run_op(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs, bool are_constant = false,
-                                  std::unique_ptr<OpState>* kept = nullptr) {
+inline std::vector<Tensor> run_op(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs,
+                                  bool are_constant = false, std::unique_ptr<OpState>* kept = nullptr) {
   const Op* op = find_op(node.domain, node.op_type);
   if (op == nullptr) throw Error(ErrorCode::unsupported, node.op_type + ": no such operator");
   OneNodeInference inference(node, opset, inputs);
@@ -92,7 +94,8 @@ inline std::vector<Tensor> run_op(const Node& node, std::int64_t opset, const st
   return run.outputs;
 }
 
-inline std::vector<float> run_op_f32(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs, bool are_constant = false) {
+inline std::vector<float> run_op_f32(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs,
+                                     bool are_constant = false) {
   const std::vector<Tensor> outputs = run_op(node, opset, inputs, are_constant);
   return to_f32_vector(outputs.at(0));
 }

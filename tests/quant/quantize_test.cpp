@@ -63,14 +63,12 @@ std::vector<Case> layouts() {
   return cases;
 }
 
-constexpr DType kCodeTypes[] = {DType::u8, DType::i8, DType::u16, DType::i16,
-                                DType::u4, DType::i4, DType::u2,  DType::i2};
+constexpr DType kCodeTypes[] = {DType::u8, DType::i8, DType::u16, DType::i16, DType::u4, DType::i4, DType::u2, DType::i2};
 
 }  // namespace
 
 TEST_CASE("quantize: halves go to the even code, ends saturate, NaN is the zero point") {
-  const std::vector<float> x = {0.5f,     1.5f,      2.5f,       -0.5f,         -1.5f, 1000.0f,
-                                -1000.0f, kInfinity, -kInfinity, std::nanf(""), -0.0f};
+  const std::vector<float> x = {0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 1000.0f, -1000.0f, kInfinity, -kInfinity, std::nanf(""), -0.0f};
   const QuantParams params{DType::u8, {0, 255}, PerTensor{}, {1.0f}, {10}};
   std::vector<std::uint8_t> codes(x.size());
   quantize(x, {11}, params, codes);
@@ -121,8 +119,7 @@ TEST_CASE("quantize, dequantize: equal to the reference in every bit, for each t
   }
 }
 
-TEST_CASE(
-    "quantize: quantizing dequantized codes gives the codes back, and stays within half a step inside the range") {
+TEST_CASE("quantize: quantizing dequantized codes gives the codes back, and stays within half a step inside the range") {
   std::uint32_t seed = 100;
   for (int round = 0; round < 500; ++round) {
     const DType dtype = kCodeTypes[round % std::size(kCodeTypes)];

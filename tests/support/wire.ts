@@ -11,7 +11,8 @@ function varint(value: number | bigint): number[] {
   return bytes;
 }
 
-export const integer = (field: number, value: number | bigint): Uint8Array => Uint8Array.from([...varint(field << 3), ...varint(value)]);
+export const integer = (field: number, value: number | bigint): Uint8Array =>
+  Uint8Array.from([...varint(field << 3), ...varint(value)]);
 
 export function bytesField(field: number, content: Uint8Array | string): Uint8Array {
   const body = typeof content === 'string' ? new TextEncoder().encode(content) : content;
@@ -19,7 +20,8 @@ export function bytesField(field: number, content: Uint8Array | string): Uint8Ar
 }
 
 /** The tag and length of a field whose content is written elsewhere. */
-export const header = (field: number, length: number): Uint8Array => Uint8Array.from([...varint((field << 3) | 2), ...varint(length)]);
+export const header = (field: number, length: number): Uint8Array =>
+  Uint8Array.from([...varint((field << 3) | 2), ...varint(length)]);
 
 export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.byteLength, 0));
@@ -82,8 +84,14 @@ export function matMulModel(weights: readonly WeightSpec[], location: string, do
     bytesField(
       5,
       joined([
-        integer(1, k), integer(1, n), integer(2, 1), bytesField(8, name), entry('location', location), entry('offset', String(offset)),
-        entry('length', String(k * n * 4)), integer(14, 1),
+        integer(1, k),
+        integer(1, n),
+        integer(2, 1),
+        bytesField(8, name),
+        entry('location', location),
+        entry('offset', String(offset)),
+        entry('length', String(k * n * 4)),
+        integer(14, 1),
       ]),
     ),
   );
@@ -91,14 +99,37 @@ export function matMulModel(weights: readonly WeightSpec[], location: string, do
 }
 
 /** The graph around given initializer fields. */
-export function modelOf(weights: readonly { readonly name: string; readonly k: number; readonly n: number }[], initializers: readonly Uint8Array[], doc = ''): Uint8Array {
+export function modelOf(
+  weights: readonly { readonly name: string; readonly k: number; readonly n: number }[],
+  initializers: readonly Uint8Array[],
+  doc = '',
+): Uint8Array {
   const dim = (extent: number): Uint8Array => bytesField(1, integer(1, extent));
   const value = (field: number, name: string, shape: readonly number[]): Uint8Array =>
-    bytesField(field, joined([bytesField(1, name), bytesField(2, bytesField(1, joined([integer(1, 1), bytesField(2, joined(shape.map(dim)))])))]));
-  const nodes = weights.map(({ name }) => bytesField(1, joined([bytesField(1, 'x'), bytesField(1, name), bytesField(2, `${name}_out`), bytesField(3, `${name}_node`), bytesField(4, 'MatMul')])));
+    bytesField(
+      field,
+      joined([bytesField(1, name), bytesField(2, bytesField(1, joined([integer(1, 1), bytesField(2, joined(shape.map(dim)))])))]),
+    );
+  const nodes = weights.map(({ name }) =>
+    bytesField(
+      1,
+      joined([
+        bytesField(1, 'x'),
+        bytesField(1, name),
+        bytesField(2, `${name}_out`),
+        bytesField(3, `${name}_node`),
+        bytesField(4, 'MatMul'),
+      ]),
+    ),
+  );
   const outputs = weights.map(({ name, n }) => value(12, `${name}_out`, [1, n]));
   const graph = joined([...nodes, bytesField(2, 'large'), ...initializers, value(11, 'x', [1, weights[0]?.k ?? 1]), ...outputs]);
-  return joined([integer(1, 8), bytesField(6, doc), bytesField(8, joined([bytesField(1, ''), integer(2, 13)])), bytesField(7, graph)]);
+  return joined([
+    integer(1, 8),
+    bytesField(6, doc),
+    bytesField(8, joined([bytesField(1, ''), integer(2, 13)])),
+    bytesField(7, graph),
+  ]);
 }
 
 export interface StoredTensor {
@@ -133,14 +164,21 @@ export function storedTensors(model: Uint8Array): StoredTensor[] {
           if (key !== undefined && value !== undefined) entries[text(model, key)] = text(model, value);
         }
       }
-      found.push({ name, dims, dataType, location: entries['location'] ?? '', offset: Number(entries['offset'] ?? 0), length: Number(entries['length'] ?? inline) });
+      found.push({
+        name,
+        dims,
+        dataType,
+        location: entries['location'] ?? '',
+        offset: Number(entries['offset'] ?? 0),
+        length: Number(entries['length'] ?? inline),
+      });
     }
   }
   return found;
 }
 
 function* packed(bytes: Uint8Array, { begin, end }: Field): Generator<number> {
-  for (let at = begin; at < end; ) {
+  for (let at = begin; at < end;) {
     let value = 0;
     for (let scale = 1; ; scale *= 128) {
       const byte = bytes[at++] ?? 0;

@@ -34,8 +34,8 @@ std::string first_difference(const std::vector<T>& got, const std::vector<T>& wa
   for (std::size_t i = 0; i < wanted.size(); ++i)
     if (!is_near(static_cast<double>(got[i]), static_cast<double>(wanted[i]), tolerance) && n_wrong++ == 0) first = i;
   if (n_wrong == 0) return {};
-  return std::to_string(n_wrong) + " of " + std::to_string(wanted.size()) + " elements differ, first [" +
-         std::to_string(first) + "]: " + std::to_string(got[first]) + " for " + std::to_string(wanted[first]);
+  return std::to_string(n_wrong) + " of " + std::to_string(wanted.size()) + " elements differ, first [" + std::to_string(first) +
+         "]: " + std::to_string(got[first]) + " for " + std::to_string(wanted[first]);
 }
 
 inline bool is_nan_f8(DType dtype, std::uint8_t bits) {

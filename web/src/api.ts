@@ -24,10 +24,29 @@ export { reportHtml } from './report/html.js';
 export * from './report/schema.js';
 export { readNpy, writeNpy } from './samples/npy.js';
 export { readNpz } from './samples/npz.js';
-export { choosePreprocessing, imagePresets, type ChosenPreprocessing, type PreprocessingChoice } from './samples/preprocessing.js';
+export {
+  choosePreprocessing,
+  imagePresets,
+  type ChosenPreprocessing,
+  type PreprocessingChoice,
+} from './samples/preprocessing.js';
 export { onnxruntimeRunner, type OnnxRuntime, type OnnxRuntimeSession, type OnnxRuntimeTensor } from './runners/onnxruntime.js';
 export { createSession, Session, type NodeTime, type SessionOptions } from './session.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
-  ByteInput, ByteReader, ByteWriter, DType, Feeds, ImagePreprocessing, ImagePreset, ImageSample, Progress, RunOptions, Sample, Samples, Tensor, TypedArray, ValueInfo,
+  ByteInput,
+  ByteReader,
+  ByteWriter,
+  DType,
+  Feeds,
+  ImagePreprocessing,
+  ImagePreset,
+  ImageSample,
+  Progress,
+  RunOptions,
+  Sample,
+  Samples,
+  Tensor,
+  TypedArray,
+  ValueInfo,
 } from './types.js';

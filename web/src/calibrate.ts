@@ -40,7 +40,10 @@ export function withFeedback(feeds: Feeds, state: Readonly<Record<string, Tensor
   return { ...feeds, ...state };
 }
 
-export function nextState(feedback: Readonly<Record<string, string>>, outputs: Readonly<Record<string, Tensor>>): Record<string, Tensor> {
+export function nextState(
+  feedback: Readonly<Record<string, string>>,
+  outputs: Readonly<Record<string, Tensor>>,
+): Record<string, Tensor> {
   const state: Record<string, Tensor> = {};
   for (const [input, output] of Object.entries(feedback)) {
     const tensor = outputs[output];
@@ -57,12 +60,21 @@ export function nextState(feedback: Readonly<Record<string, string>>, outputs: R
  * @example
  * const calibration = await calibrate(model, samples, { recipe: 'w8a8' }, { onProgress });
  */
-export async function calibrate(model: Model, samples: Samples, options: CalibrateOptions = {}, run: RunOptions = {}): Promise<Calibration> {
+export async function calibrate(
+  model: Model,
+  samples: Samples,
+  options: CalibrateOptions = {},
+  run: RunOptions = {},
+): Promise<Calibration> {
   model.checkLive();
   const recipe = parseRecipe(options.recipe);
   const { toolkit } = model;
   const { runner, feedback = {} } = options;
-  const { calibrationId, values } = await toolkit.call('beginCalibration', { modelId: model.id, recipe, external: runner !== undefined }, { ...(run.signal && { signal: run.signal }) });
+  const { calibrationId, values } = await toolkit.call(
+    'beginCalibration',
+    { modelId: model.id, recipe, external: runner !== undefined },
+    { ...(run.signal && { signal: run.signal }) },
+  );
   const tell = progressOf('calibrate', countOf(samples), run.onProgress);
   let done = 0;
   try {
@@ -72,13 +84,22 @@ export async function calibrate(model: Model, samples: Samples, options: Calibra
     for await (const sample of samples) {
       run.signal?.throwIfAborted();
       if (runner !== undefined) {
-        if (!('feeds' in sample)) throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
+        if (!('feeds' in sample))
+          throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
         const seen = await runner.run(withFeedback(sample.feeds, state));
-        await toolkit.call('observeCalibration', { calibrationId, values: { ...sample.feeds, ...state, ...seen } }, run.signal ? { signal: run.signal } : {});
+        await toolkit.call(
+          'observeCalibration',
+          { calibrationId, values: { ...sample.feeds, ...state, ...seen } },
+          run.signal ? { signal: run.signal } : {},
+        );
         state = nextState(feedback, seen);
       } else {
         const spec = await sampleSpec('feeds' in sample ? { ...sample, feeds: withFeedback(sample.feeds, state) } : sample);
-        const { outputs } = await toolkit.call('feedCalibration', { calibrationId, sample: spec }, run.signal ? { signal: run.signal } : {});
+        const { outputs } = await toolkit.call(
+          'feedCalibration',
+          { calibrationId, sample: spec },
+          run.signal ? { signal: run.signal } : {},
+        );
         state = nextState(feedback, outputs);
       }
       tell(++done);

@@ -41,7 +41,8 @@ function workerPort(): WorkerPort {
  * try { ... } finally { await toolkit.dispose(); }
  */
 export async function openToolkit(options: ToolkitOptions = {}): Promise<Toolkit> {
-  if (options.runIn === 'caller') throw new QuantError('invalid_argument', "runIn 'caller' is for Node: in a browser heavy work stays off the page's thread");
+  if (options.runIn === 'caller')
+    throw new QuantError('invalid_argument', "runIn 'caller' is for Node: in a browser heavy work stays off the page's thread");
   const backend = await openClient(workerPort(), {
     wasmUrl: options.wasmUrl ?? '',
     threads: options.threads ?? 1,

@@ -40,7 +40,12 @@ export class Model extends Owned {
  * @example
  * const model = await loadModel(toolkit, 'model.onnx');
  */
-export async function loadModel(toolkit: Toolkit, input: ByteInput, options: LoadOptions = {}, run: RunOptions = {}): Promise<Model> {
+export async function loadModel(
+  toolkit: Toolkit,
+  input: ByteInput,
+  options: LoadOptions = {},
+  run: RunOptions = {},
+): Promise<Model> {
   const name = options.name ?? inputName(input, 'model.onnx');
   const external: Record<string, SourceSpec> = {};
   for (const [key, file] of Object.entries(options.external ?? {})) external[key] = await sourceSpec(file, key, toolkit.backend);

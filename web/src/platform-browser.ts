@@ -47,15 +47,22 @@ async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> 
     cores: navigator.hardwareConcurrency || 1,
   });
   const name = choice.threads > 1 ? `${choice.variant}-mt` : choice.variant;
-  const urls = options.wasmUrl === ''
-    ? ownUrls(name)
-    : { glue: new URL(`bitwright-${name}.mjs`, options.wasmUrl).href, wasm: new URL(`bitwright-${name}.wasm`, options.wasmUrl).href };
+  const urls =
+    options.wasmUrl === ''
+      ? ownUrls(name)
+      : {
+          glue: new URL(`bitwright-${name}.mjs`, options.wasmUrl).href,
+          wasm: new URL(`bitwright-${name}.wasm`, options.wasmUrl).href,
+        };
   try {
     const glue = (await import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue)) as { default: CoreFactory };
     const core: Core = await glue.default({ locateFile: () => urls.wasm, poolSize: choice.threads - 1 });
     return { core, info: { ...choice, version: core.version() } };
   } catch (error) {
-    throw new QuantError('io_failed', `the module ${urls.wasm} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`);
+    throw new QuantError(
+      'io_failed',
+      `the module ${urls.wasm} cannot be loaded: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
 }
 

@@ -1,5 +1,16 @@
 /** The host's platform in Node. Relative URLs are seen from the root of the built package. */
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, realpathSync, renameSync, unlinkSync, writeSync, constants } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  realpathSync,
+  renameSync,
+  unlinkSync,
+  writeSync,
+  constants,
+} from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
@@ -17,12 +28,17 @@ async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> 
   const name = `bitwright-${choice.variant}${choice.threads > 1 ? '-mt' : ''}`;
   const folder = options.wasmUrl === '' ? new URL('./wasm/', import.meta.url) : new URL(options.wasmUrl);
   try {
-    const glue = (await import(/* webpackIgnore: true */ /* @vite-ignore */ new URL(`${name}.mjs`, folder).href)) as { default: CoreFactory };
+    const glue = (await import(/* webpackIgnore: true */ /* @vite-ignore */ new URL(`${name}.mjs`, folder).href)) as {
+      default: CoreFactory;
+    };
     const wasmBinary = await readFile(new URL(`${name}.wasm`, folder));
     const core = await glue.default({ wasmBinary, poolSize: choice.threads - 1 });
     return { core, info: { ...choice, version: core.version() } };
   } catch (error) {
-    throw new QuantError('io_failed', `the module ${name}.wasm cannot be loaded: ${messageOf(error)}; run 'npm run build' in a clone`);
+    throw new QuantError(
+      'io_failed',
+      `the module ${name}.wasm cannot be loaded: ${messageOf(error)}; run 'npm run build' in a clone`,
+    );
   }
 }
 
@@ -116,7 +132,7 @@ function pathSink(path: string): OpenedSink {
     core: {
       write: (view) => {
         try {
-          for (let done = 0; done < view.byteLength; ) done += writeSync(descriptor, view, done, view.byteLength - done);
+          for (let done = 0; done < view.byteLength;) done += writeSync(descriptor, view, done, view.byteLength - done);
           sizeBytes += view.byteLength;
           return '';
         } catch (error) {

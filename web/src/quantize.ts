@@ -66,10 +66,15 @@ function sinkSpec(path: string | undefined, writer: ByteWriter | undefined, expe
 
 /** Outputs of which nothing is left: noise as large as the signal, NaN or infinity. */
 function ruins(comparison: Comparison, isHalf: boolean): string[] {
-  const remedy = isHalf ? 'values between nodes pass 65504: take float16.weightsOnly' : 'see which layers lose most, and exclude them';
+  const remedy = isHalf
+    ? 'values between nodes pass 65504: take float16.weightsOnly'
+    : 'see which layers lose most, and exclude them';
   return comparison.outputs
     .filter(({ sqnr }) => !sqnr.isExact && !(sqnr.sqnrDb !== null && sqnr.sqnrDb > 3))
-    .map(({ value, sqnr }) => `output '${value}' is ruined (${sqnr.sqnrDb === null ? 'NaN or infinity' : `${sqnr.sqnrDb.toFixed(1)} dB`}): ${remedy}`);
+    .map(
+      ({ value, sqnr }) =>
+        `output '${value}' is ruined (${sqnr.sqnrDb === null ? 'NaN or infinity' : `${sqnr.sqnrDb.toFixed(1)} dB`}): ${remedy}`,
+    );
 }
 
 /**
@@ -87,7 +92,10 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   const { toolkit } = model;
   const { calibration: given } = options;
   if (recipe.mode === 'static' && given === undefined) {
-    throw new QuantError('invalid_argument', "mode 'static' needs calibration samples; give some, or take mode 'dynamic' or 'weight_only'");
+    throw new QuantError(
+      'invalid_argument',
+      "mode 'static' needs calibration samples; give some, or take mode 'dynamic' or 'weight_only'",
+    );
   }
   let calibration: Calibration | undefined;
   let ownsCalibration = false;
@@ -109,7 +117,13 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   try {
     const answer = await toolkit.call(
       'quantize',
-      { modelId: model.id, recipe, recipeJson: recipeJson(recipe), calibrationId: calibration?.id ?? null, measuresWeights: options.measureWeights !== false },
+      {
+        modelId: model.id,
+        recipe,
+        recipeJson: recipeJson(recipe),
+        calibrationId: calibration?.id ?? null,
+        measuresWeights: options.measureWeights !== false,
+      },
       run,
     );
     quantized = new Model(toolkit, answer.modelId, answer.info);
@@ -122,7 +136,11 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       }
       warnings.push(finding);
     }
-    const isExternal = options.externalName !== undefined || options.externalPath !== undefined || options.externalOutput !== undefined || answer.needsExternalData;
+    const isExternal =
+      options.externalName !== undefined ||
+      options.externalPath !== undefined ||
+      options.externalOutput !== undefined ||
+      answer.needsExternalData;
     const externalPath = options.externalPath ?? options.overflowPath;
     const externalName = isExternal ? (options.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
     const written = await toolkit.call(
@@ -154,7 +172,10 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       lint: answer.lint,
       messages: answer.messages,
       warnings,
-      calibration: calibration === undefined ? null : { samples: calibration.sampleCount, source: options.sourceNote ?? 'samples given by the caller' },
+      calibration:
+        calibration === undefined
+          ? null
+          : { samples: calibration.sampleCount, source: options.sourceNote ?? 'samples given by the caller' },
       comparison,
       preprocessing: options.preprocessingNote ?? null,
     };

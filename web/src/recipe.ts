@@ -81,7 +81,11 @@ export const defaultRecipe: Recipe = {
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 /** Every key may be left out; nested objects too. */
 export type RecipeInput = {
-  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[] ? Recipe[K] : Recipe[K] extends object ? Partial<Recipe[K]> : Recipe[K];
+  readonly [K in keyof Recipe]?: Recipe[K] extends readonly unknown[]
+    ? Recipe[K]
+    : Recipe[K] extends object
+      ? Partial<Recipe[K]>
+      : Recipe[K];
 };
 
 /** Short names for common recipes. */
@@ -91,7 +95,10 @@ export const recipePresets = {
   dynamic: { mode: 'dynamic' },
   w8: { mode: 'weight_only' },
   weight_only: { mode: 'weight_only' },
-  w4_b32: { mode: 'weight_only', weight: { dtype: 'u4', symmetric: false, narrowRange: false, granularity: 'per_block', blockSize: 32 } },
+  w4_b32: {
+    mode: 'weight_only',
+    weight: { dtype: 'u4', symmetric: false, narrowRange: false, granularity: 'per_block', blockSize: 32 },
+  },
   float16: { mode: 'float16' },
   fp16: { mode: 'float16' },
 } as const satisfies Record<string, RecipeInput>;
@@ -193,7 +200,9 @@ export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
     }
     return parseRecipe(recipePresets[input]);
   }
-  return checkTogether(mergeObject('', defaultRecipe as Mutable<Recipe> as unknown as Record<string, unknown>, input) as unknown as Recipe);
+  return checkTogether(
+    mergeObject('', defaultRecipe as Mutable<Recipe> as unknown as Record<string, unknown>, input) as unknown as Recipe,
+  );
 }
 
 /** The most bytes a recipe file may have; real ones have a few hundred. */

@@ -112,7 +112,11 @@ export class Toolkit {
 }
 
 /** Rejects with the signal's reason as soon as it is aborted; the call itself ends in the background, its answer goes to `onLate`. */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, onLate: (late: T) => void): Promise<T> {
+export async function untilAborted<T>(
+  promise: Promise<T>,
+  signal: AbortSignal | undefined,
+  onLate: (late: T) => void,
+): Promise<T> {
   if (signal === undefined) return await promise;
   return await new Promise<T>((resolve, reject) => {
     let isLate = false;
@@ -121,9 +125,11 @@ export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal |
       reject(signal.reason as Error);
     };
     signal.addEventListener('abort', onAbort, { once: true });
-    promise.then((answer) => (isLate ? onLate(answer) : resolve(answer)), reject).finally(() => {
-      signal.removeEventListener('abort', onAbort);
-    });
+    promise
+      .then((answer) => (isLate ? onLate(answer) : resolve(answer)), reject)
+      .finally(() => {
+        signal.removeEventListener('abort', onAbort);
+      });
     if (signal.aborted) onAbort();
   });
 }
@@ -145,7 +151,8 @@ export async function sourceSpec(input: ByteInput, name: string, backend: Backen
     return { kind: 'blob', blob: input, name };
   }
   if (typeof input === 'object' && input !== null && 'read' in input && 'sizeBytes' in input) {
-    if (!backend.isDirect) throw new QuantError('invalid_argument', `${name}: a reader needs a toolkit opened with runIn 'caller'`);
+    if (!backend.isDirect)
+      throw new QuantError('invalid_argument', `${name}: a reader needs a toolkit opened with runIn 'caller'`);
     return { kind: 'reader', reader: input, name };
   }
   throw new QuantError('invalid_argument', `${name}: give a Uint8Array, ArrayBuffer, Blob, path or reader`);
@@ -158,7 +165,11 @@ export async function sampleSpec(sample: Sample): Promise<SampleSpec> {
 }
 
 /** Reports `done` of `total` with an estimate from the time taken so far. */
-export function progressOf(stage: string, total: number, onProgress: ((progress: Progress) => void) | undefined): (done: number) => void {
+export function progressOf(
+  stage: string,
+  total: number,
+  onProgress: ((progress: Progress) => void) | undefined,
+): (done: number) => void {
   const startedMs = performance.now();
   return (done) => {
     if (onProgress === undefined) return;

@@ -1,12 +1,44 @@
 /** Element types that cross the border, by the names used everywhere. */
 export type DType =
-  | 'f32' | 'f64' | 'f16' | 'bf16' | 'f8e4m3fn' | 'f8e4m3fnuz' | 'f8e5m2' | 'f8e5m2fnuz' | 'f4e2m1' | 'e8m0'
-  | 'i64' | 'u64' | 'i32' | 'u32' | 'i16' | 'u16' | 'i8' | 'u8' | 'i4' | 'u4' | 'i2' | 'u2' | 'bool' | 'string'
-  | 'c64' | 'c128' | 'undefined';
+  | 'f32'
+  | 'f64'
+  | 'f16'
+  | 'bf16'
+  | 'f8e4m3fn'
+  | 'f8e4m3fnuz'
+  | 'f8e5m2'
+  | 'f8e5m2fnuz'
+  | 'f4e2m1'
+  | 'e8m0'
+  | 'i64'
+  | 'u64'
+  | 'i32'
+  | 'u32'
+  | 'i16'
+  | 'u16'
+  | 'i8'
+  | 'u8'
+  | 'i4'
+  | 'u4'
+  | 'i2'
+  | 'u2'
+  | 'bool'
+  | 'string'
+  | 'c64'
+  | 'c128'
+  | 'undefined';
 
 export type TypedArray =
-  | Float32Array | Float64Array | BigInt64Array | BigUint64Array | Int32Array | Uint32Array | Int16Array | Uint16Array
-  | Int8Array | Uint8Array;
+  | Float32Array
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
 
 /** A dense row-major array. Half and 8-bit floats are given as their bits; 4- and 2-bit elements packed in bytes. */
 export interface Tensor {
@@ -82,9 +114,6 @@ export interface ImageSample {
 }
 
 /** One calibration or evaluation sample: tensors by input name, or a picture; `label` is the class index where it is known. */
-export type Sample = (
-  | { readonly feeds: Feeds; readonly name?: string }
-  | ImageSample
-) & { readonly label?: number };
+export type Sample = ({ readonly feeds: Feeds; readonly name?: string } | ImageSample) & { readonly label?: number };
 
 export type Samples = Iterable<Sample> | AsyncIterable<Sample>;

@@ -11,8 +11,8 @@ namespace {
 constexpr std::ptrdiff_t kOutside = -1;
 
 /// Copies, for every channel, the 8 values at `places` (kOutside: 0) of one tap into the panel.
-void gather_tap(const float* x, std::ptrdiff_t channel_stride, std::ptrdiff_t channels, const std::ptrdiff_t (&places)[8], std::ptrdiff_t to_stride,
-                float* to) {
+void gather_tap(const float* x, std::ptrdiff_t channel_stride, std::ptrdiff_t channels, const std::ptrdiff_t (&places)[8],
+                std::ptrdiff_t to_stride, float* to) {
   bool is_run = places[0] != kOutside;
   bool is_empty = true;
   for (int i = 0; i < 8; ++i) {
@@ -44,8 +44,8 @@ std::ptrdiff_t panels_per_block(const ConvF32& conv) {
 
 }  // namespace
 
-void pack_patches_f32(const ConvGeometry& g, std::ptrdiff_t channels, const float* x, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel,
-                      float* packed) {
+void pack_patches_f32(const ConvGeometry& g, std::ptrdiff_t channels, const float* x, std::ptrdiff_t first_panel,
+                      std::ptrdiff_t last_panel, float* packed) {
   const std::ptrdiff_t n_pixels = g.n_outputs();
   const std::ptrdiff_t panel_floats = channels * g.n_taps() * 8;
   if (is_plain(g)) {
@@ -65,8 +65,10 @@ void pack_patches_f32(const ConvGeometry& g, std::ptrdiff_t channels, const floa
         for (std::ptrdiff_t kx = 0; kx < g.kernel[2]; ++kx, ++tap) {
           std::ptrdiff_t places[8];
           for (std::ptrdiff_t i = 0; i < 8; ++i) {
-            const std::ptrdiff_t z = at[i][0] + kz * g.dilation[0], y = at[i][1] + ky * g.dilation[1], w = at[i][2] + kx * g.dilation[2];
-            const bool is_inside = panel * 8 + i < n_pixels && z >= 0 && z < g.input[0] && y >= 0 && y < g.input[1] && w >= 0 && w < g.input[2];
+            const std::ptrdiff_t z = at[i][0] + kz * g.dilation[0], y = at[i][1] + ky * g.dilation[1],
+                                 w = at[i][2] + kx * g.dilation[2];
+            const bool is_inside =
+                panel * 8 + i < n_pixels && z >= 0 && z < g.input[0] && y >= 0 && y < g.input[1] && w >= 0 && w < g.input[2];
             places[i] = is_inside ? (z * g.input[1] + y) * g.input[2] + w : kOutside;
           }
           gather_tap(x, g.n_inputs(), channels, places, g.n_taps() * 8, packed + tap * 8);
@@ -84,10 +86,11 @@ void conv_f32_blocked(const ConvF32& conv, float* scratch, GemmF32Kernel kernel)
   const std::ptrdiff_t n_pixels = g.n_outputs(), n_panels = (n_pixels + 7) / 8, block = panels_per_block(conv);
   for (std::ptrdiff_t first = 0; first < n_panels; first += block) {
     const std::ptrdiff_t panels = std::min(block, n_panels - first);
-    parallel_for(panels, std::max<std::ptrdiff_t>(1, 4096 / std::max<std::ptrdiff_t>(k, 1)), [&](std::int64_t begin, std::int64_t end) {
-      const auto from = static_cast<std::ptrdiff_t>(begin), to = static_cast<std::ptrdiff_t>(end);
-      pack_patches_f32(g, conv.channels, conv.x, first + from, first + to, scratch + from * 8 * k);
-    });
+    parallel_for(panels, std::max<std::ptrdiff_t>(1, 4096 / std::max<std::ptrdiff_t>(k, 1)),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   const auto from = static_cast<std::ptrdiff_t>(begin), to = static_cast<std::ptrdiff_t>(end);
+                   pack_patches_f32(g, conv.channels, conv.x, first + from, first + to, scratch + from * 8 * k);
+                 });
     gemm_f32_blocked({.m = conv.out_channels,
                       .n = std::min(panels * 8, n_pixels - first * 8),
                       .k = k,

@@ -29,7 +29,7 @@ void conv_f32_blocked(const ConvF32& conv, float* scratch, GemmF32Kernel kernel)
 
 /// Patches of output pixels [8 * first_panel, 8 * last_panel), as panels [panel][channel][tap][8], zeros beyond the last pixel.
 /// `packed` is where panel `first_panel` stands.
-void pack_patches_f32(const ConvGeometry& geometry, std::ptrdiff_t channels, const float* x, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel,
-                      float* packed);
+void pack_patches_f32(const ConvGeometry& geometry, std::ptrdiff_t channels, const float* x, std::ptrdiff_t first_panel,
+                      std::ptrdiff_t last_panel, float* packed);
 
 }  // namespace bitwright

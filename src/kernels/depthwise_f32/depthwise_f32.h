@@ -23,7 +23,8 @@ struct DepthwiseF32 {
 
 /// Columns that a row of padded input must have.
 constexpr std::ptrdiff_t depthwise_f32_row_floats(const DepthwiseF32& d) {
-  return ((d.out_width + 3) / 4 * 4 - 1) * d.stride_x + (d.kernel_width - 1) * d.dilation_x + 1 + 4;  // the last vector of stride 2 reads one more
+  return ((d.out_width + 3) / 4 * 4 - 1) * d.stride_x + (d.kernel_width - 1) * d.dilation_x + 1 +
+         4;  // the last vector of stride 2 reads one more
 }
 constexpr std::ptrdiff_t depthwise_f32_rows(const DepthwiseF32& d) {
   return (d.out_height - 1) * d.stride_y + (d.kernel_height - 1) * d.dilation_y + 1;
@@ -43,7 +44,7 @@ std::span<const DepthwiseF32Variant> depthwise_f32_variants();
 
 /// Copies a plane [height][width] into rows of `to_stride` floats, `pad_top` rows and `pad_left` columns further, zeros around,
 /// `to_rows` rows in all. Rows and columns beyond `to` are dropped.
-void pad_plane_f32(const float* from, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t pad_top, std::ptrdiff_t pad_left,
-                   std::ptrdiff_t to_rows, std::ptrdiff_t to_stride, float* to);
+void pad_plane_f32(const float* from, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t pad_top,
+                   std::ptrdiff_t pad_left, std::ptrdiff_t to_rows, std::ptrdiff_t to_stride, float* to);
 
 }  // namespace bitwright

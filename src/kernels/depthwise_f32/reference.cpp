@@ -26,8 +26,8 @@ std::span<const DepthwiseF32Variant> depthwise_f32_variants() {
   return kVariants;
 }
 
-void pad_plane_f32(const float* from, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t pad_top, std::ptrdiff_t pad_left,
-                   std::ptrdiff_t to_rows, std::ptrdiff_t to_stride, float* to) {
+void pad_plane_f32(const float* from, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t pad_top,
+                   std::ptrdiff_t pad_left, std::ptrdiff_t to_rows, std::ptrdiff_t to_stride, float* to) {
   const std::ptrdiff_t left = std::min(pad_left, to_stride), columns = std::min(width, to_stride - left);
   for (std::ptrdiff_t row = 0; row < to_rows; ++row, to += to_stride) {
     const std::ptrdiff_t y = row - pad_top;

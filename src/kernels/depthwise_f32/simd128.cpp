@@ -58,9 +58,12 @@ void plane(const DepthwiseF32& d) {
 
 void depthwise_f32__simd128(const DepthwiseF32& d) {
   switch (d.stride_x) {
-    case 1: return plane<Stride::one>(d);
-    case 2: return plane<Stride::two>(d);
-    default: return plane<Stride::other>(d);
+    case 1:
+      return plane<Stride::one>(d);
+    case 2:
+      return plane<Stride::two>(d);
+    default:
+      return plane<Stride::other>(d);
   }
 }
 

@@ -11,7 +11,8 @@ void gemm_f32_blocked(const GemmF32& g, GemmF32Kernel kernel) {
   constexpr std::ptrdiff_t kProductsPerTask = 1 << 21;
   const std::ptrdiff_t k = std::max<std::ptrdiff_t>(g.k, 1);
   const std::ptrdiff_t n_panels = (g.n + 7) / 8;
-  const std::ptrdiff_t panels = std::clamp<std::ptrdiff_t>(kPanelBytesInCache / (32 * k), 4, std::max<std::ptrdiff_t>(n_panels, 4));
+  const std::ptrdiff_t panels =
+      std::clamp<std::ptrdiff_t>(kPanelBytesInCache / (32 * k), 4, std::max<std::ptrdiff_t>(n_panels, 4));
   const std::ptrdiff_t columns = std::min(panels, n_panels) * 8;
   const std::ptrdiff_t rows = std::clamp<std::ptrdiff_t>((kProductsPerTask / k / columns + 4) / 5 * 5, 5, (g.m + 4) / 5 * 5);
   const std::ptrdiff_t row_blocks = (g.m + rows - 1) / rows;

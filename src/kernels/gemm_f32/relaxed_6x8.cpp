@@ -18,7 +18,8 @@ void store_row(const GemmF32& g, std::ptrdiff_t i, std::ptrdiff_t j, std::ptrdif
   wasm_v128_store(sums, low);
   wasm_v128_store(sums + 4, high);
   float* c = g.c + i * g.c_row_stride + j;
-  for (std::ptrdiff_t x = 0; x < std::min<std::ptrdiff_t>(columns, 8); ++x) c[x] = g.column_bias != nullptr ? sums[x] + g.column_bias[j + x] : sums[x];
+  for (std::ptrdiff_t x = 0; x < std::min<std::ptrdiff_t>(columns, 8); ++x)
+    c[x] = g.column_bias != nullptr ? sums[x] + g.column_bias[j + x] : sums[x];
 }
 
 /// 6 x 8: contraction needs no register for the product, which leaves room for a sixth row.
@@ -55,12 +56,18 @@ void gemm_f32__relaxed_6x8(const GemmF32& g) {
   std::ptrdiff_t i = 0;
   for (; i + 6 <= g.m; i += 6) rows<6>(g, i);
   switch (g.m - i) {
-    case 5: return rows<5>(g, i);
-    case 4: return rows<4>(g, i);
-    case 3: return rows<3>(g, i);
-    case 2: return rows<2>(g, i);
-    case 1: return rows<1>(g, i);
-    default: return;
+    case 5:
+      return rows<5>(g, i);
+    case 4:
+      return rows<4>(g, i);
+    case 3:
+      return rows<3>(g, i);
+    case 2:
+      return rows<2>(g, i);
+    case 1:
+      return rows<1>(g, i);
+    default:
+      return;
   }
 }
 

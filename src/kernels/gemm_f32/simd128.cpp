@@ -81,11 +81,16 @@ void gemm_f32__simd128_5x8(const GemmF32& g) {
   std::ptrdiff_t i = 0;
   for (; i + 5 <= g.m; i += 5) rows<5>(g, i);
   switch (g.m - i) {
-    case 4: return rows<4>(g, i);
-    case 3: return rows<3>(g, i);
-    case 2: return rows<2>(g, i);
-    case 1: return rows<1>(g, i);
-    default: return;
+    case 4:
+      return rows<4>(g, i);
+    case 3:
+      return rows<3>(g, i);
+    case 2:
+      return rows<2>(g, i);
+    case 1:
+      return rows<1>(g, i);
+    default:
+      return;
   }
 }
 

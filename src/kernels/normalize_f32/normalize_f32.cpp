@@ -11,7 +11,8 @@ void shift_scale_f32(const float* x, std::ptrdiff_t n, float mean, float factor,
   for (; i < n; ++i) y[i] = (x[i] - mean) * factor + bias;
 }
 
-void normalize_row_f32(const float* x, std::ptrdiff_t n, float mean, float factor, const float* scale, const float* bias, float* y) {
+void normalize_row_f32(const float* x, std::ptrdiff_t n, float mean, float factor, const float* scale, const float* bias,
+                       float* y) {
   std::ptrdiff_t i = 0;
   for (; i + 4 <= n; i += 4) {
     const f32x4 scaled = (load_f32x4(x + i) - mean) * factor * load_f32x4(scale + i);

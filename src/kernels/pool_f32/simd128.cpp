@@ -47,7 +47,8 @@ void plane(const PoolF32& pool) {
           for (std::ptrdiff_t kx = 0; kx < g.kernel[2]; ++kx) {
             const std::ptrdiff_t shift = kx * g.dilation[2] - g.pad_begin[2], stride = g.stride[2];
             const std::ptrdiff_t first = shift >= 0 ? 0 : (-shift + stride - 1) / stride;
-            const std::ptrdiff_t last = shift >= g.input[2] ? 0 : std::min(g.output[2], (g.input[2] - shift + stride - 1) / stride);
+            const std::ptrdiff_t last =
+                shift >= g.input[2] ? 0 : std::min(g.output[2], (g.input[2] - shift + stride - 1) / stride);
             if (first < last) take_row<kKind>(y + first, x + first * stride + shift, last - first, stride);
           }
         }

@@ -47,7 +47,8 @@ void four_columns(const SoftmaxF32& s, std::ptrdiff_t column) {
   }
   const f32x4 log_sum = log(sum);
   for (std::ptrdiff_t i = 0; i < s.n; ++i) {
-    const f32x4 out = s.is_log ? (load_some(x + i * s.stride, left) - largest) - log_sum : load_some(y + i * s.stride, left) / sum;
+    const f32x4 out =
+        s.is_log ? (load_some(x + i * s.stride, left) - largest) - log_sum : load_some(y + i * s.stride, left) / sum;
     store_some(y + i * s.stride, out, left);
   }
 }

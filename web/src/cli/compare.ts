@@ -18,7 +18,8 @@ export const compareSpec: CommandSpec = {
 
 export async function compareCommand(values: Values, positionals: readonly string[]): Promise<number> {
   const [referencePath, quantizedPath, ...rest] = positionals;
-  if (referencePath === undefined || quantizedPath === undefined || rest.length > 0) throw new UsageError("two models are needed; see 'bitwright compare --help'");
+  if (referencePath === undefined || quantizedPath === undefined || rest.length > 0)
+    throw new UsageError("two models are needed; see 'bitwright compare --help'");
   if (texts(values, 'calibrate').length === 0) throw new UsageError('--calibrate PATH is needed: the samples to compare on');
   return await withContext(values, async (context) => {
     const reference = await context.open(referencePath);

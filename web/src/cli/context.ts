@@ -80,7 +80,10 @@ export function checkOutput(output: string, inputs: readonly string[], isForced:
   }
   for (const input of inputs) {
     const status = statSync(input, { throwIfNoEntry: false });
-    if (resolve(input) === resolve(output) || (status !== undefined && status.ino === existing.ino && status.dev === existing.dev)) {
+    if (
+      resolve(input) === resolve(output) ||
+      (status !== undefined && status.ino === existing.ino && status.dev === existing.dev)
+    ) {
       throw new UsageError(`the output '${output}' is the input; give another name`);
     }
   }

@@ -22,7 +22,8 @@ export function externalFiles(modelPath: string, root: string | undefined): Reco
   let seen = 0;
   const walk = (folder: string): void => {
     for (const name of readdirSync(folder)) {
-      if (++seen > maxFiles) throw new QuantError('limit_exceeded', `--external-root ${root}: more than ${maxFiles} files; give a smaller folder`);
+      if (++seen > maxFiles)
+        throw new QuantError('limit_exceeded', `--external-root ${root}: more than ${maxFiles} files; give a smaller folder`);
       const path = join(folder, name);
       const status = statSync(path, { throwIfNoEntry: false });
       if (status === undefined) continue;

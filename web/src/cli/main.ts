@@ -43,7 +43,8 @@ async function main(words: readonly string[]): Promise<number> {
     return exitCodes.done;
   }
   const command = commands.find(({ spec }) => spec.name === name);
-  if (command === undefined) throw new UsageError(`'${name}' is not a command; there are ${commands.map(({ spec }) => spec.name).join(', ')}`);
+  if (command === undefined)
+    throw new UsageError(`'${name}' is not a command; there are ${commands.map(({ spec }) => spec.name).join(', ')}`);
   if (rest.includes('--help') || rest.includes('-h')) {
     process.stdout.write(`${helpText(command.spec)}\n${exitCodeHelp}\n`);
     return exitCodes.done;
@@ -54,12 +55,20 @@ async function main(words: readonly string[]): Promise<number> {
 
 /** One line per error: code and sentence. `--json` gets it on stdout as an object. */
 function report(error: unknown, isJson: boolean): number {
-  const code = error instanceof QuantError ? error.code : error instanceof UsageError ? 'usage' : exitCodeOf(error) === exitCodes.interrupted ? 'aborted' : 'internal';
+  const code =
+    error instanceof QuantError
+      ? error.code
+      : error instanceof UsageError
+        ? 'usage'
+        : exitCodeOf(error) === exitCodes.interrupted
+          ? 'aborted'
+          : 'internal';
   const message = (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, ' ');
   const subject = error instanceof QuantError ? error.subject : '';
   if (isJson) process.stdout.write(`${JSON.stringify({ error: { code, message, subject } })}\n`);
   process.stderr.write(`bitwright: ${code}: ${message}\n`);
-  if (code === 'internal' && process.env['BITWRIGHT_DEBUG'] && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
+  if (code === 'internal' && process.env['BITWRIGHT_DEBUG'] && error instanceof Error)
+    process.stderr.write(`${error.stack ?? ''}\n`);
   return exitCodeOf(error);
 }
 

@@ -22,7 +22,11 @@ export interface CommandSpec {
 export const commonOptions: Readonly<Record<string, OptionSpec>> = {
   json: { type: 'boolean', help: 'print the result as JSON on stdout' },
   quiet: { type: 'boolean', short: 'q', help: 'no progress on stderr' },
-  'external-root': { type: 'string', value: 'DIR', help: "allow external data to resolve inside DIR (default: the model's own folder, no links)" },
+  'external-root': {
+    type: 'string',
+    value: 'DIR',
+    help: "allow external data to resolve inside DIR (default: the model's own folder, no links)",
+  },
   threads: { type: 'string', value: 'N', help: 'threads of the engine (default 1)' },
   help: { type: 'boolean', short: 'h', help: 'this text' },
 };
@@ -49,7 +53,10 @@ export const sampleOptions: Readonly<Record<string, OptionSpec>> = {
 export type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
 
 /** Parses one command's words; unknown options and missing values are usage errors that name the option. */
-export function parseCommand(spec: CommandSpec, words: readonly string[]): { readonly values: Values; readonly positionals: readonly string[] } {
+export function parseCommand(
+  spec: CommandSpec,
+  words: readonly string[],
+): { readonly values: Values; readonly positionals: readonly string[] } {
   const options: NonNullable<ParseArgsConfig['options']> = {};
   for (const [name, option] of Object.entries(spec.options)) {
     options[name] = {
@@ -104,7 +111,8 @@ export function threeNumbers(values: Values, name: string): readonly [number, nu
   const numbers = given.split(',').map(Number);
   const [a, b = a, c = a] = numbers;
   const isGood = (numbers.length === 1 || numbers.length === 3) && numbers.every(Number.isFinite);
-  if (!isGood || a === undefined || b === undefined || c === undefined) throw new UsageError(`--${name} is '${given}'; one or three numbers, as 0.485,0.456,0.406, are needed`);
+  if (!isGood || a === undefined || b === undefined || c === undefined)
+    throw new UsageError(`--${name} is '${given}'; one or three numbers, as 0.485,0.456,0.406, are needed`);
   return [a, b, c];
 }
 
@@ -113,5 +121,15 @@ export function helpText(spec: CommandSpec): string {
     const left = `${option.short === undefined ? '    ' : `-${option.short}, `}--${name}${option.value === undefined ? '' : ` ${option.value}`}`;
     return `  ${left.padEnd(30)} ${option.help}`;
   });
-  return [`bitwright ${spec.usage}`, '', spec.summary, '', ...rows, '', 'Examples:', ...spec.examples.map((line) => `  ${line}`), ''].join('\n');
+  return [
+    `bitwright ${spec.usage}`,
+    '',
+    spec.summary,
+    '',
+    ...rows,
+    '',
+    'Examples:',
+    ...spec.examples.map((line) => `  ${line}`),
+    '',
+  ].join('\n');
 }

@@ -16,7 +16,12 @@ export const quantizeSpec: CommandSpec = {
   summary: 'quantize a model on your own data, and measure what it cost',
   usage: 'quantize MODEL [-o OUT] [options]',
   options: {
-    output: { type: 'string', short: 'o', value: 'OUT', help: 'the file to write (default: MODEL_quantized.onnx or MODEL_fp16.onnx)' },
+    output: {
+      type: 'string',
+      short: 'o',
+      value: 'OUT',
+      help: 'the file to write (default: MODEL_quantized.onnx or MODEL_fp16.onnx)',
+    },
     mode: { type: 'string', value: 'MODE', help: 'static (default), dynamic, weight_only or float16' },
     recipe: { type: 'string', value: 'FILE', help: `a recipe as JSON, or one of ${Object.keys(recipePresets).join(', ')}` },
     target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
@@ -28,7 +33,11 @@ export const quantizeSpec: CommandSpec = {
     report: { type: 'string', value: 'FILE.html', help: 'write the report as one HTML file with pictures' },
     'external-data': { type: 'boolean', help: 'keep the weights in one external file OUT_data' },
     'allow-larger': { type: 'boolean', help: 'accept a result that is not smaller' },
-    'max-drop': { type: 'string', value: 'PERCENT', help: 'fail (exit 4) if accuracy, or top-1 agreement without labels, falls by more' },
+    'max-drop': {
+      type: 'string',
+      value: 'PERCENT',
+      help: 'fail (exit 4) if accuracy, or top-1 agreement without labels, falls by more',
+    },
     force: { type: 'boolean', short: 'f', help: 'overwrite OUT (never the input)' },
     ...commonOptions,
   },
@@ -78,7 +87,8 @@ function maxDrop(values: Values): number | undefined {
   const given = text(values, 'max-drop');
   if (given === undefined) return undefined;
   const percent = Number(given.replace(/%$/, ''));
-  if (!Number.isFinite(percent) || percent < 0 || percent > 100) throw new UsageError(`--max-drop is '${given}'; a number of per cent from 0 to 100 is needed`);
+  if (!Number.isFinite(percent) || percent < 0 || percent > 100)
+    throw new UsageError(`--max-drop is '${given}'; a number of per cent from 0 to 100 is needed`);
   return percent / 100;
 }
 
@@ -93,7 +103,9 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
   const externalName = `${basename(output)}_data`;
   const externalPath = join(dirname(output), externalName);
   if (recipe.mode === 'static' && texts(values, 'calibrate').length === 0) {
-    throw new UsageError('--calibrate PATH is needed for mode static: a folder of samples; or take --mode weight_only or dynamic');
+    throw new UsageError(
+      '--calibrate PATH is needed for mode static: a folder of samples; or take --mode weight_only or dynamic',
+    );
   }
   checkOutput(output, [path], isForced);
   if (isExternal) checkOutput(externalPath, [path], isForced);
@@ -103,10 +115,20 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
     const model = await context.open(path);
     const hasSamples = texts(values, 'calibrate').length > 0;
     const evaluationPath = text(values, 'evaluate');
-    const calibration = hasSamples ? collectSamples(context.toolkit, model.info.inputs, evaluationPath === undefined ? values : { ...values, labels: undefined }) : null;
-    const evaluation = evaluationPath === undefined ? calibration : collectSamples(context.toolkit, model.info.inputs, { ...values, calibrate: [evaluationPath], limit: undefined });
+    const calibration = hasSamples
+      ? collectSamples(
+          context.toolkit,
+          model.info.inputs,
+          evaluationPath === undefined ? values : { ...values, labels: undefined },
+        )
+      : null;
+    const evaluation =
+      evaluationPath === undefined
+        ? calibration
+        : collectSamples(context.toolkit, model.info.inputs, { ...values, calibrate: [evaluationPath], limit: undefined });
     const warnings = [...new Set([...(calibration?.warnings ?? []), ...(evaluation?.warnings ?? [])])];
-    if (recipe.mode === 'static' && evaluation === calibration) warnings.push('measured on the calibration samples themselves; give --evaluate PATH for samples of their own');
+    if (recipe.mode === 'static' && evaluation === calibration)
+      warnings.push('measured on the calibration samples themselves; give --evaluate PATH for samples of their own');
     for (const warning of warnings) context.note(`warning: ${warning}`);
     const result = await quantize(
       model,
@@ -127,14 +149,33 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
     );
     try {
       if (reportPath !== undefined) writeFileSync(reportPath, reportHtml(result.report));
-      context.print(flag(values, 'json') ? JSON.stringify(result.report) : reportText(result.report, { columns: process.stdout.columns ?? 120, isColor: isColorWanted() }));
-      context.note(`wrote ${output}${result.external === null ? '' : ` and ${externalPath}`}${reportPath === undefined ? '' : `, report ${reportPath}`}`);
+      context.print(
+        flag(values, 'json')
+          ? JSON.stringify(result.report)
+          : reportText(result.report, { columns: process.stdout.columns ?? 120, isColor: isColorWanted() }),
+      );
+      context.note(
+        `wrote ${output}${result.external === null ? '' : ` and ${externalPath}`}${reportPath === undefined ? '' : `, report ${reportPath}`}`,
+      );
       if (drop !== undefined) {
         const { comparison } = result.report;
         const agreement = comparison?.outputs.find((row) => row.top1Agreement !== null)?.top1Agreement;
-        const lost = comparison?.accuracy != null ? comparison.accuracy.reference.share - comparison.accuracy.quantized.share : agreement == null ? undefined : 1 - agreement.share;
-        if (lost === undefined) throw new QuantError('accuracy_missed', '--max-drop: nothing was measured; give samples with --calibrate or --evaluate');
-        if (lost > drop) throw new QuantError('accuracy_missed', `lost ${(lost * 100).toFixed(2)} %, more than the ${(drop * 100).toFixed(2)} % of --max-drop; the file was written all the same`);
+        const lost =
+          comparison?.accuracy != null
+            ? comparison.accuracy.reference.share - comparison.accuracy.quantized.share
+            : agreement == null
+              ? undefined
+              : 1 - agreement.share;
+        if (lost === undefined)
+          throw new QuantError(
+            'accuracy_missed',
+            '--max-drop: nothing was measured; give samples with --calibrate or --evaluate',
+          );
+        if (lost > drop)
+          throw new QuantError(
+            'accuracy_missed',
+            `lost ${(lost * 100).toFixed(2)} %, more than the ${(drop * 100).toFixed(2)} % of --max-drop; the file was written all the same`,
+          );
       }
     } finally {
       result.dispose();

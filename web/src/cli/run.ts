@@ -19,13 +19,21 @@ export const runSpec: CommandSpec = {
   summary: 'run a model once on our engine',
   usage: 'run MODEL --input NAME=FILE [options]',
   options: {
-    input: { type: 'string', multiple: true, value: 'NAME=FILE', help: 'a picture, .npy, TensorProto .pb, or .npz with all inputs' },
+    input: {
+      type: 'string',
+      multiple: true,
+      value: 'NAME=FILE',
+      help: 'a picture, .npy, TensorProto .pb, or .npz with all inputs',
+    },
     output: { type: 'string', short: 'o', value: 'DIR', help: 'write every output there as NAME.npy' },
     profile: { type: 'boolean', help: 'show the time of every node' },
     ...({ preprocess, mean, std, crop, resize, color } as CommandSpec['options']),
     ...commonOptions,
   },
-  examples: ['bitwright run model.onnx --input image=cat.jpg --preprocess imagenet', 'bitwright run model.onnx --input inputs.npz -o results/ --profile'],
+  examples: [
+    'bitwright run model.onnx --input image=cat.jpg --preprocess imagenet',
+    'bitwright run model.onnx --input inputs.npz -o results/ --profile',
+  ],
 };
 
 async function readFeed(context: Context, path: string): Promise<Tensor> {
@@ -36,7 +44,11 @@ async function readFeed(context: Context, path: string): Promise<Tensor> {
   throw new QuantError('bad_data', `${path}: not a picture, .npy, .npz or .pb file`, path);
 }
 
-async function feedsOf(context: Context, model: Awaited<ReturnType<Context['open']>>, pairs: readonly string[]): Promise<Record<string, Tensor>> {
+async function feedsOf(
+  context: Context,
+  model: Awaited<ReturnType<Context['open']>>,
+  pairs: readonly string[],
+): Promise<Record<string, Tensor>> {
   const feeds: Record<string, Tensor> = {};
   for (const pair of pairs) {
     const at = pair.indexOf('=');
@@ -50,12 +62,21 @@ async function feedsOf(context: Context, model: Awaited<ReturnType<Context['open
     if (target === undefined) throw new UsageError(`--input is '${pair}'; NAME=FILE is needed`);
     if (['.jpg', '.jpeg', '.png'].includes(extname(path).toLowerCase())) {
       const inputs = model.info.inputs.filter((input) => input.name === target);
-      const set = collectSamples(context.toolkit, inputs.length > 0 ? inputs : model.info.inputs, { ...context.values, calibrate: [path] });
+      const set = collectSamples(context.toolkit, inputs.length > 0 ? inputs : model.info.inputs, {
+        ...context.values,
+        calibrate: [path],
+      });
       for (const warning of set.warnings) context.note(`warning: ${warning}`);
       for await (const sample of set.samples) {
         if (!('image' in sample)) continue;
         feeds[target] = await context.toolkit.call('preprocess', {
-          sample: { kind: 'image', bytes: readFileSync(path), name: basename(path), input: target, preprocessing: sample.preprocessing },
+          sample: {
+            kind: 'image',
+            bytes: readFileSync(path),
+            name: basename(path),
+            input: target,
+            preprocessing: sample.preprocessing,
+          },
         });
       }
     } else {
@@ -77,12 +98,16 @@ export async function runCommand(values: Values, positionals: readonly string[])
       const folder = text(values, 'output');
       if (folder !== undefined) {
         mkdirSync(folder, { recursive: true });
-        for (const [name, tensor] of Object.entries(outputs)) writeFileSync(join(folder, `${name.replace(/[^\w.-]/g, '_')}.npy`), writeNpy(tensor));
+        for (const [name, tensor] of Object.entries(outputs))
+          writeFileSync(join(folder, `${name.replace(/[^\w.-]/g, '_')}.npy`), writeNpy(tensor));
       }
       const profile = flag(values, 'profile') ? await session.profile() : [];
       if (flag(values, 'json')) {
         const plain = Object.fromEntries(
-          Object.entries(outputs).map(([name, t]) => [name, { dtype: t.dtype, shape: t.shape, data: Array.from(t.data as ArrayLike<number | bigint>, Number) }]),
+          Object.entries(outputs).map(([name, t]) => [
+            name,
+            { dtype: t.dtype, shape: t.shape, data: Array.from(t.data as ArrayLike<number | bigint>, Number) },
+          ]),
         );
         context.print(JSON.stringify({ outputs: plain, ...(profile.length > 0 && { profile }) }));
       } else {

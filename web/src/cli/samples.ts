@@ -25,7 +25,9 @@ function endingOf(path: string): string {
 }
 
 /** A sample's files: one file, or a folder test_data_set_N with input_0.pb, input_1.pb ... */
-type Item = { readonly kind: 'file'; readonly file: FileItem } | { readonly kind: 'set'; readonly files: readonly FileItem[]; readonly name: string };
+type Item =
+  | { readonly kind: 'file'; readonly file: FileItem }
+  | { readonly kind: 'set'; readonly files: readonly FileItem[]; readonly name: string };
 
 function isSampleFile(path: string): boolean {
   const ending = endingOf(path);
@@ -46,7 +48,9 @@ function itemsOf(root: string): Item[] {
     const inputs = entries.filter((entry) => entry.isFile() && /^input_\d+\.pb$/.test(entry.name));
     if (inputs.length > 0) {
       const order = (name: string): number => Number(/\d+/.exec(name)?.[0] ?? 0);
-      const files = inputs.map((entry) => ({ path: join(folder, entry.name), name: entry.name })).sort((a, b) => order(a.name) - order(b.name));
+      const files = inputs
+        .map((entry) => ({ path: join(folder, entry.name), name: entry.name }))
+        .sort((a, b) => order(a.name) - order(b.name));
       items.push({ kind: 'set', files, name: relative(root, folder) || basename(folder) });
       return;
     }
@@ -54,7 +58,8 @@ function itemsOf(root: string): Item[] {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) walk(path);
       else if (entry.isFile() && isSampleFile(path)) items.push({ kind: 'file', file: { path, name: relative(root, path) } });
-      if (items.length > maxFiles) throw new QuantError('limit_exceeded', `${root}: more than ${maxFiles} files; give a smaller folder`);
+      if (items.length > maxFiles)
+        throw new QuantError('limit_exceeded', `${root}: more than ${maxFiles} files; give a smaller folder`);
     }
   };
   walk(root);
@@ -90,13 +95,19 @@ function rowsOf(tensor: Tensor, input: ValueInfo, name: string): Tensor[] {
   const wanted = input.shape;
   if (wanted === null || tensor.shape.length === 0) return [tensor];
   const rest = (axes: readonly number[], n: number): boolean =>
-    axes.length === n && axes.every((extent, i) => (wanted[wanted.length - n + i] ?? -1) < 0 || wanted[wanted.length - n + i] === extent);
+    axes.length === n &&
+    axes.every((extent, i) => (wanted[wanted.length - n + i] ?? -1) < 0 || wanted[wanted.length - n + i] === extent);
   const split = (shape: readonly number[]): Tensor[] => {
     const n = tensor.shape[0] ?? 0;
     const step = n === 0 ? 0 : tensor.data.length / n;
-    return Array.from({ length: n }, (_, i) => ({ dtype: tensor.dtype, shape, data: tensor.data.slice(i * step, (i + 1) * step) as typeof tensor.data }));
+    return Array.from({ length: n }, (_, i) => ({
+      dtype: tensor.dtype,
+      shape,
+      data: tensor.data.slice(i * step, (i + 1) * step) as typeof tensor.data,
+    }));
   };
-  if (tensor.shape.length === wanted.length + 1 && rest(tensor.shape.slice(1), wanted.length)) return split(tensor.shape.slice(1));
+  if (tensor.shape.length === wanted.length + 1 && rest(tensor.shape.slice(1), wanted.length))
+    return split(tensor.shape.slice(1));
   if (tensor.shape.length === wanted.length) {
     const first = wanted[0] ?? -1;
     const isBatch = (first === 1 || first < 0) && (tensor.shape[0] ?? 1) > 1 && input.dimNames[0] !== 'time';
@@ -105,7 +116,11 @@ function rowsOf(tensor: Tensor, input: ValueInfo, name: string): Tensor[] {
   if (tensor.shape.length === wanted.length - 1 && rest(tensor.shape, wanted.length - 1)) {
     return [{ ...tensor, shape: [1, ...tensor.shape] }];
   }
-  throw new QuantError('bad_data', `${name}: shape [${tensor.shape.join(',')}] does not fit input '${input.name}' [${wanted.join(',')}]`, name);
+  throw new QuantError(
+    'bad_data',
+    `${name}: shape [${tensor.shape.join(',')}] does not fit input '${input.name}' [${wanted.join(',')}]`,
+    name,
+  );
 }
 
 export interface SampleSet {
@@ -130,7 +145,10 @@ export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], v
   if (found.length === 0) throw new QuantError('bad_data', `${roots.join(', ')}: no picture, .npy, .npz or .pb file found`);
   const items = spread(found, limit);
   const labelPath = text(values, 'labels');
-  const labels = labelPath === undefined ? undefined : readLabels(labelPath, integer(values, 'label-offset', { min: -100_000, max: 100_000 }) ?? 0);
+  const labels =
+    labelPath === undefined
+      ? undefined
+      : readLabels(labelPath, integer(values, 'label-offset', { min: -100_000, max: 100_000 }) ?? 0);
   const hasPictures = items.some((item) => item.kind === 'file' && pictureEndings.has(endingOf(item.file.path)));
   const preprocessing = hasPictures ? choosePreprocessing(inputs, preprocessingChoice(values)) : null;
   const warnings = [...(preprocessing?.warnings ?? [])];
@@ -195,18 +213,32 @@ async function* samplesOfFile(
 }
 
 /** The arrays of one .npz: one sample, or as many as all of them have rows. */
-function* batches(inputs: readonly ValueInfo[], arrays: Feeds, extra: { readonly name: string; readonly label?: number }): Generator<Sample> {
+function* batches(
+  inputs: readonly ValueInfo[],
+  arrays: Feeds,
+  extra: { readonly name: string; readonly label?: number },
+): Generator<Sample> {
   const unknown = Object.keys(arrays).find((key) => !inputs.some((input) => input.name === key));
   if (unknown !== undefined) {
-    throw new QuantError('bad_data', `${extra.name}: '${unknown}' is not an input; the inputs are ${inputs.map((i) => i.name).join(', ')}`, extra.name);
+    throw new QuantError(
+      'bad_data',
+      `${extra.name}: '${unknown}' is not an input; the inputs are ${inputs.map((i) => i.name).join(', ')}`,
+      extra.name,
+    );
   }
-  const rows = Object.entries(arrays).map(([key, tensor]) => ({ key, rows: rowsOf(tensor, inputs.find((i) => i.name === key) as ValueInfo, extra.name) }));
+  const rows = Object.entries(arrays).map(([key, tensor]) => ({
+    key,
+    rows: rowsOf(tensor, inputs.find((i) => i.name === key) as ValueInfo, extra.name),
+  }));
   const n = Math.max(...rows.map((column) => column.rows.length));
   if (rows.some((column) => column.rows.length !== n && column.rows.length !== 1)) {
     throw new QuantError('bad_data', `${extra.name}: the arrays hold different numbers of samples`, extra.name);
   }
   for (let i = 0; i < n; ++i) {
-    yield { feeds: Object.fromEntries(rows.map(({ key, rows: column }) => [key, column[column.length === 1 ? 0 : i] as Tensor])), ...extra };
+    yield {
+      feeds: Object.fromEntries(rows.map(({ key, rows: column }) => [key, column[column.length === 1 ? 0 : i] as Tensor])),
+      ...extra,
+    };
   }
 }
 

@@ -26,9 +26,14 @@ interface Column<T> {
 }
 
 function table<T>(columns: readonly Column<T>[], rows: readonly T[]): string {
-  const head = columns.map((column) => `<th${column.isNumber === true ? ' class="number"' : ''}>${escapeHtml(column.title)}</th>`).join('');
+  const head = columns
+    .map((column) => `<th${column.isNumber === true ? ' class="number"' : ''}>${escapeHtml(column.title)}</th>`)
+    .join('');
   const body = rows
-    .map((row) => `<tr>${columns.map((column) => `<td${column.isNumber === true ? ' class="number"' : column.isName === true ? ' class="name"' : ''}>${column.cell(row)}</td>`).join('')}</tr>`)
+    .map(
+      (row) =>
+        `<tr>${columns.map((column) => `<td${column.isNumber === true ? ' class="number"' : column.isName === true ? ' class="name"' : ''}>${column.cell(row)}</td>`).join('')}</tr>`,
+    )
     .join('');
   return `<div class="scroll"><table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table></div>`;
 }
@@ -39,21 +44,41 @@ function card(value: string, label: string): string {
 
 function cards(report: Report): string {
   const { before, after, comparison } = report;
-  const list = [card(`${bytesText(before.bytes)} → ${bytesText(after.bytes)}`, `size: ${(before.bytes / Math.max(1, after.bytes)).toFixed(2)} times smaller`)];
+  const list = [
+    card(
+      `${bytesText(before.bytes)} → ${bytesText(after.bytes)}`,
+      `size: ${(before.bytes / Math.max(1, after.bytes)).toFixed(2)} times smaller`,
+    ),
+  ];
   const quantized = report.nodes.filter((row) => row.isQuantized).length;
   list.push(card(`${quantized} of ${report.nodes.length}`, 'nodes quantized'));
   const output = comparison?.outputs[0];
   if (output !== undefined) list.push(card(sqnrText(output.sqnr), `SQNR of output ${output.value}`));
-  if (output?.top1Agreement != null) list.push(card(percentText(output.top1Agreement.share), `top-1 agreement, ${shareText(output.top1Agreement).replace(/^[^(]*/, '')}`));
+  if (output?.top1Agreement != null)
+    list.push(
+      card(percentText(output.top1Agreement.share), `top-1 agreement, ${shareText(output.top1Agreement).replace(/^[^(]*/, '')}`),
+    );
   if (comparison?.accuracy != null) {
     const { reference, quantized: after8, lost } = comparison.accuracy;
-    list.push(card(`${percentText(reference.share)} → ${percentText(after8.share)}`, `accuracy on ${reference.total} samples, ${lost} lost net; interval ${percentText(after8.low)} to ${percentText(after8.high)}`));
+    list.push(
+      card(
+        `${percentText(reference.share)} → ${percentText(after8.share)}`,
+        `accuracy on ${reference.total} samples, ${lost} lost net; interval ${percentText(after8.low)} to ${percentText(after8.high)}`,
+      ),
+    );
   }
   return `<div class="cards">${list.join('')}</div>`;
 }
 
 const codeRanges: Readonly<Record<string, readonly [number, number]>> = {
-  u8: [0, 255], i8: [-127, 127], u16: [0, 65535], i16: [-32767, 32767], u4: [0, 15], i4: [-7, 7], u2: [0, 3], i2: [-1, 1],
+  u8: [0, 255],
+  i8: [-127, 127],
+  u16: [0, 65535],
+  i16: [-32767, 32767],
+  u4: [0, 15],
+  i4: [-7, 7],
+  u2: [0, 3],
+  i2: [-1, 1],
 };
 
 function gridOf(row: TensorRow): CodeGrid | null {
@@ -86,7 +111,12 @@ function pictures(report: Report, role: TensorRow['role'], most: number): string
 function losses(report: Report): string {
   const values = report.comparison?.values.filter((row) => row.sqnr.sqnrDb !== null) ?? [];
   if (values.length === 0) return '';
-  const bar = (row: (typeof values)[number]) => ({ name: row.node, detail: `${row.opType}, value ${row.value}`, value: row.sqnr.sqnrDb ?? 0, text: sqnrText(row.sqnr) });
+  const bar = (row: (typeof values)[number]) => ({
+    name: row.node,
+    detail: `${row.opType}, value ${row.value}`,
+    value: row.sqnr.sqnrDb ?? 0,
+    text: sqnrText(row.sqnr),
+  });
   const shown = values.length <= 150 ? values : values.filter((_, i) => i % Math.ceil(values.length / 150) === 0);
   return (
     `<h2>Error per layer, in order of the graph</h2><p class="dim">SQNR of each value against the float model on ${report.comparison?.samples ?? 0} samples: the longer the better; ` +
@@ -103,7 +133,9 @@ function notes(report: Report): string {
     else known.nodes.push(row.node);
   }
   for (const [message, { severity, nodes }] of seen) {
-    lines.push(`<div class="${severity === 'info' ? 'dim' : severity}">${escapeHtml(message)}${nodes.length > 1 ? ` <span class="dim">(${nodes.length} nodes)</span>` : ''}</div>`);
+    lines.push(
+      `<div class="${severity === 'info' ? 'dim' : severity}">${escapeHtml(message)}${nodes.length > 1 ? ` <span class="dim">(${nodes.length} nodes)</span>` : ''}</div>`,
+    );
   }
   for (const message of report.messages) lines.push(`<p class="dim">${escapeHtml(message)}</p>`);
   return lines.length === 0 ? '' : `<h2>Good to know</h2>${lines.join('')}`;
@@ -115,7 +147,11 @@ export function reportHtml(report: Report): string {
   const nodeColumns: Column<NodeRow>[] = [
     { title: 'node', isName: true, cell: (row) => escapeHtml(row.graphPath === '' ? row.node : `${row.graphPath}/${row.node}`) },
     { title: 'operator', cell: (row) => escapeHtml(row.opType) },
-    { title: '', cell: (row) => (row.isQuantized ? `<span class="yes">${escapeHtml(row.mode)}</span>` : `<span class="no">${escapeHtml(row.mode)}</span>`) },
+    {
+      title: '',
+      cell: (row) =>
+        row.isQuantized ? `<span class="yes">${escapeHtml(row.mode)}</span>` : `<span class="no">${escapeHtml(row.mode)}</span>`,
+    },
     { title: 'why', cell: (row) => escapeHtml(row.reason) },
   ];
   const tensorColumns: Column<TensorRow>[] = [
@@ -133,7 +169,9 @@ export function reportHtml(report: Report): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'"><title>${escapeHtml(title)}</title><style>${style}</style></head><body>
 <h1>${escapeHtml(title)}</h1><p class="dim">mode ${recipe.mode} for ${recipe.target}; opset ${report.before.opset}${report.after.opset === report.before.opset ? '' : ` → ${report.after.opset}`}; ${
-    report.calibration === null ? 'no calibration' : `calibrated on ${report.calibration.samples} samples (${escapeHtml(report.calibration.source)}) by ${recipe.calibration.method}`
+    report.calibration === null
+      ? 'no calibration'
+      : `calibrated on ${report.calibration.samples} samples (${escapeHtml(report.calibration.source)}) by ${recipe.calibration.method}`
   }${report.preprocessing === null ? '' : `; pictures: ${escapeHtml(report.preprocessing)}`}</p>
 ${cards(report)}${notes(report)}${losses(report)}${pictures(report, 'weight', 24)}${pictures(report, 'activation', 24)}
 <h2>Nodes</h2><details${report.nodes.length <= 80 ? ' open' : ''}><summary>${report.nodes.length} nodes</summary>${table(nodeColumns, report.nodes)}</details>

@@ -124,8 +124,18 @@ export interface ModelInfo extends ModelSummary {
   readonly producer: string;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
-  readonly operators: readonly { readonly opType: string; readonly domain: string; readonly count: number; readonly isRunnable: boolean }[];
-  readonly tensors: readonly { readonly name: string; readonly dtype: DType; readonly shape: readonly number[]; readonly bytes: number }[];
+  readonly operators: readonly {
+    readonly opType: string;
+    readonly domain: string;
+    readonly count: number;
+    readonly isRunnable: boolean;
+  }[];
+  readonly tensors: readonly {
+    readonly name: string;
+    readonly dtype: DType;
+    readonly shape: readonly number[];
+    readonly bytes: number;
+  }[];
   readonly metadata: readonly (readonly [string, string])[];
   /** Empty where our engine can run it; else the first reason why it cannot. */
   readonly notRunnable: string;

@@ -29,7 +29,9 @@ export function histogramSvg(histogram: Histogram, grid: CodeGrid | null, label:
   const bars = counts
     .map((count, i) => {
       const h = Math.sqrt(count / highest) * (height - 22);
-      return count === 0 ? '' : `M${(i * barWidth).toFixed(1)} ${height - 16}v${(-h).toFixed(1)}h${Math.max(barWidth, 0.6).toFixed(2)}v${h.toFixed(1)}z`;
+      return count === 0
+        ? ''
+        : `M${(i * barWidth).toFixed(1)} ${height - 16}v${(-h).toFixed(1)}h${Math.max(barWidth, 0.6).toFixed(2)}v${h.toFixed(1)}z`;
     })
     .join('');
   let lines = '';
@@ -46,7 +48,8 @@ export function histogramSvg(histogram: Histogram, grid: CodeGrid | null, label:
       if (at >= 0 && at <= width) lines += `M${at.toFixed(1)} 4V${height - 16}`;
     }
     if (low > min) clips += `<rect class="clip" x="0" y="0" width="${x(low).toFixed(1)}" height="${height - 16}"/>`;
-    if (high < max) clips += `<rect class="clip" x="${x(high).toFixed(1)}" y="0" width="${(width - x(high)).toFixed(1)}" height="${height - 16}"/>`;
+    if (high < max)
+      clips += `<rect class="clip" x="${x(high).toFixed(1)}" y="0" width="${(width - x(high)).toFixed(1)}" height="${height - 16}"/>`;
     note = step > 1 ? `every ${step}th of ${n} codes` : `${n} codes`;
   }
   return (

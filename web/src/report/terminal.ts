@@ -53,14 +53,30 @@ function painter(isColor: boolean) {
 }
 
 function worstFirst(values: readonly ValueComparison[]): ValueComparison[] {
-  return values.filter((row) => !row.sqnr.isExact && row.sqnr.sqnrDb !== null).sort((a, b) => (a.sqnr.sqnrDb ?? 0) - (b.sqnr.sqnrDb ?? 0));
+  return values
+    .filter((row) => !row.sqnr.isExact && row.sqnr.sqnrDb !== null)
+    .sort((a, b) => (a.sqnr.sqnrDb ?? 0) - (b.sqnr.sqnrDb ?? 0));
 }
 
 function valuesTable(values: readonly ValueComparison[], columns: number): string {
   // 60 dB is better than any 8-bit layer: a full bar.
   return table(
-    [{ title: 'value', isElastic: true }, { title: 'node', isElastic: true }, { title: 'operator' }, { title: 'SQNR', isRight: true }, { title: 'cosine', isRight: true }, { title: '' }],
-    values.map((row) => [row.value, row.node, row.opType, sqnrText(row.sqnr), row.cosine.toFixed(5), bar((row.sqnr.sqnrDb ?? 60) / 60, 20)]),
+    [
+      { title: 'value', isElastic: true },
+      { title: 'node', isElastic: true },
+      { title: 'operator' },
+      { title: 'SQNR', isRight: true },
+      { title: 'cosine', isRight: true },
+      { title: '' },
+    ],
+    values.map((row) => [
+      row.value,
+      row.node,
+      row.opType,
+      sqnrText(row.sqnr),
+      row.cosine.toFixed(5),
+      bar((row.sqnr.sqnrDb ?? 60) / 60, 20),
+    ]),
     columns,
   );
 }
@@ -74,7 +90,11 @@ export function comparisonText(comparison: Comparison, options: TerminalOptions 
   }
   if (comparison.accuracy !== null) {
     const { reference, quantized, lost } = comparison.accuracy;
-    lines.push(`  accuracy float      ${shareText(reference)}`, `  accuracy quantized  ${shareText(quantized)}`, `  lost ${lost} of ${reference.total} samples net`);
+    lines.push(
+      `  accuracy float      ${shareText(reference)}`,
+      `  accuracy quantized  ${shareText(quantized)}`,
+      `  lost ${lost} of ${reference.total} samples net`,
+    );
   }
   const worst = worstFirst(comparison.values).slice(0, 12);
   if (worst.length > 0) lines.push('', 'Where precision is lost (worst first)', valuesTable(worst, options.columns));
@@ -86,13 +106,20 @@ function nodeSummary(nodes: readonly NodeRow[], columns: number): string[] {
   const folded = nodes.filter((row) => row.mode === 'folded');
   const float = nodes.filter((row) => !row.isQuantized && row.mode !== 'folded');
   const counted = (rows: readonly NodeRow[]): string => `(${countsText(rows.map((row) => row.opType)) || 'none'})`;
-  const lines = [`Nodes: ${quantized.length} quantized ${counted(quantized)}`, `       ${float.length} in float ${counted(float)}`];
+  const lines = [
+    `Nodes: ${quantized.length} quantized ${counted(quantized)}`,
+    `       ${float.length} in float ${counted(float)}`,
+  ];
   if (folded.length > 0) lines.push(`       ${folded.length} folded into others ${counted(folded)}`);
   if (float.length > 0) {
     const shown = float.slice(0, 15);
     lines.push(
       '',
-      table([{ title: 'left in float', isElastic: true }, { title: 'operator' }, { title: 'why', isElastic: true }], shown.map((row) => [row.node, row.opType, row.reason]), columns),
+      table(
+        [{ title: 'left in float', isElastic: true }, { title: 'operator' }, { title: 'why', isElastic: true }],
+        shown.map((row) => [row.node, row.opType, row.reason]),
+        columns,
+      ),
     );
     if (float.length > shown.length) lines.push(`... and ${float.length - shown.length} more (--json or --report lists all)`);
   }
@@ -107,25 +134,42 @@ export function reportText(report: Report, options: TerminalOptions = { columns:
     `Size:  ${bytesText(before.bytes)} -> ${bytesText(after.bytes)} (${percentText(after.bytes / before.bytes, 0)}, ${(before.bytes / after.bytes).toFixed(2)} times smaller)`,
     `Opset: ${before.opset}${after.opset === before.opset ? '' : ` -> ${after.opset}`}`,
   ];
-  if (report.calibration !== null) lines.push(`Calibrated on ${report.calibration.samples} samples (${report.calibration.source}), method ${recipe.calibration.method}`);
+  if (report.calibration !== null)
+    lines.push(
+      `Calibrated on ${report.calibration.samples} samples (${report.calibration.source}), method ${recipe.calibration.method}`,
+    );
   if (report.preprocessing !== null) lines.push(`Pictures: ${report.preprocessing}`);
   for (const message of report.messages) lines.push(dim(`- ${message}`));
   for (const warning of report.warnings) lines.push(yellow(`! ${warning}`));
   lines.push('', ...nodeSummary(report.nodes, options.columns));
-  const weights = report.tensors.filter((row) => row.role === 'weight' && row.sqnr?.sqnrDb != null).sort((a, b) => (a.sqnr?.sqnrDb ?? 0) - (b.sqnr?.sqnrDb ?? 0));
+  const weights = report.tensors
+    .filter((row) => row.role === 'weight' && row.sqnr?.sqnrDb != null)
+    .sort((a, b) => (a.sqnr?.sqnrDb ?? 0) - (b.sqnr?.sqnrDb ?? 0));
   if (weights.length > 0) {
     lines.push(
       '',
       'Weights (worst first)',
       table(
         [
-          { title: 'weight', isElastic: true }, { title: 'type' }, { title: 'scales', isRight: true }, { title: 'range', isRight: true },
-          { title: 'clipped', isRight: true }, { title: 'SQNR', isRight: true }, { title: 'size', isRight: true },
+          { title: 'weight', isElastic: true },
+          { title: 'type' },
+          { title: 'scales', isRight: true },
+          { title: 'range', isRight: true },
+          { title: 'clipped', isRight: true },
+          { title: 'SQNR', isRight: true },
+          { title: 'size', isRight: true },
         ],
-        weights.slice(0, 8).map((row) => [
-          row.tensor, row.dtype, String(row.scaleCount), `${numberText(row.rmin)} .. ${numberText(row.rmax)}`, percentText(row.clippedShare, 2), sqnrText(row.sqnr),
-          `${bytesText(row.bytesBefore)} -> ${bytesText(row.bytesAfter)}`,
-        ]),
+        weights
+          .slice(0, 8)
+          .map((row) => [
+            row.tensor,
+            row.dtype,
+            String(row.scaleCount),
+            `${numberText(row.rmin)} .. ${numberText(row.rmax)}`,
+            percentText(row.clippedShare, 2),
+            sqnrText(row.sqnr),
+            `${bytesText(row.bytesBefore)} -> ${bytesText(row.bytesAfter)}`,
+          ]),
         options.columns,
       ),
     );
@@ -134,7 +178,8 @@ export function reportText(report: Report, options: TerminalOptions = { columns:
   if (report.lint.length > 0) {
     lines.push('', 'Notes for the target');
     const seen = new Map<string, number>();
-    for (const row of report.lint) seen.set(`${row.severity}\0${row.message}`, (seen.get(`${row.severity}\0${row.message}`) ?? 0) + 1);
+    for (const row of report.lint)
+      seen.set(`${row.severity}\0${row.message}`, (seen.get(`${row.severity}\0${row.message}`) ?? 0) + 1);
     for (const [key, n] of seen) {
       const [severity, message = ''] = key.split('\0');
       const line = `  ${severity ?? 'info'}: ${message}${n > 1 ? ` (${n} nodes)` : ''}`;
@@ -150,7 +195,8 @@ function shapeText(shape: readonly number[] | null, names: readonly string[] = [
 }
 
 export function modelInfoText(info: ModelInfo, columns = 120): string {
-  const values = (rows: ModelInfo['inputs']): string[] => rows.map((row) => `  ${row.name}  ${row.dtype}${shapeText(row.shape, row.dimNames)}`);
+  const values = (rows: ModelInfo['inputs']): string[] =>
+    rows.map((row) => `  ${row.name}  ${row.dtype}${shapeText(row.shape, row.dimNames)}`);
   const largest = [...info.tensors].sort((a, b) => b.bytes - a.bytes).slice(0, 12);
   return [
     `${info.fileName}: ${bytesText(info.bytes)}${info.externalBytes > 0 ? ` and ${bytesText(info.externalBytes)} of external data` : ''}, IR ${info.irVersion}, opset ${info.opset}${info.producer ? `, by ${info.producer}` : ''}`,
@@ -169,7 +215,9 @@ export function modelInfoText(info: ModelInfo, columns = 120): string {
       largest.map((row) => [row.name, row.dtype, shapeText(row.shape), bytesText(row.bytes)]),
       columns,
     ),
-    ...(info.metadata.length > 0 ? ['', 'Metadata', ...info.metadata.map(([key, value]) => `  ${key}: ${clipped(value, 100)}`)] : []),
+    ...(info.metadata.length > 0
+      ? ['', 'Metadata', ...info.metadata.map(([key, value]) => `  ${key}: ${clipped(value, 100)}`)]
+      : []),
   ].join('\n');
 }
 
@@ -177,11 +225,17 @@ export function modelInfoText(info: ModelInfo, columns = 120): string {
 export function tensorText(name: string, tensor: Tensor): string {
   const values = Array.from(tensor.data as ArrayLike<number | bigint>, Number);
   const finite = values.filter(Number.isFinite);
-  const range = finite.length === 0 ? '' : `, ${numberText(finite.reduce((a, b) => Math.min(a, b), Infinity))} .. ${numberText(finite.reduce((a, b) => Math.max(a, b), -Infinity))}`;
+  const range =
+    finite.length === 0
+      ? ''
+      : `, ${numberText(finite.reduce((a, b) => Math.min(a, b), Infinity))} .. ${numberText(finite.reduce((a, b) => Math.max(a, b), -Infinity))}`;
   const lines = [`${name}: ${tensor.dtype}${shapeText(tensor.shape)}${range}`];
   const isScores = tensor.dtype === 'f32' && tensor.shape.length === 2 && tensor.shape[0] === 1 && values.length >= 5;
   if (isScores) {
-    const best = values.map((value, i) => ({ value, i })).sort((a, b) => b.value - a.value).slice(0, 5);
+    const best = values
+      .map((value, i) => ({ value, i }))
+      .sort((a, b) => b.value - a.value)
+      .slice(0, 5);
     lines.push(`  largest: ${best.map(({ value, i }) => `${i}: ${numberText(value)}`).join(', ')}`);
   } else {
     lines.push(`  ${values.slice(0, 8).map(numberText).join(', ')}${values.length > 8 ? ', ...' : ''}`);
@@ -193,8 +247,18 @@ export function profileText(rows: readonly NodeTime[], columns = 120): string {
   const total = rows.reduce((sum, row) => sum + row.timeMs, 0);
   const slowest = [...rows].sort((a, b) => b.timeMs - a.timeMs).slice(0, 20);
   return table(
-    [{ title: 'node', isElastic: true }, { title: 'operator' }, { title: 'ms', isRight: true }, { title: 'share', isRight: true }],
-    slowest.map((row) => [row.node, row.opType, (row.timeMs / Math.max(1, row.runs)).toFixed(3), percentText(row.timeMs / Math.max(total, 1e-9))]),
+    [
+      { title: 'node', isElastic: true },
+      { title: 'operator' },
+      { title: 'ms', isRight: true },
+      { title: 'share', isRight: true },
+    ],
+    slowest.map((row) => [
+      row.node,
+      row.opType,
+      (row.timeMs / Math.max(1, row.runs)).toFixed(3),
+      percentText(row.timeMs / Math.max(total, 1e-9)),
+    ]),
     columns,
   );
 }

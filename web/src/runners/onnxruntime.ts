@@ -21,8 +21,18 @@ export interface OnnxRuntimeTensor {
 }
 
 const typeNames = {
-  f32: 'float32', f64: 'float64', f16: 'float16', i64: 'int64', u64: 'uint64', i32: 'int32', u32: 'uint32', i16: 'int16', u16: 'uint16',
-  i8: 'int8', u8: 'uint8', bool: 'bool',
+  f32: 'float32',
+  f64: 'float64',
+  f16: 'float16',
+  i64: 'int64',
+  u64: 'uint64',
+  i32: 'int32',
+  u32: 'uint32',
+  i16: 'int16',
+  u16: 'uint16',
+  i8: 'int8',
+  u8: 'uint8',
+  bool: 'bool',
 } as const satisfies Partial<Record<DType, string>>;
 
 function typeOf(name: string): DType | undefined {
@@ -46,9 +56,16 @@ export function onnxruntimeRunner(ort: OnnxRuntime, options: object = {}): Runne
       const { bytes } = await model.toolkit.call('modelWithOutputs', { modelId: model.id, values });
       try {
         // Unoptimized: a fused node would hide the values that are asked for.
-        session = await ort.InferenceSession.create(bytes, { graphOptimizationLevel: 'disabled', logSeverityLevel: 3, ...options });
+        session = await ort.InferenceSession.create(bytes, {
+          graphOptimizationLevel: 'disabled',
+          logSeverityLevel: 3,
+          ...options,
+        });
       } catch (error) {
-        throw new QuantError('unsupported', `onnxruntime cannot open the model: ${error instanceof Error ? error.message : String(error)}`);
+        throw new QuantError(
+          'unsupported',
+          `onnxruntime cannot open the model: ${error instanceof Error ? error.message : String(error)}`,
+        );
       }
     },
     run: async (feeds: Feeds) => {
@@ -56,7 +73,8 @@ export function onnxruntimeRunner(ort: OnnxRuntime, options: object = {}): Runne
       const given: Record<string, OnnxRuntimeTensor> = {};
       for (const [name, { dtype, data, shape }] of Object.entries(feeds)) {
         const type = (typeNames as Partial<Record<DType, string>>)[dtype];
-        if (type === undefined) throw new QuantError('unsupported', `input '${name}': elements of ${dtype} cannot be given to onnxruntime`, name);
+        if (type === undefined)
+          throw new QuantError('unsupported', `input '${name}': elements of ${dtype} cannot be given to onnxruntime`, name);
         given[name] = new ort.Tensor(type as 'float32', data as Float32Array, [...shape]);
       }
       const seen: Record<string, Tensor> = {};

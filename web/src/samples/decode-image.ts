@@ -43,11 +43,12 @@ function convertYcc(pixels: Uint8Array): void {
 function isYcc(bytes: Uint8Array): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let isRgb = false;
-  for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; ) {
+  for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff;) {
     const marker = view.getUint8(at + 1);
     const length = view.getUint16(at + 2);
     if (marker === 0xda || length < 2) break;
-    if (marker === 0xee && length >= 14 && at + 16 <= view.byteLength && view.getUint32(at + 4) === 0x41646f62) isRgb = view.getUint8(at + 15) === 0;
+    if (marker === 0xee && length >= 14 && at + 16 <= view.byteLength && view.getUint32(at + 4) === 0x41646f62)
+      isRgb = view.getUint8(at + 15) === 0;
     const isFrame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
     if (isFrame && length >= 8 && at + 10 <= view.byteLength) return view.getUint8(at + 9) === 3 && !isRgb;
     at += 2 + length;

@@ -34,8 +34,11 @@ function parseHeader(header: string, name: string): { descr: string; isFortran: 
   const descr = /'descr'\s*:\s*'([^']*)'/.exec(header)?.[1];
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(header)?.[1];
   const extents = /'shape'\s*:\s*\(([0-9,\sL]*)\)/.exec(header)?.[1];
-  const isLiteral = /^\s*\{(\s*'(descr|fortran_order|shape)'\s*:\s*('[^']*'|True|False|\([0-9,\sL]*\))\s*,?){3}\s*\}\s*$/.test(header);
-  if (descr === undefined || order === undefined || extents === undefined || !isLiteral) fail(name, 'the .npy header is not one that NumPy writes');
+  const isLiteral = /^\s*\{(\s*'(descr|fortran_order|shape)'\s*:\s*('[^']*'|True|False|\([0-9,\sL]*\))\s*,?){3}\s*\}\s*$/.test(
+    header,
+  );
+  if (descr === undefined || order === undefined || extents === undefined || !isLiteral)
+    fail(name, 'the .npy header is not one that NumPy writes');
   const shape = extents
     .split(',')
     .map((text) => text.trim().replace(/L$/, ''))
@@ -79,7 +82,8 @@ export function readNpy(bytes: Uint8Array, name: string): Tensor {
   if (bytes.byteLength < 8 + lengthBytes) fail(name, 'the file ends within its header');
   const headerBytes = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   const start = 8 + lengthBytes;
-  if (headerBytes > maxNpyHeaderBytes || headerBytes > bytes.byteLength - start) fail(name, `a header of ${headerBytes} bytes does not fit`);
+  if (headerBytes > maxNpyHeaderBytes || headerBytes > bytes.byteLength - start)
+    fail(name, `a header of ${headerBytes} bytes does not fit`);
   const header = new TextDecoder(version === 3 ? 'utf-8' : 'latin1').decode(bytes.subarray(start, start + headerBytes));
   const { descr, isFortran, shape } = parseHeader(header, name);
   const kind = Object.hasOwn(kinds, descr.slice(1)) ? kinds[descr.slice(1)] : undefined;
@@ -90,7 +94,8 @@ export function readNpy(bytes: Uint8Array, name: string): Tensor {
   const n = shape.reduce((product, extent) => product * extent, 1);
   const expected = n * kind.bytes;
   const found = bytes.byteLength - start - headerBytes;
-  if (!Number.isSafeInteger(expected) || expected !== found) fail(name, `shape [${shape.join(',')}] of ${descr} needs ${expected} bytes, the file has ${found}`);
+  if (!Number.isSafeInteger(expected) || expected !== found)
+    fail(name, `shape [${shape.join(',')}] of ${descr} needs ${expected} bytes, the file has ${found}`);
   // Not bytes.slice: of a Buffer that would be a view into a pool.
   let content = new Uint8Array(bytes.subarray(start + headerBytes));
   if (descr.startsWith('>') && kind.bytes > 1) {

@@ -21,7 +21,8 @@ function endRecord(view: DataView, name: string): { n: number; offset: number } 
     const bytes = view.getUint32(at + 12, true);
     const offset = view.getUint32(at + 16, true);
     if (n === 0xffff || offset === 0xffffffff) fail(name, 'zip64 archives are not supported; save fewer or smaller arrays');
-    if (bytes > view.byteLength || offset > view.byteLength - bytes) fail(name, 'the directory of the archive lies outside of the file');
+    if (bytes > view.byteLength || offset > view.byteLength - bytes)
+      fail(name, 'the directory of the archive lies outside of the file');
     return { n, offset };
   }
   fail(name, 'not a .npz file');
@@ -41,7 +42,8 @@ export function readNpz(bytes: Uint8Array, name: string): Feeds {
   let at = offset;
   let total = 0;
   for (let i = 0; i < n; ++i) {
-    if (at + 46 > bytes.byteLength || view.getUint32(at, true) !== 0x02014b50) fail(name, 'the directory of the archive is broken');
+    if (at + 46 > bytes.byteLength || view.getUint32(at, true) !== 0x02014b50)
+      fail(name, 'the directory of the archive is broken');
     const flags = view.getUint16(at + 8, true);
     const method = view.getUint16(at + 10, true);
     const packed = view.getUint32(at + 20, true);
@@ -55,7 +57,8 @@ export function readNpz(bytes: Uint8Array, name: string): Feeds {
     if ((flags & 1) !== 0) fail(name, `entry '${entry}' is encrypted`);
     total += size;
     if (total > maxNpzBytes) fail(name, `the arrays pass the limit of ${maxNpzBytes} bytes`);
-    if (local + 30 > bytes.byteLength || view.getUint32(local, true) !== 0x04034b50) fail(name, `entry '${entry}' is not where the directory says`);
+    if (local + 30 > bytes.byteLength || view.getUint32(local, true) !== 0x04034b50)
+      fail(name, `entry '${entry}' is not where the directory says`);
     const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
     if (packed > bytes.byteLength || start > bytes.byteLength - packed) fail(name, `entry '${entry}' lies outside of the file`);
     const content = unpacked(bytes.subarray(start, start + packed), method, size, `${name}: ${entry}`);

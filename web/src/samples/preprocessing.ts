@@ -4,7 +4,9 @@ import type { ImagePreprocessing, ImagePreset, ValueInfo } from '../types.js';
 type Three = readonly [number, number, number];
 
 /** The usual normalizations: (pixel / 255 * scale - mean) / std. */
-export const imagePresets: Readonly<Record<ImagePreset, { readonly scale: number; readonly mean: Three; readonly std: Three; readonly note: string }>> = {
+export const imagePresets: Readonly<
+  Record<ImagePreset, { readonly scale: number; readonly mean: Three; readonly std: Three; readonly note: string }>
+> = {
   imagenet: { scale: 1, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], note: 'ImageNet mean and std' },
   minus1_1: { scale: 255, mean: [127.5, 127.5, 127.5], std: [127.5, 127.5, 127.5], note: 'x / 127.5 - 1' },
   '0_1': { scale: 1, mean: [0, 0, 0], std: [1, 1, 1], note: 'x / 255' },
@@ -66,7 +68,9 @@ export function choosePreprocessing(inputs: readonly ValueInfo[], choice: Prepro
   const mean = choice.mean ?? (choice.std !== undefined && choice.preset === undefined ? ([0, 0, 0] as const) : preset.mean);
   const std = choice.std ?? (choice.mean !== undefined && choice.preset === undefined ? ([1, 1, 1] as const) : preset.std);
   if (!isGiven) {
-    warnings.push('no mean and std were given: ImageNet values were taken; a wrong normalization makes every figure below wrong (--preprocess)');
+    warnings.push(
+      'no mean and std were given: ImageNet values were taken; a wrong normalization makes every figure below wrong (--preprocess)',
+    );
   }
   const preprocessing: ImagePreprocessing = {
     resize,
@@ -80,7 +84,8 @@ export function choosePreprocessing(inputs: readonly ValueInfo[], choice: Prepro
     std,
   };
   const how = choice.preset !== undefined ? preset.note : `mean ${mean.join(', ')}, std ${std.join(', ')}`;
-  const sized = resize > 0 ? `shorter side ${resize}, centre crop ${cropWidth} x ${cropHeight}` : `stretched to ${cropWidth} x ${cropHeight}`;
+  const sized =
+    resize > 0 ? `shorter side ${resize}, centre crop ${cropWidth} x ${cropHeight}` : `stretched to ${cropWidth} x ${cropHeight}`;
   return {
     input: input.name,
     preprocessing,

@@ -2,7 +2,8 @@ import type { OpenOptions } from '../worker/protocol.js';
 
 /** The smallest module that uses relaxed SIMD and shared memory; validating them tells what the engine has. */
 const relaxedSimdProbe = new Uint8Array([
-  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11,
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2,
+  11,
 ]);
 
 export interface Choice {

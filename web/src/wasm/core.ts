@@ -7,7 +7,8 @@ import type { Recipe } from '../recipe.js';
 import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
 import type { ImagePreprocessing, Tensor, ValueInfo } from '../types.js';
 
-export type Guarded<T> = { readonly value: T; readonly error?: undefined } | { readonly value?: undefined; readonly error: Omit<ErrorData, 'name'> };
+export type Guarded<T> =
+  { readonly value: T; readonly error?: undefined } | { readonly value?: undefined; readonly error: Omit<ErrorData, 'name'> };
 
 /** A source that C++ reads from: `read` returns '' or what went wrong. */
 export interface CoreSource {
@@ -35,8 +36,16 @@ export interface Core {
   openModel(source: CoreSource, openExternal: (name: string) => CoreSource | null): Guarded<number>;
   inspect(modelId: number): Guarded<ModelInfo>;
   disposeModel(modelId: number): void;
-  createSession(modelId: number, threads: number, profile: boolean): Guarded<{ sessionId: number; inputs: ValueInfo[]; outputs: ValueInfo[] }>;
-  runSession(sessionId: number, feeds: CoreTensorMap, observe: readonly string[]): Guarded<{ outputs: CoreTensorMap; observed: CoreTensorMap }>;
+  createSession(
+    modelId: number,
+    threads: number,
+    profile: boolean,
+  ): Guarded<{ sessionId: number; inputs: ValueInfo[]; outputs: ValueInfo[] }>;
+  runSession(
+    sessionId: number,
+    feeds: CoreTensorMap,
+    observe: readonly string[],
+  ): Guarded<{ outputs: CoreTensorMap; observed: CoreTensorMap }>;
   profileSession(sessionId: number): Guarded<{ node: string; opType: string; timeMs: number; runs: number }[]>;
   disposeSession(sessionId: number): void;
   beginCalibration(modelId: number, recipe: Recipe, external: boolean): Guarded<{ calibrationId: number; values: string[] }>;
@@ -60,9 +69,19 @@ export interface Core {
     sizeBytes: number;
     needsExternalData: boolean;
   }>;
-  writeModel(modelId: number, sink: CoreSink, externalSink: CoreSink | null, externalName: string, onProgress: CoreProgress): Guarded<null>;
+  writeModel(
+    modelId: number,
+    sink: CoreSink,
+    externalSink: CoreSink | null,
+    externalName: string,
+    onProgress: CoreProgress,
+  ): Guarded<null>;
   beginComparison(referenceId: number, quantizedId: number): Guarded<number>;
-  feedComparison(comparisonId: number, feeds: CoreTensorMap, label: number): Guarded<{ reference: CoreTensorMap; quantized: CoreTensorMap }>;
+  feedComparison(
+    comparisonId: number,
+    feeds: CoreTensorMap,
+    label: number,
+  ): Guarded<{ reference: CoreTensorMap; quantized: CoreTensorMap }>;
   finishComparison(comparisonId: number): Guarded<Comparison>;
   disposeComparison(comparisonId: number): void;
   preprocessImage(rgb: Uint8Array, width: number, height: number, spec: ImagePreprocessing): Guarded<Tensor>;
@@ -75,7 +94,10 @@ export interface Core {
 
 export type CoreFactory = (options: {
   readonly wasmBinary?: Uint8Array | ArrayBuffer;
-  readonly instantiateWasm?: (imports: WebAssembly.Imports, done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void) => object;
+  readonly instantiateWasm?: (
+    imports: WebAssembly.Imports,
+    done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
+  ) => object;
   readonly locateFile?: (name: string) => string;
   readonly print?: (text: string) => void;
   readonly printErr?: (text: string) => void;

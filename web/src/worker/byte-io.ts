@@ -36,7 +36,12 @@ export function readerSource(
 }
 
 export function bytesSource(name: string, bytes: Uint8Array): CoreSource {
-  return readerSource(name, bytes.byteLength, (offset, target) => target.set(bytes.subarray(offset, offset + target.byteLength)), bytes);
+  return readerSource(
+    name,
+    bytes.byteLength,
+    (offset, target) => target.set(bytes.subarray(offset, offset + target.byteLength)),
+    bytes,
+  );
 }
 
 /** Hands output on as it comes. */

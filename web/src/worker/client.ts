@@ -42,7 +42,11 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
     closeWith(new QuantError('internal', `the worker stopped: ${reason}; open a new toolkit`));
   });
 
-  const send = (makeMessage: (id: number) => ToHost, transfer: readonly ArrayBuffer[], onProgress?: OnHostProgress): Promise<unknown> =>
+  const send = (
+    makeMessage: (id: number) => ToHost,
+    transfer: readonly ArrayBuffer[],
+    onProgress?: OnHostProgress,
+  ): Promise<unknown> =>
     new Promise((resolve, reject) => {
       if (closedBecause !== undefined) {
         reject(closedBecause);
@@ -54,7 +58,12 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
         port.post(makeMessage(id), transfer);
       } catch (error) {
         pending.delete(id);
-        reject(new QuantError('invalid_argument', `the request cannot be sent to the worker: ${error instanceof Error ? error.message : String(error)}`));
+        reject(
+          new QuantError(
+            'invalid_argument',
+            `the request cannot be sent to the worker: ${error instanceof Error ? error.message : String(error)}`,
+          ),
+        );
       }
     });
 
@@ -66,8 +75,16 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
   }
   return {
     isDirect: false,
-    async call<V extends Verb>(verb: V, request: RequestOf<V>, callOptions: Parameters<Backend['call']>[2] = {}): Promise<AnswerOf<V>> {
-      const answer = await send((id) => ({ kind: 'call', id, verb, request }) as ToHost, callOptions.transfer ?? [], callOptions.onProgress);
+    async call<V extends Verb>(
+      verb: V,
+      request: RequestOf<V>,
+      callOptions: Parameters<Backend['call']>[2] = {},
+    ): Promise<AnswerOf<V>> {
+      const answer = await send(
+        (id) => ({ kind: 'call', id, verb, request }) as ToHost,
+        callOptions.transfer ?? [],
+        callOptions.onProgress,
+      );
       return answer as AnswerOf<V>;
     },
     close: async () => {

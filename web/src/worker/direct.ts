@@ -16,7 +16,11 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
   let isOpen = true;
   return {
     isDirect: true,
-    async call<V extends Verb>(verb: V, request: RequestOf<V>, callOptions: Parameters<Backend['call']>[2] = {}): Promise<AnswerOf<V>> {
+    async call<V extends Verb>(
+      verb: V,
+      request: RequestOf<V>,
+      callOptions: Parameters<Backend['call']>[2] = {},
+    ): Promise<AnswerOf<V>> {
       if (!isOpen) throw new QuantError('disposed', 'the toolkit was disposed');
       // A turn of the event loop between calls: signals fire, timers run, progress is drawn.
       await nextTurn();

@@ -6,7 +6,9 @@ import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
 import type { Platform } from './platform.js';
 import type { AnswerOf, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
 
-type Handlers = { [V in Verb]: (request: RequestOf<V>, onProgress: (progress: Progress) => void) => AnswerOf<V> | Promise<AnswerOf<V>> };
+type Handlers = {
+  [V in Verb]: (request: RequestOf<V>, onProgress: (progress: Progress) => void) => AnswerOf<V> | Promise<AnswerOf<V>>;
+};
 
 function unwrap<T>(result: Guarded<T>): T {
   if (result.error !== undefined) throw fromErrorData({ name: 'QuantError', ...result.error });
@@ -101,7 +103,8 @@ export class Host {
       return null;
     },
     createSession: ({ modelId, threads, profile }) => unwrap(this.core.createSession(modelId, threads, profile)),
-    runSession: async ({ sessionId, sample, observe }) => unwrap(this.core.runSession(sessionId, await this.feedsOf(sample), observe)),
+    runSession: async ({ sessionId, sample, observe }) =>
+      unwrap(this.core.runSession(sessionId, await this.feedsOf(sample), observe)),
     profileSession: ({ sessionId }) => unwrap(this.core.profileSession(sessionId)),
     disposeSession: ({ sessionId }) => {
       this.core.disposeSession(sessionId);
@@ -117,7 +120,9 @@ export class Host {
       return null;
     },
     quantize: ({ modelId, recipe, recipeJson, calibrationId, measuresWeights }, onProgress) => {
-      const result = paced(onProgress, (tell) => unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, measuresWeights, tell)));
+      const result = paced(onProgress, (tell) =>
+        unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, measuresWeights, tell)),
+      );
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
     writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
@@ -133,7 +138,9 @@ export class Host {
         throw error;
       }
     },
-    beginComparison: ({ referenceId, quantizedId }) => ({ comparisonId: unwrap(this.core.beginComparison(referenceId, quantizedId)) }),
+    beginComparison: ({ referenceId, quantizedId }) => ({
+      comparisonId: unwrap(this.core.beginComparison(referenceId, quantizedId)),
+    }),
     feedComparison: async ({ comparisonId, sample, label }) =>
       unwrap(this.core.feedComparison(comparisonId, await this.feedsOf(sample), label)),
     finishComparison: ({ comparisonId }) => unwrap(this.core.finishComparison(comparisonId)),

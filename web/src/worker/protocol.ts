@@ -8,7 +8,11 @@ export type SourceSpec =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array; readonly name: string }
   | { readonly kind: 'blob'; readonly blob: Blob; readonly name: string }
   | { readonly kind: 'path'; readonly path: string; readonly name: string }
-  | { readonly kind: 'reader'; readonly reader: { readonly sizeBytes: number; read(offset: number, target: Uint8Array): void }; readonly name: string };
+  | {
+      readonly kind: 'reader';
+      readonly reader: { readonly sizeBytes: number; read(offset: number, target: Uint8Array): void };
+      readonly name: string;
+    };
 
 /** Where a host writes an output file. `path` works in Node only, `writer` only where host and caller share a thread. */
 export type SinkSpec =
@@ -26,8 +30,15 @@ export type SampleSpec =
       readonly input: string;
       readonly preprocessing: ImagePreprocessing;
     }
-  | { readonly kind: 'pixels'; readonly rgb: Uint8Array; readonly width: number; readonly height: number; readonly name: string;
-      readonly input: string; readonly preprocessing: ImagePreprocessing };
+  | {
+      readonly kind: 'pixels';
+      readonly rgb: Uint8Array;
+      readonly width: number;
+      readonly height: number;
+      readonly name: string;
+      readonly input: string;
+      readonly preprocessing: ImagePreprocessing;
+    };
 
 export interface WasmInfo {
   readonly variant: 'simd' | 'relaxed';
@@ -61,22 +72,49 @@ export interface WriteAnswer {
 /** Every request with the type of its answer. All payloads are named objects. */
 export interface Calls {
   info: { request: object; answer: WasmInfo };
-  openModel: { request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> }; answer: { modelId: number; info: ModelInfo } };
+  openModel: {
+    request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> };
+    answer: { modelId: number; info: ModelInfo };
+  };
   inspect: { request: { modelId: number }; answer: ModelInfo };
   disposeModel: { request: { modelId: number }; answer: null };
-  createSession: { request: { modelId: number; threads: number; profile: boolean }; answer: { sessionId: number; inputs: readonly ValueInfo[]; outputs: readonly ValueInfo[] } };
-  runSession: { request: { sessionId: number; sample: SampleSpec; observe: readonly string[] }; answer: { outputs: Readonly<Record<string, Tensor>>; observed: Readonly<Record<string, Tensor>> } };
-  profileSession: { request: { sessionId: number }; answer: readonly { node: string; opType: string; timeMs: number; runs: number }[] };
+  createSession: {
+    request: { modelId: number; threads: number; profile: boolean };
+    answer: { sessionId: number; inputs: readonly ValueInfo[]; outputs: readonly ValueInfo[] };
+  };
+  runSession: {
+    request: { sessionId: number; sample: SampleSpec; observe: readonly string[] };
+    answer: { outputs: Readonly<Record<string, Tensor>>; observed: Readonly<Record<string, Tensor>> };
+  };
+  profileSession: {
+    request: { sessionId: number };
+    answer: readonly { node: string; opType: string; timeMs: number; runs: number }[];
+  };
   disposeSession: { request: { sessionId: number }; answer: null };
-  beginCalibration: { request: { modelId: number; recipe: Recipe; external: boolean }; answer: { calibrationId: number; values: readonly string[] } };
-  feedCalibration: { request: { calibrationId: number; sample: SampleSpec }; answer: { outputs: Readonly<Record<string, Tensor>> } };
+  beginCalibration: {
+    request: { modelId: number; recipe: Recipe; external: boolean };
+    answer: { calibrationId: number; values: readonly string[] };
+  };
+  feedCalibration: {
+    request: { calibrationId: number; sample: SampleSpec };
+    answer: { outputs: Readonly<Record<string, Tensor>> };
+  };
   /** Values computed by another runner, by name. */
   observeCalibration: { request: { calibrationId: number; values: Readonly<Record<string, Tensor>> }; answer: null };
   disposeCalibration: { request: { calibrationId: number }; answer: null };
-  quantize: { request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean }; answer: QuantizeAnswer };
-  writeModel: { request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null }; answer: WriteAnswer };
+  quantize: {
+    request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean };
+    answer: QuantizeAnswer;
+  };
+  writeModel: {
+    request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null };
+    answer: WriteAnswer;
+  };
   beginComparison: { request: { referenceId: number; quantizedId: number }; answer: { comparisonId: number } };
-  feedComparison: { request: { comparisonId: number; sample: SampleSpec; label: number }; answer: { reference: Readonly<Record<string, Tensor>>; quantized: Readonly<Record<string, Tensor>> } };
+  feedComparison: {
+    request: { comparisonId: number; sample: SampleSpec; label: number };
+    answer: { reference: Readonly<Record<string, Tensor>>; quantized: Readonly<Record<string, Tensor>> };
+  };
   finishComparison: { request: { comparisonId: number }; answer: Comparison };
   disposeComparison: { request: { comparisonId: number }; answer: null };
   preprocess: { request: { sample: SampleSpec }; answer: Tensor };
@@ -91,7 +129,8 @@ export type Verb = keyof Calls;
 export type RequestOf<V extends Verb> = Calls[V]['request'];
 export type AnswerOf<V extends Verb> = Calls[V]['answer'];
 
-export type ToHost = { [V in Verb]: { readonly kind: 'call'; readonly id: number; readonly verb: V; readonly request: RequestOf<V> } }[Verb]
+export type ToHost =
+  | { [V in Verb]: { readonly kind: 'call'; readonly id: number; readonly verb: V; readonly request: RequestOf<V> } }[Verb]
   | { readonly kind: 'open'; readonly id: number; readonly options: OpenOptions };
 
 export type FromHost =
@@ -111,7 +150,15 @@ export type OnHostProgress = (progress: Progress) => void;
 
 /** One side of the border: answers calls in the order they came. */
 export interface Backend {
-  call<V extends Verb>(verb: V, request: RequestOf<V>, options?: { readonly onProgress?: OnHostProgress | undefined; readonly transfer?: readonly ArrayBuffer[]; readonly signal?: AbortSignal | undefined }): Promise<AnswerOf<V>>;
+  call<V extends Verb>(
+    verb: V,
+    request: RequestOf<V>,
+    options?: {
+      readonly onProgress?: OnHostProgress | undefined;
+      readonly transfer?: readonly ArrayBuffer[];
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): Promise<AnswerOf<V>>;
   close(): Promise<void>;
   /** True where calls run on the caller's own thread: readers may then be plain objects. */
   readonly isDirect: boolean;

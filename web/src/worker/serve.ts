@@ -7,7 +7,12 @@ import type { FromHost, ToHost } from './protocol.js';
 /** Buffers of a fresh answer that nobody else holds: they may be moved instead of copied. */
 function transferables(value: unknown, found: ArrayBuffer[] = []): ArrayBuffer[] {
   if (ArrayBuffer.isView(value)) {
-    if (value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength && value.byteLength > 0 && !found.includes(value.buffer)) {
+    if (
+      value.buffer instanceof ArrayBuffer &&
+      value.byteLength === value.buffer.byteLength &&
+      value.byteLength > 0 &&
+      !found.includes(value.buffer)
+    ) {
       found.push(value.buffer);
     }
   } else if (typeof value === 'object' && value !== null) {
