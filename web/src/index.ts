@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The package in browsers: everything runs in a worker. */
 import { QuantError } from './errors.js';
 import { Toolkit, type ToolkitOptions } from './toolkit.js';
