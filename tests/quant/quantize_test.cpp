@@ -114,7 +114,7 @@ TEST_CASE("quantize, dequantize: equal to the reference in every bit, for each t
       std::vector<float> slow_reals(x.size());
       dequantize(fast, shape, params, fast_reals);
       reference::dequantize(slow, shape, params, slow_reals);
-      REQUIRE(std::memcmp(fast_reals.data(), slow_reals.data(), x.size() * sizeof(float)) == 0);
+      REQUIRE((x.empty() || std::memcmp(fast_reals.data(), slow_reals.data(), x.size() * sizeof(float)) == 0));
     }
   }
 }
