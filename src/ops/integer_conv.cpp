@@ -17,12 +17,13 @@ Tensor convolve_i32(const Node& node, const ConvPlan& plan, const Tensor& x, con
   constexpr std::int64_t kExactTerms = 258;  // 258 * 255 * 255 < 2^24
   const ConvGeometry g = geometry_of(node, plan.window, x.shape(), plan.output);
   const std::int64_t channels = plan.channels / plan.group, outputs = plan.out_channels / plan.group, taps = g.n_taps();
-  if (taps > kExactTerms) refuse(node, "an integer kernel of more than 258 taps", ErrorCode::unsupported);
   Tensor y(DType::i32, plan.output, allocator);
   const std::span<std::int32_t> sums = y.data<std::int32_t>();
   std::fill(sums.begin(), sums.end(), 0);
   if (sums.empty()) return y;
-  const std::int64_t block = std::max<std::int64_t>(1, std::min(channels, kExactTerms / taps));
+  // A kernel of more taps runs in passes, each with the weights of the other taps at zero.
+  const std::int64_t pass = std::min(taps, kExactTerms);
+  const std::int64_t block = std::max<std::int64_t>(1, std::min(channels, kExactTerms / pass));
   Tensor weights = scratch_f32(outputs * block * taps, allocator), partial = scratch_f32(outputs * g.n_outputs(), allocator);
   ConvF32 conv{
       .geometry = g, .channels = static_cast<std::ptrdiff_t>(block), .out_channels = static_cast<std::ptrdiff_t>(outputs)};
@@ -31,23 +32,27 @@ Tensor convolve_i32(const Node& node, const ConvPlan& plan, const Tensor& x, con
   Tensor scratch = scratch_f32(std::max(conv_f32_scratch_floats(conv), conv_f32_scratch_floats(last)), allocator);
   conv.w = weights.data<float>().data();
   conv.y = partial.data<float>().data();
-  for (std::int64_t group = 0; group < plan.group; ++group)
-    for (std::int64_t first = 0; first < channels; first += block) {
-      const std::int64_t n = std::min(block, channels - first);
-      for (std::int64_t o = 0; o < outputs; ++o)
-        std::copy_n(w.data<float>().data() + ((group * outputs + o) * channels + first) * taps, n * taps,
-                    weights.data<float>().data() + o * n * taps);
-      conv.channels = static_cast<std::ptrdiff_t>(n);
-      for (std::int64_t image = 0; image < plan.n; ++image) {
-        conv.x = x.data<float>().data() + (image * plan.channels + group * channels + first) * g.n_inputs();
-        conv_f32_blocked(conv, scratch.data<float>().data(), choose_gemm_f32());
-        std::int32_t* to = sums.data() + (image * plan.out_channels + group * outputs) * g.n_outputs();
-        const std::span<const float> part = std::as_const(partial).data<float>();
-        for (std::size_t i = 0; i < part.size(); ++i)
-          to[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[i]) +
-                                            static_cast<std::uint32_t>(static_cast<std::int32_t>(part[i])));
-      }
+  const auto convolve_pass = [&](std::int64_t group, std::int64_t first, std::int64_t n, std::int64_t from) {
+    std::span<float> kept = weights.data<float>();
+    if (pass < taps) std::fill(kept.begin(), kept.end(), 0.0f);
+    for (std::int64_t o = 0; o < outputs; ++o)
+      for (std::int64_t c = 0; c < n; ++c)
+        std::copy_n(w.data<float>().data() + ((group * outputs + o) * channels + first + c) * taps + from,
+                    std::min(pass, taps - from), kept.data() + (o * n + c) * taps + from);
+    conv.channels = static_cast<std::ptrdiff_t>(n);
+    for (std::int64_t image = 0; image < plan.n; ++image) {
+      conv.x = x.data<float>().data() + (image * plan.channels + group * channels + first) * g.n_inputs();
+      conv_f32_blocked(conv, scratch.data<float>().data(), choose_gemm_f32());
+      std::int32_t* to = sums.data() + (image * plan.out_channels + group * outputs) * g.n_outputs();
+      const std::span<const float> part = std::as_const(partial).data<float>();
+      for (std::size_t i = 0; i < part.size(); ++i)
+        to[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(to[i]) +
+                                          static_cast<std::uint32_t>(static_cast<std::int32_t>(part[i])));
     }
+  };
+  for (std::int64_t group = 0; group < plan.group; ++group)
+    for (std::int64_t first = 0; first < channels; first += block)
+      for (std::int64_t from = 0; from < taps; from += pass) convolve_pass(group, first, std::min(block, channels - first), from);
   return y;
 }
 

@@ -53,6 +53,17 @@ TEST_CASE("ConvInteger: more channels than one block of exact sums") {
   CHECK(y[0].data<std::int32_t>()[1] == 255 * 255 * 300);
 }
 
+TEST_CASE("ConvInteger: more taps than one block of exact sums") {
+  constexpr std::int64_t taps = 600;
+  Tensor x(DType::u8, {1, 2, taps + 1}), w(DType::u8, {1, 2, taps});
+  for (std::uint8_t& code : x.bytes()) code = 255;
+  for (std::uint8_t& code : w.bytes()) code = 255;
+  w.bytes()[0] = 254;
+  const auto y = run_op(make_node("ConvInteger"), 10, {x, w});
+  CHECK(y[0].data<std::int32_t>()[0] == 255 * 255 * 2 * taps - 255);
+  CHECK(y[0].data<std::int32_t>()[1] == 255 * 255 * 2 * taps - 255);
+}
+
 TEST_CASE("ONNX Runtime's integer products: scales, bias and dynamic ranges") {
   const Tensor a = Tensor::of<std::uint8_t>({1, 2}, {1, 2}), b = Tensor::of<std::int8_t>({2, 2}, {1, 2, 3, 4}),
                bias = Tensor::of<float>({2}, {100, 200});
