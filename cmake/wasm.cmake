@@ -29,10 +29,6 @@ if(binding_sources)
 endif()
 
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
-foreach(program IN ITEMS bitwright_tests bitwright_bench)
-  if(TARGET ${program})
-    target_link_options(${program} PRIVATE ${wasm_link} -O1
-      -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
-    set_target_properties(${program} PROPERTIES SUFFIX .mjs)
-  endif()
-endforeach()
+target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1
+  -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
+set_target_properties(bitwright_tests PROPERTIES SUFFIX .mjs)
