@@ -281,6 +281,7 @@ async function run(): Promise<void> {
   ui.progress.hidden = false;
   ui.progressText.textContent = 'Starting';
   refresh();
+  ui.cancel.focus({ preventScroll: true });
   try {
     const patterns = ui.exclude.value
       .split(',')
@@ -322,6 +323,9 @@ async function run(): Promise<void> {
     state.running = undefined;
     ui.progress.hidden = true;
     refresh();
+    // The button that had the focus is gone: the keyboard goes on where the work was started.
+    if (document.activeElement === document.body || document.activeElement === ui.cancel)
+      ui.quantize.focus({ preventScroll: true });
   }
 }
 
