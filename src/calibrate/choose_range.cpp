@@ -87,6 +87,10 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
     case CalibrationMethod::mse:
       if (has_bins) chosen = mse_range(bins, seen, codes, is_symmetric);
       break;
+    case CalibrationMethod::aciq_laplace:
+    case CalibrationMethod::aciq_gaussian:
+    case CalibrationMethod::output_error:
+      throw Error(ErrorCode::unsupported, "this clipping method is for weights; choose mse for activations");
   }
   return {std::clamp(chosen.rmin, seen.rmin, 0.0f), std::clamp(chosen.rmax, 0.0f, seen.rmax)};
 }

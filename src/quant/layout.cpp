@@ -16,6 +16,10 @@ ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape) {
   };
   if (const auto* channel = std::get_if<PerChannel>(&granularity)) {
     split_at(channel->axis);
+  } else if (const auto* group = std::get_if<PerChannelGroup>(&granularity)) {
+    scale_shape(granularity, shape);
+    split_at(group->axis);
+    layout.block = group->group_size;
   } else if (const auto* block = std::get_if<PerBlock>(&granularity)) {
     scale_shape(granularity, shape);  // checks the block size
     split_at(block->axis);

@@ -30,33 +30,40 @@ std::int32_t symmetric_zero_point(CodeRange codes) {
 }  // namespace
 
 std::string to_string(const Granularity& granularity) {
-  return std::visit(Overload{[](const PerTensor&) { return std::string("per_tensor"); },
-                             [](const PerChannel& g) { return "per_channel(axis=" + std::to_string(g.axis) + ")"; },
-                             [](const PerBlock& g) {
-                               return "per_block(axis=" + std::to_string(g.axis) + ",block_size=" + std::to_string(g.block_size) +
-                                      ")";
-                             },
-                             [](const PerToken&) { return std::string("per_token"); }},
-                    granularity);
+  return std::visit(
+      Overload{[](const PerTensor&) { return std::string("per_tensor"); },
+               [](const PerChannel& g) { return "per_channel(axis=" + std::to_string(g.axis) + ")"; },
+               [](const PerBlock& g) {
+                 return "per_block(axis=" + std::to_string(g.axis) + ",block_size=" + std::to_string(g.block_size) + ")";
+               },
+               [](const PerToken&) { return std::string("per_token"); },
+               [](const PerChannelGroup& g) {
+                 return "per_channel(axis=" + std::to_string(g.axis) + ",channel_group=" + std::to_string(g.group_size) + ")";
+               }},
+      granularity);
 }
 
 Shape scale_shape(const Granularity& granularity, const Shape& shape) {
   const auto axis_of = [&](std::int64_t axis) { return static_cast<std::size_t>(normalized_axis(axis, shape.size())); };
+  const auto pieces = [](std::int64_t extent, std::int64_t size) {
+    if (size < 1)
+      throw Error(ErrorCode::invalid_argument,
+                  "a block of " + std::to_string(size) + " elements is not possible; give 1 or more");
+    return extent / size + (extent % size != 0 ? 1 : 0);
+  };
   return std::visit(
       Overload{[](const PerTensor&) { return Shape{}; }, [&](const PerChannel& g) { return Shape{shape[axis_of(g.axis)]}; },
                [&](const PerBlock& g) {
-                 if (g.block_size < 1)
-                   throw Error(ErrorCode::invalid_argument,
-                               "a block of " + std::to_string(g.block_size) + " elements is not possible; give 1 or more");
                  Shape scales = shape;
                  std::int64_t& extent = scales[axis_of(g.axis)];
-                 extent = extent / g.block_size + (extent % g.block_size != 0 ? 1 : 0);
+                 extent = pieces(extent, g.block_size);
                  return scales;
                },
                [&](const PerToken&) {
                  if (shape.empty()) throw Error(ErrorCode::invalid_argument, "per_token needs a tensor with at least one axis");
                  return Shape(shape.begin(), shape.end() - 1);
-               }},
+               },
+               [&](const PerChannelGroup& g) { return Shape{pieces(shape[axis_of(g.axis)], g.group_size)}; }},
       granularity);
 }
 

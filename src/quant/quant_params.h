@@ -20,20 +20,28 @@ struct PerChannel {
   std::int64_t axis = 0;
   bool operator==(const PerChannel&) const = default;
 };
+/// Neighbouring channels that share a scale: a channel group.
+struct PerChannelGroup {
+  std::int64_t axis = 0;
+  std::int64_t group_size = 1;
+  bool operator==(const PerChannelGroup&) const = default;
+};
 struct PerBlock {
   std::int64_t axis = 0;
   std::int64_t block_size = 32;
   bool operator==(const PerBlock&) const = default;
 };
-/// One scale for each index along all axes but the last; dynamic only.
+/// One scale for each index along all axes but the last.
 struct PerToken {
   bool operator==(const PerToken&) const = default;
 };
-using Granularity = std::variant<PerTensor, PerChannel, PerBlock, PerToken>;
+using Granularity = std::variant<PerTensor, PerChannel, PerBlock, PerToken, PerChannelGroup>;
 
-/// "per_tensor", "per_channel(axis=1)", "per_block(axis=0,block_size=32)", "per_token".
+/// "per_tensor", "per_channel(axis=1)", "per_block(axis=0,block_size=32)", "per_token",
+/// "per_channel(axis=1,channel_group=4)".
 std::string to_string(const Granularity& granularity);
-/// The shape of the scales for a tensor of this shape: [] , [c], shape with ceil(extent/block) on the axis, or shape without the last axis.
+/// The shape of the scales for a tensor of this shape: [], [c], shape with ceil(extent/block) on the axis, shape
+/// without the last axis, or [ceil(c/group_size)].
 Shape scale_shape(const Granularity& granularity, const Shape& shape);
 
 /// The codes of an integer scheme: how many bits, signed or not, narrow range or not.

@@ -6,23 +6,12 @@
 #include <vector>
 
 #include "quant/quant_params.h"
-#include "tensor/dtype.h"
+#include "quant/scheme.h"
 
 namespace bitwright {
 
 enum class QuantMode { static_, dynamic, weight_only, float16 };
-enum class CalibrationMethod { min_max, moving_average, percentile, entropy, mse };
 enum class Target { onnxruntime_web, onnxruntime, portable };
-
-/// How one kind of tensor is quantized.
-struct TensorScheme {
-  DType dtype = DType::u8;
-  bool is_symmetric = false;
-  bool narrow_range = false;
-  /// Weights: per_channel takes each operator's own output-channel axis; per_block the reduction axis.
-  enum class Grain { per_tensor, per_channel, per_block } grain = Grain::per_tensor;
-  std::int64_t block_size = 32;
-};
 
 struct CalibrationOptions {
   CalibrationMethod method = CalibrationMethod::min_max;

@@ -18,6 +18,8 @@ std::int64_t scale_index(const Granularity& granularity, const Shape& shape, std
   }
   if (const auto* channel = std::get_if<PerChannel>(&granularity))
     return index[static_cast<std::size_t>(normalized_axis(channel->axis, shape.size()))];
+  if (const auto* group = std::get_if<PerChannelGroup>(&granularity))
+    return index[static_cast<std::size_t>(normalized_axis(group->axis, shape.size()))] / group->group_size;
   if (const auto* block = std::get_if<PerBlock>(&granularity))
     index[static_cast<std::size_t>(normalized_axis(block->axis, shape.size()))] /= block->block_size;
   else

@@ -15,8 +15,8 @@ struct ScaleLayout {
   std::int64_t extent = 1;
   std::int64_t inner = 1;
   std::int64_t block = 1;
-  /// per_block has scales for every outer and inner index; per_channel has one row of scales that all outer indices
-  /// share.
+  /// per_block has scales for every outer and inner index; per_channel has one row of scales (one for each block
+  /// of channels) that all outer indices share.
   bool is_per_position = false;
 
   std::int64_t n_blocks() const { return extent / block + (extent % block != 0 ? 1 : 0); }
@@ -43,11 +43,15 @@ void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
         same(element, count, o * l.n_blocks() + b);
         element += count;
       }
-    } else if (l.inner == 1) {
+    } else if (l.inner == 1 && l.block == 1) {
       varying(element, l.extent, 0);
       element += l.extent;
     } else {
-      for (std::int64_t e = 0; e < l.extent; ++e, element += l.inner) same(element, l.inner, e);
+      for (std::int64_t b = 0; b < l.n_blocks(); ++b) {
+        const std::int64_t count = std::min(l.block, l.extent - b * l.block) * l.inner;
+        same(element, count, b);
+        element += count;
+      }
     }
   }
 }

@@ -12,7 +12,9 @@ namespace bitwright {
 Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::size_t rank) {
   using Grain = TensorScheme::Grain;
   if (scheme.grain == Grain::per_tensor || rank == 0) return PerTensor{};
+  if (scheme.grain == Grain::per_token) return PerToken{};
   const std::int64_t at = normalized_axis(axis, rank);
+  if (scheme.grain == Grain::per_channel && scheme.channel_group != 1) return PerChannelGroup{at, scheme.channel_group};
   if (scheme.grain == Grain::per_channel) return PerChannel{at};
   return PerBlock{at, scheme.block_size};
 }

@@ -69,6 +69,8 @@ TEST_CASE("scale_shape: one scale per tensor, channel, block with tail, token") 
   CHECK(scale_shape(PerBlock{0, 32}, {65, 5}) == Shape{3, 5});
   CHECK(scale_shape(PerBlock{0, 32}, {64, 5}) == Shape{2, 5});
   CHECK(scale_shape(PerToken{}, {2, 3, 7}) == Shape{2, 3});
+  CHECK(scale_shape(PerChannelGroup{1, 2}, {4, 5}) == Shape{3});
+  CHECK_THROWS_AS(scale_shape(PerChannelGroup{1, 0}, {4, 5}), Error);
   CHECK_THROWS_AS(scale_shape(PerChannel{2}, {4, 5}), Error);
   CHECK_THROWS_AS(scale_shape(PerBlock{0, 0}, {4, 5}), Error);
   CHECK_THROWS_AS(scale_shape(PerToken{}, {}), Error);
@@ -79,6 +81,7 @@ TEST_CASE("Granularity: written as text") {
   CHECK(to_string(Granularity{PerChannel{1}}) == "per_channel(axis=1)");
   CHECK(to_string(Granularity{PerBlock{0, 32}}) == "per_block(axis=0,block_size=32)");
   CHECK(to_string(Granularity{PerToken{}}) == "per_token");
+  CHECK(to_string(Granularity{PerChannelGroup{1, 4}}) == "per_channel(axis=1,channel_group=4)");
 }
 
 TEST_CASE("QuantParams: check names the tensor") {

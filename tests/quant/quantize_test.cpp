@@ -50,6 +50,7 @@ std::vector<Case> layouts() {
   for (const std::int64_t n : {0, 1, 3, 4, 5, 15, 16, 17, 31, 33, 64, 1025, 2100}) cases.push_back({{n}, PerTensor{}});
   for (const std::int64_t axis : {0, 1, 2}) {
     cases.push_back({{3, 17, 5}, PerChannel{axis}});
+    cases.push_back({{3, 17, 5}, PerChannelGroup{axis, 2}});
     cases.push_back({{3, 17, 5}, PerBlock{axis, 4}});
     cases.push_back({{2, 33, 1}, PerBlock{axis, 32}});
     cases.push_back({{1, 2, 1500}, PerChannel{axis}});
