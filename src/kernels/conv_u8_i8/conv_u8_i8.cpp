@@ -1,0 +1,47 @@
+#include "kernels/conv_u8_i8/conv_u8_i8.h"
+
+#include <algorithm>
+
+#include "base/parallel_for.h"
+
+namespace bitwright {
+
+std::span<const ConvU8I8Variant> conv_u8_i8_variants() {
+  static constexpr ConvU8I8Variant kVariants[] = {
+#define CONV_U8_I8_KERNEL(function, family, result) {#function, function, KernelFamily::family, AccResult::result},
+#include "kernels/conv_u8_i8/variants.inc"
+#undef CONV_U8_I8_KERNEL
+  };
+  return kVariants;
+}
+
+ConvU8I8Kernel choose_conv_u8_i8(KernelFamily family, AccResult result) {
+  for (const ConvU8I8Variant& variant : conv_u8_i8_variants())
+    if (variant.family == family && variant.result == result) return variant.run;
+  return nullptr;
+}
+
+void conv_u8_i8_blocked(const ConvU8I8& conv, ConvU8I8Kernel kernel) {
+  constexpr std::ptrdiff_t kPanelBytesInCache = 256 * 1024, kProductsPerTask = 1 << 20;
+  const std::ptrdiff_t pixels = conv.n_pixels(), panels = conv.n_panels() * conv.groups;
+  if (pixels <= 0 || panels <= 0) return;
+  const std::ptrdiff_t k = std::max<std::ptrdiff_t>(conv.k(), 1);
+  const std::ptrdiff_t columns = std::min(panels, std::max<std::ptrdiff_t>(kPanelBytesInCache / (16 * k), 4));
+  const std::ptrdiff_t rows =
+      std::clamp<std::ptrdiff_t>((kProductsPerTask / (8 * k * columns) + 4) / 5 * 5, 5, (pixels + 4) / 5 * 5);
+  const std::ptrdiff_t row_blocks = (pixels + rows - 1) / rows, column_blocks = (panels + columns - 1) / columns;
+  parallel_for(row_blocks * column_blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    // Neighbouring row blocks of one column block run as one: its panels stay in cache.
+    for (auto task = static_cast<std::ptrdiff_t>(begin); task < static_cast<std::ptrdiff_t>(end);) {
+      const std::ptrdiff_t row = task % row_blocks, column = task / row_blocks * columns;
+      const std::ptrdiff_t n = std::min(row_blocks - row, static_cast<std::ptrdiff_t>(end) - task);
+      kernel(conv, {.first_pixel = row * rows,
+                    .last_pixel = std::min((row + n) * rows, pixels),
+                    .first_panel = column,
+                    .last_panel = std::min(column + columns, panels)});
+      task += n;
+    }
+  });
+}
+
+}  // namespace bitwright
