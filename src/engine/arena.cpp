@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <map>
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "engine/gaps.h"
 
 namespace bitwright {
 
@@ -34,46 +34,12 @@ class Arena::Slab {
     held_bytes = capacity_;
   }
 
-  std::uint64_t place(std::uint64_t n_bytes) {
-    auto best = gaps_.end();
-    for (auto gap = gaps_.begin(); gap != gaps_.end(); ++gap)
-      if (gap->second >= n_bytes && (best == gaps_.end() || gap->second < best->second)) best = gap;
-    if (best == gaps_.end()) {
-      const std::uint64_t offset = top_;
-      top_ += n_bytes;
-      highest_ = std::max(highest_, top_);
-      return offset;
-    }
-    const std::uint64_t offset = best->first;
-    const std::uint64_t rest = best->second - n_bytes;
-    gaps_.erase(best);
-    if (rest != 0) gaps_.emplace(offset + n_bytes, rest);
-    return offset;
-  }
-
-  void release(std::uint64_t offset, std::uint64_t n_bytes) {
-    const auto after = gaps_.lower_bound(offset);
-    auto gap = after;
-    if (after != gaps_.begin() && std::prev(after)->first + std::prev(after)->second == offset) {
-      gap = std::prev(after);
-      gap->second += n_bytes;
-    } else {
-      gap = gaps_.emplace_hint(after, offset, n_bytes);
-    }
-    if (after != gaps_.end() && gap->first + gap->second == after->first) {
-      gap->second += after->second;
-      gaps_.erase(after);
-    }
-    if (gap->first + gap->second == top_) {
-      top_ = gap->first;
-      gaps_.erase(gap);
-    }
-  }
-
+  std::uint64_t place(std::uint64_t n_bytes) { return places_.place(n_bytes); }
+  void release(std::uint64_t offset, std::uint64_t n_bytes) { places_.release(offset, n_bytes); }
   std::uint8_t* at(std::uint64_t offset, std::uint64_t n_bytes) const {
     return is_inside(offset, n_bytes, capacity_) ? memory_.get() + offset : nullptr;
   }
-  std::uint64_t highest() const { return highest_; }
+  std::uint64_t highest() const { return places_.highest(); }
   std::uint64_t capacity() const { return capacity_; }
 
   std::uint64_t live_bytes = 0;
@@ -83,9 +49,7 @@ class Arena::Slab {
  private:
   Memory memory_;
   std::uint64_t capacity_ = 0;
-  std::map<std::uint64_t, std::uint64_t> gaps_;  // offset to size; none touch, none ends at top_
-  std::uint64_t top_ = 0;
-  std::uint64_t highest_ = 0;
+  Gaps places_;
 };
 
 namespace {

@@ -50,11 +50,11 @@ class StepSubgraphs final : public SubgraphRunner {
   throw Error(code, step.where + message).about(step.node->name.empty() ? label : step.node->name);
 }
 
-void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
+/// Runs `action`, which concerns the step, and says of its errors where they came from.
+template <typename Action>
+void at_step(const Step& step, Action action) {
   try {
-    infer_step(plan, step);
-    StepSubgraphs subgraphs(plan, step, setting);
-    compute_step(step, setting.allocator, subgraphs, setting.is_deterministic);
+    action();
   } catch (const Error& error) {
     // Errors from inside a subgraph name the inner node already.
     if (!step.subgraphs.empty() && !error.subject().empty()) throw;
@@ -64,7 +64,27 @@ void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
   } catch (const std::bad_alloc&) {
     fail(step, ErrorCode::out_of_memory, "memory could not be had; use smaller inputs");
   }
+}
+
+void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
+  at_step(step, [&] {
+    infer_step(plan, step);
+    StepSubgraphs subgraphs(plan, step, setting);
+    compute_step(step, setting.allocator, subgraphs, setting.is_deterministic);
+    if (setting.is_noting) note_step(plan, step);
+  });
   store_outputs(plan, step);
+}
+
+/// Runs `action` and adds its time to the step's profile, if one is kept.
+template <typename Action>
+void timed(Step& step, bool is_profiling, Action action) {
+  using Clock = std::chrono::steady_clock;
+  if (!is_profiling) return action();
+  const Clock::time_point start = Clock::now();
+  action();
+  step.time_ms += std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  ++step.n_runs;
 }
 
 void show_outputs(const GraphPlan& plan, const Step& step, const RunSetting& setting) {
@@ -85,19 +105,35 @@ FrameGuard::~FrameGuard() {
 }
 
 void run_steps(GraphPlan& plan, const RunSetting& setting) {
-  using Clock = std::chrono::steady_clock;
+  if (setting.is_noting) {
+    plan.notes.assign(plan.values.size(), {});
+    for (const int input : plan.inputs) plan.notes[static_cast<std::size_t>(input)].is_steady = true;
+    for (std::size_t value = 0; value < plan.values.size(); ++value)
+      if (plan.is_constant[value] != 0) plan.notes[value].is_steady = true;
+  }
   for (Step& step : plan.steps) {
-    if (!step.is_folded) {
-      const Clock::time_point start = setting.is_profiling ? Clock::now() : Clock::time_point{};
-      run_step(plan, step, setting);
-      if (setting.is_profiling) {
-        step.time_ms += std::chrono::duration<double, std::milli>(Clock::now() - start).count();
-        ++step.n_runs;
-      }
-    }
+    if (!step.is_folded) timed(step, setting.is_profiling, [&] { run_step(plan, step, setting); });
     if (setting.on_value != nullptr) show_outputs(plan, step, setting);
     for (const int value : step.releases) plan.values[static_cast<std::size_t>(value)] = Tensor();
   }
+}
+
+void prepare_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
+  at_step(step, [&] {
+    StepSubgraphs subgraphs(plan, step, setting);
+    bind_step(step, setting.allocator, subgraphs, setting.is_deterministic);
+  });
+}
+
+void run_frozen_step(GraphPlan& plan, Step& step, bool is_bound, const RunSetting& setting) {
+  timed(step, setting.is_profiling, [&] {
+    if (!is_bound) return run_step(plan, step, setting);
+    if (step.call.function != nullptr) return step.call.function(step.call.args.get());
+    at_step(step, [&] {
+      StepSubgraphs subgraphs(plan, step, setting);
+      compute_step(step, setting.allocator, subgraphs, setting.is_deterministic, true);
+    });
+  });
 }
 
 }  // namespace bitwright

@@ -115,7 +115,7 @@ class TypeInference {
       if (!type.is_known() || n_elements(*type.shape) > kMaxKnownElements) return;
     for (const Attribute& attribute : node.attributes)
       if (attribute.g) return;
-    if (!is_repeatable(node)) return;
+    if (!is_repeatable(node) || op.run == nullptr) return;
     std::vector<Tensor> results(outputs.size());
     const std::vector<std::uint8_t> is_constant(inputs_.size(), 1);
     const std::vector<std::uint8_t> is_wanted(outputs.size(), 1);

@@ -1,6 +1,7 @@
 #include "engine/node_run.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/error.h"
 
@@ -48,7 +49,15 @@ Tensor& NodeRun::output(std::size_t i) {
 }
 
 void NodeRun::set_output(std::size_t i, Tensor tensor) {
-  if (i < outputs_.size()) outputs_[i] = std::move(tensor);
+  if (i >= outputs_.size()) return;
+  if (setting_.is_bound && outputs_[i].is_defined()) {
+    if (outputs_[i].dtype() != tensor.dtype() || outputs_[i].shape() != tensor.shape())
+      throw Error(ErrorCode::internal, node().label() + ": output " + std::to_string(i) + " changed its type between runs");
+    if (tensor.size_bytes() != 0 && outputs_[i].bytes().data() != tensor.bytes().data())
+      std::memcpy(outputs_[i].bytes().data(), tensor.bytes().data(), tensor.size_bytes());
+    return;
+  }
+  outputs_[i] = std::move(tensor);
 }
 
 void NodeRun::check_outputs() {

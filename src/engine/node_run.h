@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -22,7 +23,13 @@ class NodeInference final : public InferContext {
   std::size_t n_outputs() const override { return outputs_.size(); }
   bool has_input(std::size_t i) const override { return i < types_.size() && types_[i] != nullptr; }
   const TypeInfo& input(std::size_t i) const override;
-  const Tensor* value(std::size_t i) const override { return i < values_.size() ? values_[i] : nullptr; }
+  const Tensor* value(std::size_t i) const override {
+    if (i >= values_.size()) return nullptr;
+    read_values_ |= std::uint64_t{1} << std::min<std::size_t>(i, 63);
+    return values_[i];
+  }
+  /// True if infer looked at the value of input i (63: that one or a later one).
+  bool has_read_value(std::size_t i) const { return (read_values_ >> std::min<std::size_t>(i, 63) & 1) != 0; }
   void set_output(std::size_t i, DType dtype, std::optional<Shape> shape) override;
 
  private:
@@ -31,6 +38,7 @@ class NodeInference final : public InferContext {
   std::span<const TypeInfo* const> types_;
   std::span<const Tensor* const> values_;
   std::span<TypeInfo> outputs_;
+  mutable std::uint64_t read_values_ = 0;
 };
 
 /// Everything a run of one node needs besides its tensors.
@@ -41,6 +49,7 @@ struct NodeRunSetting {
   SubgraphRunner& subgraphs;
   std::unique_ptr<OpState>& state;
   bool is_deterministic;
+  bool is_bound = false;  // the outputs lie where they must: what an operator sets is copied there
 };
 
 /// What `run` sees of one node. Outputs are allocated when first asked for, so operators that set views allocate nothing.

@@ -30,6 +30,11 @@ struct Step {
   std::unique_ptr<OpState> state;
   bool is_folded = false;  // computed at plan time: its outputs are constants
 
+  /// Noted by a run, for freezing.
+  bool is_steady = false;         // its outputs' types follow from the shapes of the graph's inputs
+  std::vector<int> output_views;  // by output: the input whose bytes it shares, or kAbsent
+  PreparedCall call;              // the last one made
+
   double time_ms = 0.0;
   std::uint64_t n_runs = 0;
 
@@ -54,6 +59,12 @@ struct GraphPlan {
   std::vector<Step> steps;
   std::vector<Tensor> values;  // the frame; constants stay in it between runs
   std::vector<std::uint8_t> is_constant;
+  /// What a run notes of a value, for freezing.
+  struct Note {
+    bool is_steady = false;  // its type follows from the inputs' shapes
+    Tensor fixed;            // its contents, where they follow from the inputs' shapes too and are small
+  };
+  std::vector<Note> notes;                // by value
   std::vector<const std::string*> names;  // of values of this graph; null inside local functions
   std::vector<int> inputs;                // to feed, in the graph's order
   std::vector<int> outputs;

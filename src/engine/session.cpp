@@ -1,6 +1,7 @@
 #include "engine/session.h"
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 
 #include "base/error.h"
@@ -8,6 +9,7 @@
 #include "engine/arena.h"
 #include "engine/executor.h"
 #include "engine/feed_check.h"
+#include "engine/frozen_plan.h"
 #include "engine/plan.h"
 
 namespace bitwright {
@@ -35,31 +37,36 @@ class Session::Impl {
   std::map<std::string, Tensor> run(const std::map<std::string, Tensor>& feeds, const OnValue& on_value) {
     check_feeds(model_->graph, initializers_, feeds);
     replan_for(feeds);
-    peak_bytes_ = 0;
-    arena_.begin_run();
-    const FrameGuard guard(*plan_);
-    for (std::size_t i = 0; i < plan_->inputs.size(); ++i) {
-      const auto feed = feeds.find(model_->graph.inputs[i].name);
-      if (feed != feeds.end()) plan_->values[static_cast<std::size_t>(plan_->inputs[i])] = feed->second;
+    std::vector<Tensor> by_input;
+    for (const ValueInfo& input : model_->graph.inputs) {
+      const auto feed = feeds.find(input.name);
+      by_input.push_back(feed == feeds.end() ? Tensor() : feed->second);
     }
-    const ThreadPoolScope scope(pool_.get());
-    std::vector<std::uint8_t> watched;
-    RunSetting setting{arena_, options_.is_deterministic, is_profiling_};
-    if (on_value) {
-      setting.on_value = &on_value;
-      if (!observed_.empty()) {
-        for (const std::string* name : plan_->names)
-          watched.push_back(name != nullptr && std::binary_search(observed_.begin(), observed_.end(), *name));
-        setting.watched = &watched;
-      }
-    }
-    run_steps(*plan_, setting);
-    peak_bytes_ = arena_.peak_bytes();
-    // Copies: the caller may write to what it gets, and must not keep the arena's slab.
+    execute(by_input, on_value);
     std::map<std::string, Tensor> outputs;
     for (std::size_t i = 0; i < plan_->outputs.size(); ++i)
-      outputs.insert_or_assign(model_->graph.outputs[i].name, plan_->values[static_cast<std::size_t>(plan_->outputs[i])].clone());
+      outputs.insert_or_assign(model_->graph.outputs[i].name, results_.empty() ? output(i).clone() : std::move(results_[i]));
     return outputs;
+  }
+
+  void run_into(std::span<const Tensor> feeds, std::span<Tensor> results) {
+    if (results.size() != model_->graph.outputs.size() || feeds.size() != model_->graph.inputs.size())
+      throw Error(ErrorCode::invalid_argument, "one feed is wanted for each graph input and one result for each output");
+    if (!fits_frozen(feeds)) {
+      std::map<std::string, Tensor> named;
+      for (std::size_t i = 0; i < feeds.size(); ++i)
+        if (feeds[i].is_defined()) named.insert_or_assign(model_->graph.inputs[i].name, feeds[i]);
+      check_feeds(model_->graph, initializers_, named);
+      replan_for(named);
+    }
+    execute(feeds, {});
+    for (std::size_t i = 0; i < results.size(); ++i) {
+      const Tensor& made = output(i);
+      if (made.dtype() != results[i].dtype() || made.shape() != results[i].shape() || made.dtype() == DType::string)
+        results[i] = made.clone();
+      else if (made.size_bytes() != 0)
+        std::memcpy(results[i].bytes().data(), made.bytes().data(), made.size_bytes());
+    }
   }
 
   void observe(std::vector<std::string> values) {
@@ -75,26 +82,100 @@ class Session::Impl {
   }
 
   std::uint64_t peak_bytes() const { return peak_bytes_; }
-  std::uint64_t arena_bytes() const { return arena_.held_bytes(); }
+  std::uint64_t arena_bytes() const { return arena_->held_bytes() + (frozen_ ? frozen_->slab_bytes() : 0); }
   void set_profiling(bool is_on) { is_profiling_ = is_on; }
 
  private:
+  const Tensor& output(std::size_t i) const {
+    return results_.empty() ? plan_->values[static_cast<std::size_t>(plan_->outputs[i])] : results_[i];
+  }
+
   /// Initializers that are fed are no constants: the plan is made anew when their set changes.
   void replan_for(const std::map<std::string, Tensor>& feeds) {
     std::vector<std::string> overridden;
     for (const auto& [name, tensor] : feeds)
       if (initializers_.count(name) != 0) overridden.push_back(name);
     if (overridden == overridden_) return;
+    frozen_.reset();
+    feed_types_.clear();
     plan_ = plan_model(*model_, overridden);
     overridden_ = std::move(overridden);
+  }
+
+  bool has_last_types(std::span<const Tensor> feeds) const {
+    return std::equal(feeds.begin(), feeds.end(), feed_types_.begin(), feed_types_.end(),
+                      [](const Tensor& feed, const TypeInfo& type) {
+                        return feed.dtype() == type.dtype && (!feed.is_defined() || feed.shape() == *type.shape);
+                      });
+  }
+  bool fits_frozen(std::span<const Tensor> feeds) const { return frozen_ && has_last_types(feeds); }
+
+  /// One run of the plan, by input of the graph; `output` has the results.
+  void execute(std::span<const Tensor> feeds, const OnValue& on_value) {
+    const ThreadPoolScope scope(pool_.get());
+    results_.clear();
+    if (fits_frozen(feeds) && !on_value) return execute_frozen(feeds);
+    frozen_.reset();
+    // Shapes that change with every run are not worth freezing: only the first ones, and those seen twice in a row.
+    const bool is_to_freeze = !on_value && (feed_types_.empty() || has_last_types(feeds));
+    execute_unfrozen(feeds, on_value, is_to_freeze);
+    if (!on_value) {
+      feed_types_.clear();
+      for (const Tensor& feed : feeds) feed_types_.push_back({feed.dtype(), feed.shape()});
+    }
+    if (!is_to_freeze) return;
+    arena_ = std::make_unique<Arena>();  // the slab of the frozen plan takes its place
+    frozen_ = std::make_unique<FrozenPlan>(*plan_, feed_types_, setting());
+  }
+
+  RunSetting setting() { return {*arena_, options_.is_deterministic, is_profiling_}; }
+
+  void execute_frozen(std::span<const Tensor> feeds) {
+    arena_->begin_run();
+    for (std::size_t i = 0; i < feeds.size(); ++i) {
+      if (!feeds[i].is_defined()) continue;
+      Tensor& value = plan_->values[static_cast<std::size_t>(plan_->inputs[i])];
+      if (!frozen_->is_bound(i))
+        value = feeds[i];
+      else if (value.size_bytes() != 0)
+        std::memcpy(value.bytes().data(), feeds[i].bytes().data(), value.size_bytes());
+    }
+    frozen_->run(setting());
+  }
+
+  /// Ends with copies of the results: the caller may write to what it gets, and must not keep the arena's slab.
+  void execute_unfrozen(std::span<const Tensor> feeds, const OnValue& on_value, bool is_noting) {
+    peak_bytes_ = 0;
+    arena_->begin_run();
+    const FrameGuard guard(*plan_);
+    for (std::size_t i = 0; i < plan_->inputs.size(); ++i)
+      if (feeds[i].is_defined()) plan_->values[static_cast<std::size_t>(plan_->inputs[i])] = feeds[i];
+    RunSetting unfrozen = setting();
+    unfrozen.is_noting = is_noting;
+    std::vector<std::uint8_t> watched;
+    if (on_value) {
+      unfrozen.on_value = &on_value;
+      if (!observed_.empty()) {
+        for (const std::string* name : plan_->names)
+          watched.push_back(name != nullptr && std::binary_search(observed_.begin(), observed_.end(), *name));
+        unfrozen.watched = &watched;
+      }
+    }
+    run_steps(*plan_, unfrozen);
+    peak_bytes_ = arena_->peak_bytes();
+    for (std::size_t i = 0; i < plan_->outputs.size(); ++i)
+      results_.push_back(plan_->values[static_cast<std::size_t>(plan_->outputs[i])].clone());
   }
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
   std::set<std::string> initializers_;
-  Arena arena_;
+  std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
   std::vector<std::string> overridden_;
   std::unique_ptr<GraphPlan> plan_;
+  std::unique_ptr<FrozenPlan> frozen_;  // of the last run's types
+  std::vector<TypeInfo> feed_types_;    // of the last run that nobody watched
+  std::vector<Tensor> results_;         // of a run that was not frozen
   std::unique_ptr<ThreadPool> pool_;
   std::vector<std::string> observed_;
   std::uint64_t peak_bytes_ = 0;
@@ -110,6 +191,7 @@ std::vector<ValueInfo> Session::outputs() const { return impl_->graph().outputs;
 std::map<std::string, Tensor> Session::run(const std::map<std::string, Tensor>& feeds, const OnValue& on_value) {
   return impl_->run(feeds, on_value);
 }
+void Session::run_into(std::span<const Tensor> feeds, std::span<Tensor> results) { impl_->run_into(feeds, results); }
 void Session::observe(std::vector<std::string> values) { impl_->observe(std::move(values)); }
 std::uint64_t Session::peak_activation_bytes() const { return impl_->peak_bytes(); }
 std::uint64_t Session::arena_bytes() const { return impl_->arena_bytes(); }

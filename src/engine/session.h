@@ -48,6 +48,11 @@ class Session {
   /// Errors of a node carry its label. Activations are freed after their last use; the arena is reused by later runs.
   std::map<std::string, Tensor> run(const std::map<std::string, Tensor>& feeds, const OnValue& on_value = {});
 
+  /// The same with feeds in the order of the graph's inputs (undefined: left out) and results in that of its outputs: a result of
+  /// the right type and shape is written in place. From the second run of the same shapes on, nothing is allocated here and in
+  /// the integer operators.
+  void run_into(std::span<const Tensor> feeds, std::span<Tensor> results);
+
   /// Restricts on_value to these names (empty: all).
   void observe(std::vector<std::string> values);
   /// Bytes of activations alive at the peak of the last run, and bytes the arena holds.

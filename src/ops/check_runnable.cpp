@@ -62,7 +62,7 @@ class Checker {
       throw Error(ErrorCode::unsupported, where + node.label() + ": " + finding).about(node.name);
     };
     const Op* op = find_op(node.domain, node.op_type);
-    if (op == nullptr)
+    if (op == nullptr || op->domain == kInternalDomain)
       refuse("the operator" + (node.domain.empty() ? std::string{} : " of domain " + quoted(node.domain)) + " is not supported");
     std::int64_t opset = 0;
     for (const OpsetImport& import : imports)

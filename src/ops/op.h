@@ -88,20 +88,33 @@ class RunContext {
   virtual std::unique_ptr<OpState>& state() = 0;
 };
 
+/// A call with everything bound: its buffers, packed weights and tables. Making it again looks at nothing else and allocates nothing.
+struct PreparedCall {
+  void (*function)(const void* args) = nullptr;
+  std::shared_ptr<const void> args;
+  std::string kernel;  // its name, for reports
+};
+
 /// One operator. `since` lists the opsets where its definition changed, oldest first, up to the newest we know.
 struct Op {
   std::string_view name;
-  std::string_view domain;  // "" or "com.microsoft"
+  std::string_view domain;  // "", "com.microsoft" or kInternalDomain
   std::span<const std::int64_t> since;
   /// Sets the type of every output; throws for broken nodes. For outputs that depend on data it sets an unknown shape, and
   /// `run` must call set_output.
   void (*infer)(InferContext&);
+  /// Null for operators that only prepare.
   void (*run)(RunContext&);
+  /// Binds a call to inputs and outputs where they lie; weights packed by an earlier one are in the state. Null for most.
+  PreparedCall (*prepare)(RunContext&) = nullptr;
 };
+
+/// Operators that passes of ours put in: no file may hold them.
+inline constexpr std::string_view kInternalDomain = "bitwright";
 
 /// The operator, or nullptr where we have none. Constant time.
 const Op* find_op(std::string_view domain, std::string_view name);
-/// Every operator, sorted by domain and name: for docs and `bitwright ops`.
+/// Every operator that a file may hold, sorted by domain and name: for docs and `bitwright ops`.
 std::vector<const Op*> all_ops();
 /// Throws Error{unsupported} naming the first node (subgraphs and local functions included) whose operator or opset we cannot run.
 void check_runnable(const Model& model);

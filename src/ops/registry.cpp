@@ -37,7 +37,8 @@ const Op* find_op(std::string_view domain, std::string_view name) {
 
 std::vector<const Op*> all_ops() {
   std::vector<const Op*> ops;
-  for (const auto& [key, op] : table()) ops.push_back(op);
+  for (const auto& [key, op] : table())
+    if (op->domain != kInternalDomain) ops.push_back(op);
   return ops;
 }
 
