@@ -24,6 +24,16 @@ inline i32x4 splat(std::int32_t x) { return i32x4{x, x, x, x}; }
 inline i32x4 bits_of(f32x4 v) { return std::bit_cast<i32x4>(v); }
 inline f32x4 float_of_bits(i32x4 v) { return std::bit_cast<f32x4>(v); }
 
+/// A vector constant for a loop, read from memory once: written out, V8 from version 12 on (Node 22, 24, today's Chromium) makes it
+/// anew at every use, by three instructions, one of them a slow move from a general register. A loop of 28 vector instructions that
+/// masks 8 times became 1.8 times as fast in Node 24.
+template <typename V>
+inline V in_register(V constant) {
+  const V* place = &constant;
+  asm volatile("" : "+r"(place) : : "memory");
+  return *place;
+}
+
 /// Lane by lane: mask ? a : b.
 inline f32x4 select(i32x4 mask, f32x4 a, f32x4 b) { return float_of_bits((mask & bits_of(a)) | (~mask & bits_of(b))); }
 inline i32x4 select(i32x4 mask, i32x4 a, i32x4 b) { return (mask & a) | (~mask & b); }
