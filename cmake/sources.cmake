@@ -9,9 +9,8 @@ function(bitwright_sources variable root pattern folders)
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
-# Wasm only: these folders and files of src run once per node or per file, not once per element, and are compiled for size.
-set(BITWRIGHT_COLD_SOURCES api engine files io model passes
-  ops/control_flow ops/conv_plan ops/detection ops/infer_context ops/order ops/refusal ops/registry ops/shape ops/signal
+# Wasm only: these folders and files of src hold no loop that a real model spends its time in, and are compiled for size.
+set(BITWRIGHT_COLD_SOURCES api engine files io model passes ops report/comparison report/model_info
   CACHE STRING "what is compiled for size in wasm")
 set(BITWRIGHT_COLD_FLAG -Oz CACHE STRING "how it is compiled; empty: as the rest")
 function(bitwright_shrink_cold_sources)
