@@ -21,9 +21,9 @@ enum class KernelFamily { reference, simd128, usdot, sdot };
 
 /// What becomes of int32 accumulators. Arrays are per output channel and readable up to a multiple of 8 channels and 8 further.
 struct Requantize {
-  const float* multipliers = nullptr;               // fast; for f32 results the scale of an accumulator
-  const std::int32_t* fixed_multipliers = nullptr;  // integer_only
-  FixedPointShifts shifts{};
+  const float* multipliers = nullptr;                 // fast; for f32 results the scale of an accumulator
+  const std::int32_t* fixed_multipliers = nullptr;    // integer_only
+  std::int32_t left_shift = 0;                        // of the fixed multipliers
   std::int32_t zero_point = 0, qmin = 0, qmax = 255;  // a fused ReLU or Clip narrows [qmin, qmax]
 };
 

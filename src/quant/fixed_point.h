@@ -8,17 +8,16 @@
 
 namespace bitwright {
 
-/// Requantization of the mode `integer_only`. One pair of shifts serves a layer, one multiplier M each channel:
-///   M = round(scale * 2^(32 + right_shift - left_shift)),  M < 2^31
-///   code = clamp(round_half_up(acc * M / 2^(32 + right_shift - left_shift)) + zero_point, qmin, qmax)
-/// The rounding is that of the exact product: floor((floor(P / 2^32) + 2^(e-1)) / 2^e) = floor((P + 2^(31+e)) / 2^(32+e)).
-/// Where a layer has scales of 1/4 and more, the accumulator is shifted left first and saturates, outside of all codes.
-struct FixedPointShifts {
-  std::int32_t left_shift = 0;   // 0 to 23
-  std::int32_t right_shift = 1;  // 1 to 30
-};
+/// Requantization of the mode `integer_only`, by a multiplier M for each channel:
+///   M = round(scale * 2^(34 - left_shift)),  M < 2^31
+///   code = clamp(round_half_up(acc * M / 2^(34 - left_shift)) + zero_point, qmin, qmax)
+/// The rounding is that of the exact product: floor((floor(P / 2^32) + 2) / 4) = floor((P + 2^33) / 2^34). The two bits below the
+/// code are what rounding needs; a constant serves, because shifts by a variable are slow in wasm engines.
+/// Where a layer has scales of 1/8 and more, the accumulator is shifted left first and saturates, outside of all codes.
+inline constexpr std::int32_t kFixedPointRightShift = 2;
+
 struct FixedPoint {
-  FixedPointShifts shifts;
+  std::int32_t left_shift = 0;  // 0 to 24
   std::vector<std::int32_t> multipliers;
 };
 
@@ -28,14 +27,12 @@ inline constexpr double kMaxFixedPointScale = 0x1p20;
 /// saturation that the largest scale asks for would reach codes of the smallest.
 std::optional<FixedPoint> fixed_point(std::span<const double> scales);
 
-inline std::int32_t requantize_fixed(std::int32_t acc, std::int32_t multiplier, FixedPointShifts shifts, std::int32_t zero_point,
+inline std::int32_t requantize_fixed(std::int32_t acc, std::int32_t multiplier, std::int32_t left_shift, std::int32_t zero_point,
                                      std::int32_t qmin, std::int32_t qmax) {
-  const std::int32_t limit = static_cast<std::int32_t>(0x7fffffff >> shifts.left_shift);
-  const std::int64_t shifted =
-      static_cast<std::int64_t>(std::clamp(acc, -limit - 1, limit)) * (std::int64_t{1} << shifts.left_shift);
+  const std::int32_t limit = 0x7fffffff >> left_shift;
+  const std::int64_t shifted = static_cast<std::int64_t>(std::clamp(acc, -limit - 1, limit)) * (std::int64_t{1} << left_shift);
   const auto high = static_cast<std::int32_t>((shifted * multiplier) >> 32);
-  const std::int32_t steps = (high + (1 << (shifts.right_shift - 1))) >> shifts.right_shift;
-  return std::clamp(steps + zero_point, qmin, qmax);
+  return std::clamp(((high + (1 << (kFixedPointRightShift - 1))) >> kFixedPointRightShift) + zero_point, qmin, qmax);
 }
 
 }  // namespace bitwright

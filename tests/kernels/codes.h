@@ -38,9 +38,9 @@ inline std::int32_t expected_fast(std::int32_t acc, float multiplier, const Requ
 }
 /// What quant/fixed_point.h promises, by the exact product: |acc * multiplier| < 2^62.
 inline std::int32_t expected_integer_only(std::int32_t acc, std::int32_t multiplier, const Requantize& r) {
-  const int shift = 32 + r.shifts.right_shift - r.shifts.left_shift;
+  const int shift = 34 - r.left_shift;
   const std::int64_t product = static_cast<std::int64_t>(acc) * multiplier;
-  const std::int64_t steps = shift > 62 ? 0 : ((product >> (shift - 1)) + 1) >> 1;
+  const std::int64_t steps = ((product >> (shift - 1)) + 1) >> 1;
   return static_cast<std::int32_t>(clamped(steps + r.zero_point, r.qmin, r.qmax));
 }
 

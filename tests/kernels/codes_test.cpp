@@ -35,18 +35,18 @@ BinaryU8 binary(std::ptrdiff_t rows, std::ptrdiff_t n, bool is_add) {
     const double scale = 0.021 * 0.047 / 0.03;
     const FixedPoint fixed = fixed_point(std::span(&scale, 1)).value();
     args.a_multiplier = fixed.multipliers[0];
-    args.shifts = fixed.shifts;
+    args.left_shift = fixed.left_shift;
   }
   return args;
 }
 
 std::int32_t expected_binary(const BinaryU8& args, BinaryOperation operation, Arithmetic arithmetic, std::int32_t a,
                              std::int32_t b) {
-  const Requantize r{.shifts = args.shifts, .zero_point = args.y_zero_point, .qmin = args.qmin, .qmax = args.qmax};
+  const Requantize r{.left_shift = args.left_shift, .zero_point = args.y_zero_point, .qmin = args.qmin, .qmax = args.qmax};
   if (arithmetic == Arithmetic::integer_only) {
     if (operation == BinaryOperation::mul) return expected_integer_only(a * b, args.a_multiplier, r);
     const double exact = (static_cast<double>(a) * args.a_multiplier + static_cast<double>(b) * args.b_multiplier) /
-                         std::ldexp(1.0, args.shifts.right_shift);
+                         std::ldexp(1.0, args.right_shift);
     return static_cast<std::int32_t>(
         clamped(static_cast<std::int64_t>(std::floor(exact + 0.5)) + args.y_zero_point, args.qmin, args.qmax));
   }
@@ -184,7 +184,7 @@ TEST_CASE("pool_u8: every variant against the window as the contract says it") {
             fixed_multipliers.insert(fixed_multipliers.end(), fixed.multipliers.begin(), fixed.multipliers.end());
             args.x = x.data();
             args.y = y.data();
-            args.requantize = {multipliers.data(), fixed_multipliers.data(), fixed.shifts, 70, 5, 240};
+            args.requantize = {multipliers.data(), fixed_multipliers.data(), fixed.left_shift, 70, 5, 240};
             pool_u8_blocked(args, choose_pool_u8(operation, arithmetic, is_reference));
             std::int64_t n_wrong = 0;
             for (std::ptrdiff_t pixel = 0; pixel < args.n_pixels(); ++pixel)

@@ -111,7 +111,7 @@ void check(const Case& c) {
         .y = y.data(),
         .y_image_stride = g.n_outputs() * y_pixel,
         .y_strides = {g.output[1] * g.output[2] * y_pixel, g.output[2] * y_pixel, y_pixel},
-        .requantize = {multipliers.data(), fixed.multipliers.data(), fixed.shifts, 140, 3, 250},
+        .requantize = {multipliers.data(), fixed.multipliers.data(), fixed.left_shift, 140, 3, 250},
     };
     conv_u8_i8_blocked(conv, variant.run);
     std::int64_t n_wrong = 0, n_touched = 0;

@@ -69,7 +69,7 @@ void check(const Case& c) {
                           .packed = packed.data(),
                           .y = y.data(),
                           .y_pixel_stride = y_pixel,
-                          .requantize = {multipliers.data(), fixed.multipliers.data(), fixed.shifts, 120, 2, 251}};
+                          .requantize = {multipliers.data(), fixed.multipliers.data(), fixed.left_shift, 120, 2, 251}};
     depthwise_u8_i8_blocked(d, variant.run);
     std::int64_t n_wrong = 0;
     for (std::ptrdiff_t p = 0; p < pixels; ++p)

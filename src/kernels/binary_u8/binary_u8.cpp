@@ -51,7 +51,7 @@ bool set_add_multipliers(BinaryU8& add, double a_ratio, double b_ratio) {
   int exponent = 0;
   std::frexp(largest, &exponent);
   const int shift = std::min(21 - exponent, 30);
-  add.shifts = {.left_shift = 0, .right_shift = shift};
+  add.right_shift = shift;
   add.a_multiplier = static_cast<std::int32_t>(std::ldexp(a_ratio, shift) + 0.5);
   add.b_multiplier = static_cast<std::int32_t>(std::ldexp(b_ratio, shift) + 0.5);
   return true;

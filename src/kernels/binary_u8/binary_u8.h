@@ -15,7 +15,7 @@ namespace bitwright {
 ///   fast           v = (a_scale (a - a_zero_point)) + or * (b_scale (b - b_zero_point)), then
 ///                  y = clamp(round_half_even(v / y_scale + y_zero_point), qmin, qmax), in float: onnxruntime's QLinearAdd, QLinearMul
 ///   integer_only   add: round_half_up(((a - a_zero_point) a_multiplier + (b - b_zero_point) b_multiplier) / 2^right_shift)
-///                  mul: requantize_fixed of (a - a_zero_point) (b - b_zero_point) by a_multiplier and shifts
+///                  mul: requantize_fixed of (a - a_zero_point) (b - b_zero_point) by a_multiplier and left_shift
 ///                  each + y_zero_point, clamped
 struct BinaryU8 {
   std::ptrdiff_t rows = 1, n = 0;
@@ -26,7 +26,7 @@ struct BinaryU8 {
   std::int32_t a_zero_point = 0, b_zero_point = 0, y_zero_point = 0, qmin = 0, qmax = 255;
   float a_scale = 1.0f, b_scale = 1.0f, y_scale = 1.0f;
   std::int32_t a_multiplier = 0, b_multiplier = 0;
-  FixedPointShifts shifts{};  // add uses right_shift alone
+  std::int32_t right_shift = 1, left_shift = 0;  // of add, of mul
 };
 
 /// Sets the multipliers and shift of an integer-only add from scale / y_scale in double, the larger below 2^21.

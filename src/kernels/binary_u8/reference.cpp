@@ -36,7 +36,7 @@ void add_u8__reference_fast(const BinaryU8& args, std::ptrdiff_t first_row, std:
 void add_u8__reference_integer_only(const BinaryU8& args, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {
   for_each(args, first_row, last_row, [&](std::int32_t a, std::int32_t b) {
     const std::int32_t sum = a * args.a_multiplier + b * args.b_multiplier;  // 2 * 255 * 2^21 < 2^31
-    const std::int32_t shift = args.shifts.right_shift;
+    const std::int32_t shift = args.right_shift;
     return std::clamp(((sum + (1 << (shift - 1))) >> shift) + args.y_zero_point, args.qmin, args.qmax);
   });
 }
@@ -49,7 +49,7 @@ void mul_u8__reference_fast(const BinaryU8& args, std::ptrdiff_t first_row, std:
 
 void mul_u8__reference_integer_only(const BinaryU8& args, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {
   for_each(args, first_row, last_row, [&](std::int32_t a, std::int32_t b) {
-    return requantize_fixed(a * b, args.a_multiplier, args.shifts, args.y_zero_point, args.qmin, args.qmax);
+    return requantize_fixed(a * b, args.a_multiplier, args.left_shift, args.y_zero_point, args.qmin, args.qmax);
   });
 }
 

@@ -10,6 +10,9 @@
 
 namespace bitwright {
 
+/// Activations that one output may take: about where accumulators of full codes leave int32.
+inline constexpr std::ptrdiff_t kMaxConvU8I8K = 40960;
+
 /// Convolution of u8 codes, channels last, with packed weights; a matrix product is a convolution of 1 x 1:
 ///
 ///   acc[o][n] = bias[n] + sum over taps t, channels c of (x[input_of(o, t)][c] - x_zero_point) * (w[n][c][t] - w_zero_point[n])
@@ -19,7 +22,7 @@ namespace bitwright {
 /// Groups stand side by side: group g takes input channels from g * channels and gives output channels from g * out_channels.
 /// Pixel p of image i is x + (i * n_inputs + p) * x_pixel_stride; the output at depth, height, width (z, y, x) is
 /// y + i * y_image_stride + z * y_strides[0] + y * y_strides[1] + x * y_strides[2], in elements of the result.
-/// Preconditions: extents >= 0, strides of geometry >= 1, no accumulator leaves int32 (pack_conv_u8_i8 tells).
+/// Preconditions: extents >= 0, strides of geometry >= 1, k <= kMaxConvU8I8K, no accumulator leaves int32 (pack_conv_u8_i8 tells).
 struct ConvU8I8 {
   ConvGeometry geometry{};
   std::ptrdiff_t images = 1, groups = 1;

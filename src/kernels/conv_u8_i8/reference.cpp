@@ -46,7 +46,7 @@ void conv_u8_i8_u8__reference_integer_only(const ConvU8I8& conv, const ConvBlock
   convolve(conv, block, [&](std::ptrdiff_t at, std::ptrdiff_t n, std::int32_t acc) {
     const Requantize& r = conv.requantize;
     static_cast<std::uint8_t*>(conv.y)[at] =
-        static_cast<std::uint8_t>(requantize_fixed(acc, r.fixed_multipliers[n], r.shifts, r.zero_point, r.qmin, r.qmax));
+        static_cast<std::uint8_t>(requantize_fixed(acc, r.fixed_multipliers[n], r.left_shift, r.zero_point, r.qmin, r.qmax));
   });
 }
 

@@ -40,7 +40,7 @@ void depthwise_u8_i8__reference_fast(const DepthwiseU8I8& d, std::ptrdiff_t firs
 void depthwise_u8_i8__reference_integer_only(const DepthwiseU8I8& d, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {
   const Requantize& r = d.requantize;
   convolve(d, first_row, last_row, [&](std::int32_t acc, std::ptrdiff_t c) {
-    return requantize_fixed(acc, r.fixed_multipliers[c], r.shifts, r.zero_point, r.qmin, r.qmax);
+    return requantize_fixed(acc, r.fixed_multipliers[c], r.left_shift, r.zero_point, r.qmin, r.qmax);
   });
 }
 

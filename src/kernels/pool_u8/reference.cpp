@@ -45,7 +45,7 @@ void average_pool_u8__reference_fast(const PoolU8& args, std::ptrdiff_t first_pi
 void average_pool_u8__reference_integer_only(const PoolU8& args, std::ptrdiff_t first_pixel, std::ptrdiff_t last_pixel) {
   const Requantize& r = args.requantize;
   pool(args, first_pixel, last_pixel, [&](std::int32_t, std::int32_t sum, std::int32_t n) {
-    return requantize_fixed(sum - n * args.x_zero_point, n == 0 ? 0 : r.fixed_multipliers[n], r.shifts, r.zero_point, r.qmin,
+    return requantize_fixed(sum - n * args.x_zero_point, n == 0 ? 0 : r.fixed_multipliers[n], r.left_shift, r.zero_point, r.qmin,
                             r.qmax);
   });
 }

@@ -1,0 +1,204 @@
+#pragma once
+
+#include "base/simd.h"
+
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace bitwright {
+
+// Integer lanes, beside the four of base/simd.h: wasm's instructions, and natively the same results by SSE2 or plain vectors.
+// Arithmetic by operators wraps.
+typedef std::int8_t i8x16 __attribute__((vector_size(16)));
+typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
+typedef std::int16_t i16x8 __attribute__((vector_size(16)));
+typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
+typedef std::int64_t i64x2 __attribute__((vector_size(16)));
+
+template <typename V>
+V load_lanes(const void* p) {
+  V v;
+  std::memcpy(&v, p, sizeof(v));
+  return v;
+}
+template <typename V>
+void store_lanes(void* p, V v) {
+  std::memcpy(p, &v, sizeof(v));
+}
+/// The low or high 8 bytes.
+template <int kHalf = 0>
+void store_half(void* p, u8x16 v) {
+#if defined(__wasm_simd128__)
+  wasm_v128_store64_lane(p, (v128_t)v, kHalf);
+#else
+  std::memcpy(p, reinterpret_cast<const char*>(&v) + 8 * kHalf, 8);
+#endif
+}
+
+inline i16x8 splat_i16(std::int32_t x) {
+  const auto v = static_cast<std::int16_t>(x);
+  return i16x8{v, v, v, v, v, v, v, v};
+}
+inline u8x16 splat_u8(std::int32_t x) {
+  const auto v = static_cast<std::uint8_t>(x);
+  return u8x16{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
+}
+/// The 4 bytes at p in every lane.
+inline i32x4 load_splat(const void* p) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_v128_load32_splat(p);
+#else
+  std::int32_t x;
+  std::memcpy(&x, p, sizeof(x));
+  return splat(x);
+#endif
+}
+/// The 8 bytes at p in the low half.
+inline u8x16 load_low_half(const void* p) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_v128_load64_zero(p);
+#else
+  u8x16 v{};
+  std::memcpy(&v, p, 8);
+  return v;
+#endif
+}
+
+template <typename V>
+V interleave_low_bytes(V a, V b) {
+  return (V)__builtin_shufflevector((u8x16)a, (u8x16)b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+template <typename V>
+V interleave_high_bytes(V a, V b) {
+  return (V)__builtin_shufflevector((u8x16)a, (u8x16)b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+inline i16x8 interleave_low(i16x8 a, i16x8 b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
+inline i16x8 interleave_high(i16x8 a, i16x8 b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
+
+/// 8 u8 codes at p as i16.
+inline i16x8 load_widened(const std::uint8_t* p) {
+#if defined(__wasm_simd128__)
+  return (i16x8)wasm_u16x8_load8x8(p);
+#else
+  return (i16x8)interleave_low_bytes(load_low_half(p), u8x16{});
+#endif
+}
+inline i16x8 widen_low(u8x16 v) { return (i16x8)interleave_low_bytes(v, u8x16{}); }
+inline i16x8 widen_high(u8x16 v) { return (i16x8)interleave_high_bytes(v, u8x16{}); }
+/// Sign extension of the halves.
+inline i32x4 widen_low(i16x8 v) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_extend_low_i16x8((v128_t)v);
+#else
+  return (i32x4)interleave_low(v, v) >> 16;
+#endif
+}
+inline i32x4 widen_high(i16x8 v) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_extend_high_i16x8((v128_t)v);
+#else
+  return (i32x4)interleave_high(v, v) >> 16;
+#endif
+}
+
+/// a[2i] * b[2i] + a[2i+1] * b[2i+1]
+inline i32x4 dot(i16x8 a, i16x8 b) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_dot_i16x8((v128_t)a, (v128_t)b);
+#elif defined(__SSE2__)
+  return (i32x4)_mm_madd_epi16((__m128i)a, (__m128i)b);
+#else
+  const i32x4 even_a = ((i32x4)a << 16) >> 16, even_b = ((i32x4)b << 16) >> 16;
+  return even_a * even_b + ((i32x4)a >> 16) * ((i32x4)b >> 16);
+#endif
+}
+
+inline i32x4 max(i32x4 a, i32x4 b) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_max((v128_t)a, (v128_t)b);
+#else
+  return select(a > b, a, b);
+#endif
+}
+inline i32x4 min(i32x4 a, i32x4 b) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_min((v128_t)a, (v128_t)b);
+#else
+  return select(a < b, a, b);
+#endif
+}
+inline u8x16 max(u8x16 a, u8x16 b) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_u8x16_max((v128_t)a, (v128_t)b);
+#else
+  const auto mask = (u8x16)(a > b);
+  return (a & mask) | (b & ~mask);
+#endif
+}
+inline u8x16 min(u8x16 a, u8x16 b) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_u8x16_min((v128_t)a, (v128_t)b);
+#else
+  const auto mask = (u8x16)(a < b);
+  return (a & mask) | (b & ~mask);
+#endif
+}
+
+/// Saturating: 4 + 4 to i16, 8 + 8 to u8.
+inline i16x8 narrow(i32x4 low, i32x4 high) {
+#if defined(__wasm_simd128__)
+  return (i16x8)wasm_i16x8_narrow_i32x4((v128_t)low, (v128_t)high);
+#elif defined(__SSE2__)
+  return (i16x8)_mm_packs_epi32((__m128i)low, (__m128i)high);
+#else
+  const i32x4 ends[2] = {splat(-32768), splat(32767)};
+  low = min(max(low, ends[0]), ends[1]);
+  high = min(max(high, ends[0]), ends[1]);
+  return __builtin_shufflevector((i16x8)low, (i16x8)high, 0, 2, 4, 6, 8, 10, 12, 14);  // little-endian
+#endif
+}
+inline u8x16 narrow(i16x8 low, i16x8 high) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_u8x16_narrow_i16x8((v128_t)low, (v128_t)high);
+#elif defined(__SSE2__)
+  return (u8x16)_mm_packus_epi16((__m128i)low, (__m128i)high);
+#else
+  const auto clamp = [](i16x8 v) {
+    const i16x8 ends[2] = {splat_i16(0), splat_i16(255)};
+    v = v & (i16x8)(v > ends[0]);
+    const auto mask = (i16x8)(v < ends[1]);
+    return (v & mask) | (ends[1] & ~mask);
+  };
+  return __builtin_shufflevector((u8x16)clamp(low), (u8x16)clamp(high), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                 30);
+#endif
+}
+/// a + b, saturating, for b within 0 .. 255.
+inline i16x8 add_saturated(i16x8 a, i16x8 b) {
+#if defined(__wasm_simd128__)
+  return (i16x8)wasm_i16x8_add_sat((v128_t)a, (v128_t)b);
+#elif defined(__SSE2__)
+  return (i16x8)_mm_adds_epi16((__m128i)a, (__m128i)b);
+#else
+  const i16x8 sum = a + b;
+  const auto is_over = (i16x8)(sum < a);
+  return (splat_i16(32767) & is_over) | (sum & ~is_over);
+#endif
+}
+
+/// The high 32 bits of the signed products.
+inline i32x4 multiply_high(i32x4 a, i32x4 b) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_shuffle(wasm_i64x2_extmul_low_i32x4((v128_t)a, (v128_t)b),
+                                   wasm_i64x2_extmul_high_i32x4((v128_t)a, (v128_t)b), 1, 3, 5, 7);
+#else
+  i32x4 high;
+  for (int i = 0; i < 4; ++i) high[i] = static_cast<std::int32_t>((static_cast<std::int64_t>(a[i]) * b[i]) >> 32);
+  return high;
+#endif
+}
+
+}  // namespace bitwright

@@ -1,0 +1,275 @@
+#pragma once
+
+#include <algorithm>
+#include <cstring>
+#include <type_traits>
+
+#include "kernels/conv_u8_i8/conv_u8_i8.h"
+#include "kernels/requantize_lanes.h"
+
+namespace bitwright {
+
+// A convolution in tiles of Dot::kRows pixels by 8 columns. The activations of a tile are gathered once into a scratch in L1, in the
+// order of k (so there is no im2col buffer and no padded copy), then every panel of the block runs over them. A step is 4 bytes
+// of each activation row, splatted, against two vectors of the panel.
+//
+//   struct Dot {
+//     using Activation = ...;                     // i16: a step is 2 k; u8: a step is 4 k
+//     static constexpr int kRows;                 // accumulators that fit the registers
+//     static constexpr bool has_zero_points;      // the panel's head says them
+//     static constexpr std::uint8_t kFlip;        // 0x80: the activations are multiplied as signed numbers
+//     using Weights = ...;                        // 16 bytes
+//     static i32x4 accumulate(i32x4 acc, i32x4 activations, Weights weights);
+//   };
+
+template <typename Dot>
+class ConvTiles {
+ public:
+  using Activation = typename Dot::Activation;
+  static constexpr std::ptrdiff_t kStep = 4 / sizeof(Activation);
+  static constexpr std::ptrdiff_t kHead = Dot::has_zero_points ? 64 : 32;
+  static constexpr std::ptrdiff_t kRowBytes = 16 * 1024 + 448;  // the odd lines keep rows apart in the cache
+  static constexpr std::ptrdiff_t kMaxKOfTile = (kRowBytes - 64) / static_cast<std::ptrdiff_t>(sizeof(Activation));
+  static_assert(kMaxConvU8I8K * sizeof(Activation) + 64 <= Dot::kRows * kRowBytes);
+
+  explicit ConvTiles(const ConvU8I8& conv) : conv_(conv), steps_((conv.k() + kStep - 1) / kStep) {}
+
+  /// Has output.store write all of the block.
+  template <typename Output>
+  void run(const ConvBlock& block, const Output& output) {
+    const std::ptrdiff_t panels = conv_.n_panels();
+    for (std::ptrdiff_t group = block.first_panel / panels; group * panels < block.last_panel; ++group) {
+      const std::ptrdiff_t first = std::max(block.first_panel - group * panels, std::ptrdiff_t{0});
+      const std::ptrdiff_t last = std::min(block.last_panel - group * panels, panels);
+      at_ = place_of(block.first_pixel);
+      std::ptrdiff_t left = block.last_pixel - block.first_pixel;
+      if (conv_.k() <= kMaxKOfTile)
+        for (; left > 1; left -= Dot::kRows) rows<Dot::kRows>(group, left, first, last, output);
+      for (; left > 0; --left) rows<1>(group, left, first, last, output);
+    }
+  }
+
+ private:
+  /// Where an output pixel stands.
+  struct Place {
+    std::ptrdiff_t image, z, y, x;
+  };
+  Place place_of(std::ptrdiff_t pixel) const {
+    const Extents3f& e = conv_.geometry.output;
+    const std::ptrdiff_t row = pixel / e[2], slice = row / e[1];
+    return {slice / e[0], slice % e[0], row % e[1], pixel % e[2]};
+  }
+  void advance() {
+    const Extents3f& e = conv_.geometry.output;
+    if (++at_.x < e[2]) return;
+    at_.x = 0;
+    if (++at_.y < e[1]) return;
+    at_.y = 0;
+    if (++at_.z < e[0]) return;
+    at_.z = 0;
+    ++at_.image;
+  }
+
+  template <int kRows, typename Output>
+  void rows(std::ptrdiff_t group, std::ptrdiff_t left, std::ptrdiff_t first, std::ptrdiff_t last, const Output& output) {
+    std::ptrdiff_t places[kRows];
+    for (int r = 0; r < kRows; ++r) {
+      if (r > 0 && r < left) advance();  // a tile at the end computes its last pixel again: one size of tile serves all
+      places[r] = at_.image * conv_.y_image_stride + at_.z * conv_.y_strides[0] + at_.y * conv_.y_strides[1] +
+                  at_.x * conv_.y_strides[2] + group * conv_.out_channels;
+      gather(group, scratch(r));
+    }
+    advance();
+    const std::ptrdiff_t panel_bytes = kHead + steps_ * 32;
+    const std::byte* panel = conv_.packed + (group * conv_.n_panels() + first) * panel_bytes;
+    for (std::ptrdiff_t p = first; p < last; ++p, panel += panel_bytes) {
+      i32x4 low[kRows], high[kRows];
+      multiply<kRows>(panel, low, high);
+      if constexpr (Dot::has_zero_points) subtract_zero_points<kRows>(panel, low, high);
+      output.template store<kRows>(low, high, left, places, p * 8, group * conv_.out_channels + p * 8,
+                                   std::min<std::ptrdiff_t>(8, conv_.out_channels - p * 8));
+    }
+  }
+
+  template <int kRows>
+  void multiply(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+    const i32x4 bias_low = load_lanes<i32x4>(panel), bias_high = load_lanes<i32x4>(panel + 16);
+    const std::byte* a[kRows];
+    for (int r = 0; r < kRows; ++r) {
+      low[r] = bias_low;
+      high[r] = bias_high;
+      a[r] = scratch(r);
+    }
+    const std::byte* b = panel + kHead;
+    const auto step = [&](int s) {
+      const auto b_low = load_lanes<typename Dot::Weights>(b + 32 * s),
+                 b_high = load_lanes<typename Dot::Weights>(b + 32 * s + 16);
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        const i32x4 x = load_splat(a[r] + 4 * s);
+        low[r] = Dot::accumulate(low[r], x, b_low);
+        high[r] = Dot::accumulate(high[r], x, b_high);
+      }
+    };
+    std::ptrdiff_t left = steps_;
+    for (; left >= 2; left -= 2) {
+      step(0);
+      step(1);
+      b += 64;
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) a[r] += 8;
+    }
+    if (left > 0) step(0);
+  }
+
+  /// acc -= zero point * sum of the row's activations, where the panel has zero points.
+  template <int kRows>
+  void subtract_zero_points(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+    const i32x4 zero_low = load_lanes<i32x4>(panel + 32), zero_high = load_lanes<i32x4>(panel + 48);
+    const i32x4 any = zero_low | zero_high;
+    if ((any[0] | any[1] | any[2] | any[3]) == 0) return;
+    for (int r = 0; r < kRows; ++r) {
+      std::int32_t sum = 0;
+      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(scratch(r)[i]) ^ Dot::kFlip;
+      low[r] = low[r] - zero_low * splat(sum);
+      high[r] = high[r] - zero_high * splat(sum);
+    }
+  }
+
+  std::byte* scratch(int r) { return scratch_ + r * kRowBytes; }
+  const std::byte* scratch(int r) const { return scratch_ + r * kRowBytes; }
+
+  /// The activations of the pixel at_, by k. Writes up to 32 bytes further.
+  void gather(std::ptrdiff_t group, std::byte* to) const {
+    const ConvGeometry& g = conv_.geometry;
+    const std::uint8_t* x = conv_.x + at_.image * g.n_inputs() * conv_.x_pixel_stride + group * conv_.channels;
+    const std::ptrdiff_t width = g.kernel[2], step = conv_.channels * static_cast<std::ptrdiff_t>(sizeof(Activation));
+    const std::ptrdiff_t z0 = at_.z * g.stride[0] - g.pad_begin[0], y0 = at_.y * g.stride[1] - g.pad_begin[1],
+                         x0 = at_.x * g.stride[2] - g.pad_begin[2];
+    // Neighbouring taps of full pixels are one run of bytes.
+    const bool is_run = x0 >= 0 && x0 + width <= g.input[2] && g.dilation[2] == 1 && conv_.channels == conv_.x_pixel_stride;
+    for (std::ptrdiff_t kz = 0; kz < g.kernel[0]; ++kz)
+      for (std::ptrdiff_t ky = 0; ky < g.kernel[1]; ++ky) {
+        const std::ptrdiff_t z = z0 + kz * g.dilation[0], y = y0 + ky * g.dilation[1];
+        if (z < 0 || z >= g.input[0] || y < 0 || y >= g.input[1]) {
+          fill(to, width * conv_.channels);
+          to += width * step;
+          continue;
+        }
+        const std::uint8_t* from = x + ((z * g.input[1] + y) * g.input[2] + x0) * conv_.x_pixel_stride;
+        if (is_run) {
+          copy(from, to, width * conv_.channels);
+          to += width * step;
+          continue;
+        }
+        for (std::ptrdiff_t kx = 0; kx < width; ++kx, to += step) {
+          const std::ptrdiff_t at = kx * g.dilation[2];
+          if (x0 + at < 0 || x0 + at >= g.input[2]) {
+            fill(to, conv_.channels);
+          } else {
+            copy(from + at * conv_.x_pixel_stride, to, conv_.channels);
+          }
+        }
+      }
+  }
+
+  static void copy(const std::uint8_t* from, std::byte* to, std::ptrdiff_t n) {
+    for (std::ptrdiff_t i = 0; i < n; i += 16) {
+      if constexpr (sizeof(Activation) == 2) {
+        store_lanes(to + 2 * i, load_widened(from + i));
+        if (n - i > 8) store_lanes(to + 2 * i + 16, load_widened(from + i + 8));
+      } else {
+        store_lanes(to + i, load_lanes<u8x16>(from + i) ^ splat_u8(Dot::kFlip));
+      }
+    }
+  }
+  void fill(std::byte* to, std::ptrdiff_t n) const {
+    const u8x16 value =
+        sizeof(Activation) == 2 ? (u8x16)splat_i16(conv_.x_zero_point) : splat_u8(conv_.x_zero_point ^ Dot::kFlip);
+    for (std::ptrdiff_t i = 0; i < n * static_cast<std::ptrdiff_t>(sizeof(Activation)); i += 16) store_lanes(to + i, value);
+  }
+
+  const ConvU8I8& conv_;
+  std::ptrdiff_t steps_;
+  Place at_{};
+  alignas(16) std::byte scratch_[Dot::kRows * kRowBytes];
+};
+
+/// Codes, by one of the requantizations.
+template <typename Lanes>
+class CodeOutput {
+ public:
+  explicit CodeOutput(const ConvU8I8& conv) : lanes_(conv.requantize), y_(static_cast<std::uint8_t*>(conv.y)) {}
+
+  template <int kRows>
+  void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n, const std::ptrdiff_t (&places)[kRows],
+             std::ptrdiff_t column, std::ptrdiff_t channel, std::ptrdiff_t columns) const {
+    u8x16 codes[(kRows + 1) / 2];
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; r += 2) {
+      const int next = r + 1 < kRows ? r + 1 : r;
+      codes[r / 2] = lanes_.finish(narrow(lanes_(low[r], high[r], channel), lanes_(low[next], high[next], channel)));
+    }
+    if (columns == 8) {
+#pragma GCC unroll 6
+      for (int r = 0; r < kRows; ++r) {
+        if (r % 2 == 0) {
+          store_half<0>(y_ + places[r] + column, codes[r / 2]);
+        } else {
+          store_half<1>(y_ + places[r] + column, codes[r / 2]);
+        }
+      }
+      return;
+    }
+    for (std::ptrdiff_t r = 0; r < std::min<std::ptrdiff_t>(n, kRows); ++r)
+      std::memcpy(y_ + places[r] + column, reinterpret_cast<const std::uint8_t*>(codes) + 8 * r,
+                  static_cast<std::size_t>(columns));
+  }
+
+ private:
+  Lanes lanes_;
+  std::uint8_t* y_;
+};
+
+/// The accumulators, or their reals.
+template <typename Element>
+class WideOutput {
+ public:
+  explicit WideOutput(const ConvU8I8& conv) : multipliers_(conv.requantize.multipliers), y_(static_cast<Element*>(conv.y)) {}
+
+  template <int kRows>
+  void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n, const std::ptrdiff_t (&places)[kRows],
+             std::ptrdiff_t column, std::ptrdiff_t channel, std::ptrdiff_t columns) const {
+#pragma GCC unroll 6
+    for (int r = 0; r < kRows; ++r) {
+      if (r >= n) return;
+      Element wide[8];
+      store_lanes(wide, value(low[r], channel));
+      store_lanes(wide + 4, value(high[r], channel + 4));
+      if (columns == 8) {
+        std::memcpy(y_ + places[r] + column, wide, sizeof(wide));
+      } else {
+        std::memcpy(y_ + places[r] + column, wide, static_cast<std::size_t>(columns) * sizeof(Element));
+      }
+    }
+  }
+
+ private:
+  auto value(i32x4 acc, std::ptrdiff_t channel) const {
+    if constexpr (std::is_same_v<Element, std::int32_t>) {
+      return acc;
+    } else {
+      return to_f32x4(acc) * load_f32x4(multipliers_ + channel);
+    }
+  }
+  const float* multipliers_;
+  Element* y_;
+};
+
+template <typename Dot, typename Output>
+void conv_u8_i8_tiles(const ConvU8I8& conv, const ConvBlock& block) {
+  ConvTiles<Dot> tiles(conv);
+  tiles.run(block, Output(conv));
+}
+
+}  // namespace bitwright

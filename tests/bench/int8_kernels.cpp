@@ -1,0 +1,213 @@
+// Speed of the integer kernels against the peak of their multiplying instruction, timed in the same run (wasm only).
+// Prints one JSON object a line. tests/bench/int8.bench.mjs builds and runs it in Node 24 and Chromium.
+#include <emscripten.h>
+#include <wasm_simd128.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/binary_u8/binary_u8.h"
+#include "kernels/border_u8/border_u8.h"
+#include "kernels/codes.h"
+#include "kernels/conv_u8_i8/conv_u8_i8.h"
+#include "kernels/depthwise_u8_i8/depthwise_u8_i8.h"
+#include "kernels/lookup_u8/lookup_u8.h"
+#include "kernels/pool_u8/pool_u8.h"
+
+using namespace bitwright;
+using namespace bitwright::tests;
+
+namespace {
+
+volatile std::int32_t seed = 0x01020304, sink = 0;
+
+/// Six dots of i16 on each of four changing operands, `n` times: 4 * 6 * 8 products.
+__attribute__((noinline)) void peak_dot16(int n) {
+  v128_t a = wasm_i32x4_splat(seed), b[6], acc[6];
+  const v128_t one = wasm_i16x8_splat(1);
+  for (int i = 0; i < 6; ++i) {
+    b[i] = wasm_i32x4_splat(seed * (i + 3));
+    acc[i] = wasm_i32x4_splat(i);
+  }
+  for (int k = 0; k < n; ++k) {
+#pragma GCC unroll 4
+    for (int turn = 0; turn < 4; ++turn) {
+      a = wasm_i16x8_add(a, one);
+#pragma GCC unroll 6
+      for (int i = 0; i < 6; ++i) acc[i] = wasm_i32x4_add(acc[i], wasm_i32x4_dot_i16x8(a, b[i]));
+    }
+    asm volatile("" ::: "memory");
+  }
+  for (const v128_t v : acc) sink = sink ^ wasm_i32x4_extract_lane(v, 0) ^ wasm_i32x4_extract_lane(v, 3);
+}
+
+struct Task {
+  std::string name;
+  double products;
+  std::function<void()> run;
+  int repeats = 1;
+  std::vector<double> ms;
+};
+
+/// Rounds of all tasks in turn; medians.
+void measure(std::vector<Task>& tasks) {
+  for (Task& task : tasks) {
+    double took = 0;
+    for (int i = 0; i < 40 && took < 60; ++i) {
+      const double start = emscripten_get_now();
+      task.run();
+      took += emscripten_get_now() - start;
+    }
+    const double start = emscripten_get_now();
+    for (int i = 0; i < 5; ++i) task.run();
+    const double each = (emscripten_get_now() - start) / 5;
+    task.repeats = std::max(1, static_cast<int>(3.0 / std::max(each, 1e-4)));
+  }
+  for (int round = 0; round < 11; ++round)
+    for (Task& task : tasks) {
+      const double start = emscripten_get_now();
+      for (int i = 0; i < task.repeats; ++i) task.run();
+      task.ms.push_back((emscripten_get_now() - start) / task.repeats);
+    }
+  for (Task& task : tasks) std::sort(task.ms.begin(), task.ms.end());
+  const Task& peak = tasks[0];
+  const double peak_rate = peak.products / peak.ms[0] * 1e-6;
+  for (const Task& task : tasks) {
+    const double rate = task.products / task.ms[task.ms.size() / 2] * 1e-6, best = task.products / task.ms[0] * 1e-6;
+    std::printf("{\"name\":\"%s\",\"ms\":%.4f,\"gmacs\":%.2f,\"best\":%.2f,\"of_peak\":%.3f}\n", task.name.c_str(),
+                task.ms[task.ms.size() / 2], rate, best, best / peak_rate);
+  }
+}
+
+struct Tensors {
+  std::vector<std::uint8_t> x, y;
+  std::vector<std::int8_t> w;
+  std::vector<std::byte> packed;
+  std::vector<float> multipliers;
+  std::vector<std::int32_t> fixed;
+};
+
+Requantize requantize(Tensors& t, std::ptrdiff_t columns, double scale) {
+  t.multipliers.assign(static_cast<std::size_t>(columns + 16), static_cast<float>(scale));
+  const FixedPoint fixed = fixed_point(std::vector<double>(t.multipliers.begin(), t.multipliers.end())).value();
+  t.fixed = fixed.multipliers;
+  return {t.multipliers.data(), t.fixed.data(), fixed.left_shift, 120, 0, 255};
+}
+
+struct Layer {
+  const char* what;
+  std::ptrdiff_t height, width, channels, out_channels, kernel, stride;
+};
+
+void add_conv(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, const Layer& l,
+              const ConvU8I8Variant& variant) {
+  kept.push_back(std::make_unique<Tensors>());
+  Tensors& t = *kept.back();
+  const std::ptrdiff_t pad = l.kernel / 2, oh = (l.height + 2 * pad - l.kernel) / l.stride + 1,
+                       ow = (l.width + 2 * pad - l.kernel) / l.stride + 1;
+  ConvU8I8 conv{.geometry = {.input = {1, l.height, l.width},
+                             .output = {1, oh, ow},
+                             .kernel = {1, l.kernel, l.kernel},
+                             .stride = {1, l.stride, l.stride},
+                             .pad_begin = {0, pad, pad}},
+                .channels = l.channels,
+                .out_channels = l.out_channels,
+                .x_pixel_stride = l.channels,
+                .x_zero_point = 114};
+  t.x = random_activations(l.height * l.width * l.channels, 1);
+  t.w = random_codes<std::int8_t>(static_cast<std::size_t>(conv.k() * l.out_channels), 2, -127, 127);
+  t.y.resize(static_cast<std::size_t>(oh * ow * l.out_channels * 4));
+  const ConvWeightsU8I8 weights{.w = t.w.data(),
+                                .channels = l.channels,
+                                .taps = l.kernel * l.kernel,
+                                .out_channels = l.out_channels,
+                                .column_stride = conv.k(),
+                                .channel_stride = l.kernel * l.kernel,
+                                .x_zero_point = 114};
+  t.packed.resize(packed_conv_u8_i8_bytes(variant.family, weights));
+  pack_conv_u8_i8(variant.family, weights, t.packed.data());
+  conv.x = t.x.data();
+  conv.y = t.y.data();
+  conv.packed = t.packed.data();
+  conv.y_strides = {oh * ow * l.out_channels, ow * l.out_channels, l.out_channels};
+  conv.requantize = requantize(t, l.out_channels, 0.5 / static_cast<double>(conv.k()) * 0.01);
+  char name[160];
+  std::snprintf(name, sizeof(name), "%s %dx%dx%d->%d k%d s%d %s", l.what, int(l.height), int(l.width), int(l.channels),
+                int(l.out_channels), int(l.kernel), int(l.stride), std::string(variant.name).c_str());
+  tasks.push_back({name,
+                   double(oh * ow) * double(conv.k()) * double(l.out_channels),
+                   [conv, run = variant.run] { conv_u8_i8_blocked(conv, run); },
+                   1,
+                   {}});
+}
+
+void add_depthwise(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, const Layer& l,
+                   const DepthwiseU8I8Variant& variant) {
+  kept.push_back(std::make_unique<Tensors>());
+  Tensors& t = *kept.back();
+  const std::ptrdiff_t pad = l.kernel / 2, oh = (l.height + 2 * pad - l.kernel) / l.stride + 1,
+                       ow = (l.width + 2 * pad - l.kernel) / l.stride + 1;
+  DepthwiseU8I8 d{.geometry = {.input = {1, l.height, l.width},
+                               .output = {1, oh, ow},
+                               .kernel = {1, l.kernel, l.kernel},
+                               .stride = {1, l.stride, l.stride},
+                               .pad_begin = {0, pad, pad}},
+                  .channels = l.channels,
+                  .x_pixel_stride = l.channels,
+                  .x_zero_point = 114,
+                  .y_pixel_stride = l.channels};
+  const std::ptrdiff_t taps = l.kernel * l.kernel;
+  t.x = random_activations(l.height * l.width * l.channels, 1);
+  t.w = random_codes<std::int8_t>(static_cast<std::size_t>(taps * l.channels), 2, -127, 127);
+  t.y.resize(static_cast<std::size_t>(oh * ow * l.channels));
+  const DepthwiseWeightsU8I8 weights{
+      .w = t.w.data(), .taps = taps, .out_channels = l.channels, .channel_stride = taps, .x_zero_point = 114};
+  t.packed.resize(packed_depthwise_u8_i8_bytes(weights));
+  pack_depthwise_u8_i8(weights, t.packed.data());
+  d.x = t.x.data();
+  d.y = t.y.data();
+  d.packed = t.packed.data();
+  d.requantize = requantize(t, l.channels, 0.001);
+  char name[160];
+  std::snprintf(name, sizeof(name), "%s %dx%dx%d k%d s%d %s", l.what, int(l.height), int(l.width), int(l.channels), int(l.kernel),
+                int(l.stride), std::string(variant.name).c_str());
+  tasks.push_back(
+      {name, double(oh * ow * taps * l.channels), [d, run = variant.run] { depthwise_u8_i8_blocked(d, run); }, 1, {}});
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string only = argc > 1 ? argv[1] : "";
+  std::vector<std::unique_ptr<Tensors>> kept;
+  std::vector<Task> tasks;
+  tasks.push_back({"peak dot_i16x8", 4 * 6 * 8 * 20000.0, [] { peak_dot16(20000); }, 1, {}});
+  const Layer products[] = {
+      {"product", 1, 512, 512, 512, 1, 1},   {"product", 1, 128, 768, 768, 1, 1},  {"product", 1, 128, 768, 3072, 1, 1},
+      {"product", 1, 128, 3072, 768, 1, 1},  {"product", 1, 1, 1280, 1000, 1, 1},  {"pointwise", 112, 112, 32, 16, 1, 1},
+      {"pointwise", 112, 112, 16, 96, 1, 1}, {"pointwise", 56, 56, 96, 24, 1, 1},  {"pointwise", 56, 56, 24, 144, 1, 1},
+      {"pointwise", 28, 28, 192, 32, 1, 1},  {"pointwise", 28, 28, 32, 192, 1, 1}, {"pointwise", 14, 14, 384, 64, 1, 1},
+      {"pointwise", 14, 14, 64, 384, 1, 1},  {"pointwise", 14, 14, 576, 96, 1, 1}, {"pointwise", 14, 14, 96, 576, 1, 1},
+      {"pointwise", 7, 7, 960, 160, 1, 1},   {"pointwise", 7, 7, 160, 960, 1, 1},  {"pointwise", 7, 7, 320, 1280, 1, 1},
+      {"first", 224, 224, 3, 32, 3, 2},      {"dense", 56, 56, 64, 64, 3, 1},      {"dense", 14, 14, 256, 256, 3, 1}};
+  for (const Layer& layer : products)
+    for (const ConvU8I8Variant& variant : conv_u8_i8_variants())
+      if (variant.family != KernelFamily::reference &&
+          (variant.result == AccResult::fast || variant.result == AccResult::integer_only) &&
+          (only.empty() || std::string(layer.what) == only))
+        add_conv(tasks, kept, layer, variant);
+  const Layer depthwise[] = {
+      {"depthwise", 112, 112, 32, 0, 3, 1}, {"depthwise", 112, 112, 96, 0, 3, 2}, {"depthwise", 56, 56, 144, 0, 3, 1},
+      {"depthwise", 56, 56, 144, 0, 3, 2},  {"depthwise", 28, 28, 192, 0, 3, 1},  {"depthwise", 14, 14, 576, 0, 3, 1},
+      {"depthwise", 7, 7, 960, 0, 3, 1},    {"depthwise", 28, 28, 120, 0, 5, 1},  {"depthwise", 28, 28, 120, 0, 5, 2}};
+  for (const Layer& layer : depthwise)
+    for (const DepthwiseU8I8Variant& variant : depthwise_u8_i8_variants())
+      if (variant.family != KernelFamily::reference && (only.empty() || std::string(layer.what) == only))
+        add_depthwise(tasks, kept, layer, variant);
+  measure(tasks);
+  return 0;
+}
