@@ -12,6 +12,7 @@ class RequantizeFastLanes {
  public:
   explicit RequantizeFastLanes(const Requantize& r)
       : multipliers_(r.multipliers),
+        magic_(in_register(splat(12582912.0f))),
         lowest_(splat(kMagicBits + r.qmin - r.zero_point)),
         zero_(splat(kMagicBits - r.zero_point)),
         qmax_(splat_u8(r.qmax)) {}
@@ -24,11 +25,10 @@ class RequantizeFastLanes {
  private:
   static constexpr std::int32_t kMagicBits = 0x4b400000;  // 1.5 * 2^23: adding it rounds half to even
   /// The sum's bits grow with its value, so what is too low is raised as an integer; what is too high, narrow() saturates.
-  i32x4 steps(i32x4 acc, f32x4 multiplier) const {
-    return max(bits_of(to_f32x4(acc) * multiplier + 12582912.0f), lowest_) - zero_;
-  }
+  i32x4 steps(i32x4 acc, f32x4 multiplier) const { return max(bits_of(to_f32x4(acc) * multiplier + magic_), lowest_) - zero_; }
 
   const float* multipliers_;
+  f32x4 magic_;
   i32x4 lowest_, zero_;
   u8x16 qmax_;
 };

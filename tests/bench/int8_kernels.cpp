@@ -164,8 +164,12 @@ void add_depthwise(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors
   t.x = random_activations(l.height * l.width * l.channels, 1);
   t.w = random_codes<std::int8_t>(static_cast<std::size_t>(taps * l.channels), 2, -127, 127);
   t.y.resize(static_cast<std::size_t>(oh * ow * l.channels));
-  const DepthwiseWeightsU8I8 weights{
-      .w = t.w.data(), .taps = taps, .out_channels = l.channels, .channel_stride = taps, .x_zero_point = 114};
+  const DepthwiseWeightsU8I8 weights{.w = t.w.data(),
+                                     .taps = taps,
+                                     .kernel_width = l.kernel,
+                                     .out_channels = l.channels,
+                                     .channel_stride = taps,
+                                     .x_zero_point = 114};
   t.packed.resize(packed_depthwise_u8_i8_bytes(weights));
   pack_depthwise_u8_i8(weights, t.packed.data());
   d.x = t.x.data();

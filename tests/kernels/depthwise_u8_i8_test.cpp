@@ -41,6 +41,7 @@ void check(const Case& c) {
   const DepthwiseWeightsU8I8 weights{.w = w.data(),
                                      .is_unsigned = c.is_unsigned,
                                      .taps = taps,
+                                     .kernel_width = c.kernel_width,
                                      .out_channels = columns,
                                      .channel_stride = taps,
                                      .tap_stride = 1,

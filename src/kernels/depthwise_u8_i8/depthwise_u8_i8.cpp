@@ -34,14 +34,15 @@ void depthwise_u8_i8_blocked(const DepthwiseU8I8& d, DepthwiseU8I8Kernel kernel)
 }
 
 std::size_t packed_depthwise_u8_i8_bytes(const DepthwiseWeightsU8I8& weights) {
-  return static_cast<std::size_t>((weights.out_channels + 7) / 8 * (32 + weights.taps * 16));
+  return static_cast<std::size_t>((weights.out_channels + 7) / 8 *
+                                  packed_depthwise_block_bytes(weights.taps, weights.kernel_width));
 }
 
 std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::byte* packed) {
   std::memset(packed, 0, packed_depthwise_u8_i8_bytes(weights));
   std::ptrdiff_t unsafe = -1;
   for (std::ptrdiff_t c = 0; c < weights.out_channels; ++c) {
-    std::byte* block = packed + c / 8 * (32 + weights.taps * 16);
+    std::byte* block = packed + c / 8 * packed_depthwise_block_bytes(weights.taps, weights.kernel_width);
     const std::int32_t zero_point = weights.zero_points != nullptr ? weights.zero_points[c] : 0;
     std::int64_t sum = 0, reach = 0;
     for (std::ptrdiff_t t = 0; t < weights.taps; ++t) {
@@ -51,7 +52,7 @@ std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::by
       const auto w = static_cast<std::int16_t>(code - zero_point);
       sum += w;
       reach += 255 * (w < 0 ? -w : w);
-      std::memcpy(block + 32 + (t * 8 + c % 8) * 2, &w, 2);
+      std::memcpy(block + 32 + 2 * packed_depthwise_place(weights.taps, weights.kernel_width, t, c), &w, 2);
     }
     const std::int64_t bias = (weights.bias != nullptr ? weights.bias[c] : 0) - weights.x_zero_point * sum;
     reach += bias < 0 ? -bias : bias;

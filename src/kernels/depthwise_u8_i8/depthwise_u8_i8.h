@@ -51,14 +51,24 @@ void depthwise_u8_i8_blocked(const DepthwiseU8I8& d, DepthwiseU8I8Kernel kernel)
 struct DepthwiseWeightsU8I8 {
   const void* w = nullptr;
   bool is_unsigned = false;
-  std::ptrdiff_t taps = 1, out_channels = 0;
+  std::ptrdiff_t taps = 1, kernel_width = 1, out_channels = 0;  // taps: kernel rows * kernel_width
   std::ptrdiff_t channel_stride = 0, tap_stride = 1;
   const std::int32_t* bias = nullptr;         // or none
   const std::int32_t* zero_points = nullptr;  // or none: 0
   std::int32_t x_zero_point = 0;
 };
+/// Where the weight of a tap stands in its block, counted in i16 behind the bias.
+constexpr std::ptrdiff_t packed_depthwise_place(std::ptrdiff_t taps, std::ptrdiff_t kernel_width, std::ptrdiff_t tap,
+                                                std::ptrdiff_t channel) {
+  const std::ptrdiff_t pairs = (taps / kernel_width + 1) / 2, row = tap / kernel_width;
+  return ((tap % kernel_width * pairs + row / 2) * 8 + channel % 8) * 2 + row % 2;
+}
+constexpr std::ptrdiff_t packed_depthwise_block_bytes(std::ptrdiff_t taps, std::ptrdiff_t kernel_width) {
+  return 32 + kernel_width * ((taps / kernel_width + 1) / 2) * 32;
+}
 std::size_t packed_depthwise_u8_i8_bytes(const DepthwiseWeightsU8I8& weights);
-/// Packs for every family, in blocks of 8 channels: i32 bias[8], i16 (w - zero point) [taps][8].
+/// Packs for every family, in blocks of 8 channels: i32 bias[8], then i16 (w - zero point) [kernel_width][pairs of rows][8][2]; rows
+/// are those of the kernel over depth and height.
 /// Answers the first channel whose accumulator could leave int32, -1 where none can.
 std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::byte* packed);
 

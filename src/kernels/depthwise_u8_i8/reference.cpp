@@ -13,12 +13,12 @@ void convolve(const DepthwiseU8I8& d, std::ptrdiff_t first_row, std::ptrdiff_t l
   const std::ptrdiff_t width = g.output[2], taps = g.n_taps(), plane = g.n_outputs();
   for (std::ptrdiff_t pixel = first_row * width; pixel < last_row * width; ++pixel)
     for (std::ptrdiff_t c = 0; c < d.out_channels(); ++c) {
-      const std::byte* block = d.packed + c / 8 * (32 + taps * 16);
+      const std::byte* block = d.packed + c / 8 * packed_depthwise_block_bytes(taps, g.kernel[2]);
       std::int32_t acc = 0;
       std::memcpy(&acc, block + c % 8 * 4, 4);
       for (std::ptrdiff_t t = 0; t < taps; ++t) {
         std::int16_t w = 0;
-        std::memcpy(&w, block + 32 + (t * 8 + c % 8) * 2, 2);
+        std::memcpy(&w, block + 32 + 2 * packed_depthwise_place(taps, g.kernel[2], t, c), 2);
         const std::ptrdiff_t from = g.input_of(pixel % plane, t);
         acc += w * (from == ConvGeometry::kPadding
                         ? d.x_zero_point
