@@ -1,0 +1,72 @@
+#include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
+
+#include <algorithm>
+
+#include "base/parallel_for.h"
+#include "base/simd_int.h"
+
+namespace bitwright {
+
+std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants() {
+  static constexpr GemmI8NBitsVariant kVariants[] = {
+#define GEMM_I8_NBITS_KERNEL(function, arrange, max_bits) {#function, function, arrange, max_bits},
+#include "kernels/gemm_i8_nbits/variants.inc"
+#undef GEMM_I8_NBITS_KERNEL
+  };
+  return kVariants;
+}
+
+const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits) {
+  const GemmI8NBitsVariant* variant = gemm_i8_nbits_variants().data();
+#if defined(BITWRIGHT_RELAXED)
+  static const bool is_exact = is_relaxed_dot_exact();
+  if (!is_exact) ++variant;
+#endif
+  while (bits > variant->max_bits) ++variant;
+  return *variant;
+}
+
+void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& layout, std::int8_t* codes, float* scales,
+                        std::int32_t* sums) {
+  const std::ptrdiff_t padded_block = layout.strips_per_block() * 32;
+  const f32x4 magic = in_register(splat(12582912.0f));  // 1.5 * 2^23: the unit in the last place is 1
+  for (std::ptrdiff_t i = 0; i < m; ++i)
+    for (std::ptrdiff_t p = 0; p < layout.k; p += layout.block_size, codes += padded_block, ++scales, ++sums) {
+      const float* from = x + i * layout.k + p;
+      const std::ptrdiff_t n = std::min(layout.block_size, layout.k - p);
+      f32x4 largest{};
+      for (std::ptrdiff_t at = 0; at < n; at += 4) {
+        float last[4] = {};
+        const bool is_whole = at + 4 <= n;
+        if (!is_whole) std::copy_n(from + at, n - at, last);
+        largest = max(largest, abs(load_f32x4(is_whole ? from + at : last)));
+      }
+      const float range = std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]));
+      const f32x4 inverse = splat(range > 0.0f ? 127.0f / range : 0.0f);
+      i32x4 sum{};
+      std::fill(codes, codes + padded_block, std::int8_t{0});
+      for (std::ptrdiff_t at = 0; at < n; at += 4) {
+        float last[4] = {};
+        const bool is_whole = at + 4 <= n;
+        if (!is_whole) std::copy_n(from + at, n - at, last);
+        // The low byte of the sum with the magic number is the code.
+        const i32x4 steps = bits_of(load_f32x4(is_whole ? from + at : last) * inverse + magic) - bits_of(magic);
+        sum = sum + steps;
+        const auto bytes = (i8x16)steps;
+        for (int lane = 0; lane < 4; ++lane) codes[at + lane] = bytes[4 * lane];
+      }
+      *scales = range / 127.0f;
+      *sums = sum[0] + sum[1] + sum[2] + sum[3];
+    }
+}
+
+void gemm_i8_nbits_parallel(const GemmI8NBits& product, GemmI8NBitsKernel kernel) {
+  constexpr std::ptrdiff_t kProductsPerTask = 1 << 18;
+  const std::ptrdiff_t of_panel = std::max<std::ptrdiff_t>(1, product.m * product.layout.padded_k() * 8);
+  parallel_for(product.layout.n_panels(), std::max<std::ptrdiff_t>(1, kProductsPerTask / of_panel),
+               [&](std::int64_t begin, std::int64_t end) {
+                 kernel(product, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end));
+               });
+}
+
+}  // namespace bitwright

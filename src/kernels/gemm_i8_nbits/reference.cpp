@@ -1,0 +1,45 @@
+#include <cstring>
+
+#include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
+
+namespace bitwright {
+
+namespace {
+
+/// The code of column c (0..7) at place p (0..31) of a strip.
+int code_at(const std::uint8_t* strip, int bits, int c, int p) {
+  const auto field = [&](const std::uint8_t* part, int n_bits) {
+    const NBitsPlace place = nbits_place(n_bits, p / 4, c / 4, c % 4 * 4 + p % 4);
+    return part[place.byte] >> place.shift & ((1 << n_bits) - 1);
+  };
+  return bits == 3 ? field(strip, 2) | field(strip + 64, 1) << 2 : field(strip, bits);
+}
+
+}  // namespace
+
+void gemm_i8_nbits__reference(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
+  const NBitsLayout& l = g.layout;
+  const std::ptrdiff_t strips = l.strips_per_block();
+  for (std::ptrdiff_t i = 0; i < g.m; ++i)
+    for (std::ptrdiff_t j = first_panel * 8; j < last_panel * 8 && j < l.n; ++j) {
+      const int c = static_cast<int>(j % 8);
+      float y = 0.0f;
+      for (std::ptrdiff_t block = 0; block < l.n_blocks(); ++block) {
+        std::int32_t acc = 0;
+        for (std::ptrdiff_t p = block * strips * 32; p < (block + 1) * strips * 32; ++p)
+          acc += static_cast<const std::int8_t*>(g.a)[i * l.padded_k() + p] *
+                 code_at(g.weights + j / 8 * l.panel_bytes() + p / 32 * 32 * l.bits, l.bits, c, static_cast<int>(p % 32));
+        const std::ptrdiff_t at = (j / 8 * l.n_blocks() + block) * 8 + c, row_block = i * l.n_blocks() + block;
+        const float zero = g.zeros != nullptr ? g.zeros[at] : static_cast<float>(1 << (l.bits - 1));
+        const float steps = static_cast<float>(acc) - zero * static_cast<float>(g.a_sums[row_block]);
+        y += steps * (g.a_scales[row_block] * g.scales[at]);
+      }
+      g.y[i * g.y_row_stride + j] = g.bias != nullptr ? y + g.bias[j] : y;
+    }
+}
+
+void arrange_i8__reference(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
+  std::memcpy(arranged, codes, static_cast<std::size_t>(m * padded_k));
+}
+
+}  // namespace bitwright

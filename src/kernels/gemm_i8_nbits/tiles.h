@@ -1,0 +1,235 @@
+#pragma once
+
+#include <algorithm>
+
+#include "base/simd_int.h"
+#include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
+
+namespace bitwright {
+
+// The product over any instruction that multiplies bytes:
+//
+//   struct Dot {
+//     using Item = ...;              // 4 columns with 4 neighbours in k each, ready to be multiplied
+//     using Acc = ...;               // sums of a strip for 4 columns
+//     static constexpr int kActivationBytes;                     // of one element
+//     static Item item(u8x16 vector, int shift, u8x16 mask);     // the field of the vector's bytes
+//     static Item join(Item low_bits, Item third);
+//     static Acc accumulate(Acc, const std::uint8_t* activations, const Item&);
+//     static i32x4 fold(Acc);
+//   };
+
+template <typename Dot>
+class NBitsTiles {
+ public:
+  using Item = typename Dot::Item;
+  using Acc = typename Dot::Acc;
+  static constexpr int kRows = 4;
+  static constexpr std::ptrdiff_t kGroupBytes = 4 * Dot::kActivationBytes;  // 4 neighbours in k of one row
+  static constexpr std::ptrdiff_t kUnpackedBytes = 16 * sizeof(Item);       // of a strip
+  static constexpr std::ptrdiff_t kScratchBytes = 16 * 1024;
+
+  static void run(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
+    switch (g.layout.bits) {
+      case 1:
+        return panels<1>(g, first, last);
+      case 2:
+        return panels<2>(g, first, last);
+      case 3:
+        return panels<3>(g, first, last);
+      case 4:
+        return panels<4>(g, first, last);
+      default:
+        if constexpr (Dot::kMaxBits == 8) panels<8>(g, first, last);
+    }
+  }
+
+ private:
+  template <int kBits>
+  static void panels(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
+    for (std::ptrdiff_t panel = first; panel < last; ++panel)
+      if (g.m == 1)
+        one_row<kBits>(g, panel);
+      else
+        rows<kBits>(g, panel);
+  }
+
+  /// use(group, item of columns 0..3, item of columns 4..7) for the 8 groups of a strip.
+  template <int kBits, typename Use>
+  static void each_group(const std::uint8_t* strip, u8x16 mask, u8x16 mask_of_third, const Use& use) {
+    constexpr int kLowBits = kBits == 3 ? 2 : kBits, kFields = 8 / kLowBits, kVectors = 8 / kFields;
+    u16x8 third[2] = {};
+    if constexpr (kBits == 3) {
+      third[0] = load_lanes<u16x8>(strip + 64);
+      third[1] = load_lanes<u16x8>(strip + 80);
+    }
+#pragma GCC unroll 1  // straight on, the compiler would load everything first and spill it
+    for (int j = 0; j < kVectors; ++j, strip += 32) {
+      const u8x16 v0 = load_lanes<u8x16>(strip), v1 = load_lanes<u8x16>(strip + 16);
+#pragma GCC unroll 8
+      for (int f = 0; f < kFields; ++f) {
+        Item item0 = Dot::item(v0, f * kLowBits, mask), item1 = Dot::item(v1, f * kLowBits, mask);
+        if constexpr (kBits == 3) {  // the third bits stand at 0, 2, 4, 6 for this j, and go to 2
+          const int shift = f == 0 ? 0 : 2 * f - 2, up = f == 0 ? 2 : 0;
+          item0 = Dot::join(item0, Dot::item((u8x16)(third[0] << up), shift, mask_of_third));
+          item1 = Dot::join(item1, Dot::item((u8x16)(third[1] << up), shift, mask_of_third));
+        }
+        use(j + f * kVectors, item0, item1);
+      }
+      if constexpr (kBits == 3) {
+        third[0] >>= 1;
+        third[1] >>= 1;
+      }
+    }
+  }
+
+  /// What a block's sums begin with: the middle of the range, where that is the zero point.
+  static i32x4 start(const GemmI8NBits& g, const std::int32_t* a_sum) {
+    return g.zeros == nullptr ? -(load_splat(a_sum) << (g.layout.bits - 1)) : i32x4{};
+  }
+  /// One block's part of 4 outputs.
+  static f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale) { return y + to_f32x4(acc) * (a_scale * scale); }
+  static f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale, const std::int32_t* a_sum, f32x4 zero) {
+    return y + (to_f32x4(acc) - zero * to_f32x4(load_splat(a_sum))) * (a_scale * scale);
+  }
+
+  static void store(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel, const float* sums, bool is_last) {
+    const std::ptrdiff_t columns = std::min<std::ptrdiff_t>(8, g.layout.n - panel * 8);
+    float* y = g.y + row * g.y_row_stride + panel * 8;
+    const float* bias = is_last && g.bias != nullptr ? g.bias + panel * 8 : nullptr;
+    for (std::ptrdiff_t c = 0; c < columns; ++c) y[c] = bias != nullptr ? sums[c] + bias[c] : sums[c];
+  }
+
+  template <int kBits>
+  static void one_row(const GemmI8NBits& g, std::ptrdiff_t panel) {
+    const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
+    const std::uint8_t* w = g.weights + panel * g.layout.panel_bytes();
+    const auto* a = static_cast<const std::uint8_t*>(g.a);
+    const float* scales = g.scales + panel * blocks * 8;
+    const float* zeros = g.zeros != nullptr ? g.zeros + panel * blocks * 8 : nullptr;
+    const u8x16 mask = in_register(Dot::mask(kBits == 3 ? 2 : kBits)), mask_of_third = in_register(Dot::mask_of_third());
+    const typename Dot::Fold fold;
+    const float* a_scale = g.a_scales;
+    const std::int32_t* a_sum = g.a_sums;
+    f32x4 y0{}, y1{};
+    for (std::ptrdiff_t block = 0; block < blocks; ++block, scales += 8, ++a_scale, ++a_sum) {
+      i32x4 acc0 = start(g, a_sum), acc1 = acc0;
+      for (std::ptrdiff_t s = 0; s < strips; ++s, w += 32 * kBits, a += 8 * kGroupBytes) {
+        Acc sum0{}, sum1{};
+        each_group<kBits>(w, mask, mask_of_third, [&](int group, const Item& item0, const Item& item1) {
+          const std::uint8_t* at = a + group * kGroupBytes;
+          sum0 = Dot::accumulate(sum0, at, item0);
+          sum1 = Dot::accumulate(sum1, at, item1);
+        });
+        acc0 = acc0 + fold(sum0);
+        acc1 = acc1 + fold(sum1);
+      }
+      const auto a_scales = (f32x4)load_splat(a_scale);
+      if (zeros == nullptr) {
+        y0 = add_block(y0, acc0, a_scales, load_f32x4(scales));
+        y1 = add_block(y1, acc1, a_scales, load_f32x4(scales + 4));
+      } else {
+        y0 = add_block(y0, acc0, a_scales, load_f32x4(scales), a_sum, load_f32x4(zeros + block * 8));
+        y1 = add_block(y1, acc1, a_scales, load_f32x4(scales + 4), a_sum, load_f32x4(zeros + block * 8 + 4));
+      }
+    }
+    float sums[8];
+    store_f32x4(sums, y0);
+    store_f32x4(sums + 4, y1);
+    store(g, 0, panel, sums, true);
+  }
+
+  /// Unpacks as many blocks of the panel as fit the scratch, then lets every tile of rows pass over them.
+  template <int kBits>
+  static void rows(const GemmI8NBits& g, std::ptrdiff_t panel) {
+    alignas(16) std::uint8_t unpacked[kScratchBytes];
+    const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
+    const std::ptrdiff_t blocks_at_once = kScratchBytes / (kUnpackedBytes * strips);
+    const std::uint8_t* w = g.weights + panel * g.layout.panel_bytes();
+    const u8x16 mask = in_register(Dot::mask(kBits == 3 ? 2 : kBits)), mask_of_third = in_register(Dot::mask_of_third());
+    for (std::ptrdiff_t first = 0; first < blocks; first += blocks_at_once) {
+      const std::ptrdiff_t n = std::min(blocks_at_once, blocks - first);
+      std::uint8_t* to = unpacked;
+      for (std::ptrdiff_t s = 0; s < n * strips; ++s, w += 32 * kBits, to += kUnpackedBytes)
+        each_group<kBits>(w, mask, mask_of_third, [&](int group, const Item& item0, const Item& item1) {
+          store_lanes(to + group * 2 * sizeof(Item), item0);
+          store_lanes(to + (group * 2 + 1) * sizeof(Item), item1);
+        });
+      for (std::ptrdiff_t row = 0; row < g.m; row += kRows) tile(g, panel, row, unpacked, first, n);
+    }
+  }
+
+  static void tile(const GemmI8NBits& g, std::ptrdiff_t panel, std::ptrdiff_t row, const std::uint8_t* unpacked,
+                   std::ptrdiff_t first_block, std::ptrdiff_t n_blocks) {
+    const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
+    const std::ptrdiff_t n_rows = std::min<std::ptrdiff_t>(kRows, g.m - row);
+    const float* scales = g.scales + (panel * blocks + first_block) * 8;
+    const float* zeros = g.zeros != nullptr ? g.zeros + (panel * blocks + first_block) * 8 : nullptr;
+    const std::uint8_t* a = static_cast<const std::uint8_t*>(g.a) + row * g.layout.padded_k() * Dot::kActivationBytes +
+                            first_block * strips * 8 * kGroupBytes * kRows;
+    const typename Dot::Fold fold;
+    alignas(16) float sums[kRows * 8] = {};
+    if (first_block > 0)
+      for (std::ptrdiff_t r = 0; r < n_rows; ++r)
+        std::copy_n(g.y + (row + r) * g.y_row_stride + panel * 8, std::min<std::ptrdiff_t>(8, g.layout.n - panel * 8),
+                    sums + r * 8);
+    const float* a_scales[kRows];
+    const std::int32_t* a_sums[kRows];
+    for (std::ptrdiff_t r = 0; r < kRows; ++r) {
+      const std::ptrdiff_t at = std::min(row + r, g.m - 1) * blocks + first_block;
+      a_scales[r] = g.a_scales + at;
+      a_sums[r] = g.a_sums + at;
+    }
+    for (std::ptrdiff_t block = 0; block < n_blocks; ++block, scales += 8) {
+      i32x4 acc[kRows][2];
+      for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = start(g, a_sums[r] + block);
+      for (std::ptrdiff_t s = 0; s < strips; ++s) {
+        Acc sum[kRows][2] = {};
+#pragma GCC unroll 1
+        for (int group = 0; group < 8; ++group, unpacked += 2 * sizeof(Item), a += kRows * kGroupBytes) {
+          const Item item0 = load_lanes<Item>(unpacked), item1 = load_lanes<Item>(unpacked + sizeof(Item));
+#pragma GCC unroll 4
+          for (int r = 0; r < kRows; ++r) {
+            sum[r][0] = Dot::accumulate(sum[r][0], a + r * kGroupBytes, item0);
+            sum[r][1] = Dot::accumulate(sum[r][1], a + r * kGroupBytes, item1);
+          }
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          acc[r][0] = acc[r][0] + fold(sum[r][0]);
+          acc[r][1] = acc[r][1] + fold(sum[r][1]);
+        }
+      }
+      const f32x4 scale0 = load_f32x4(scales), scale1 = load_f32x4(scales + 4);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) {
+        const auto a_scale = (f32x4)load_splat(a_scales[r] + block);
+        float* y = sums + r * 8;
+        if (zeros == nullptr) {
+          store_f32x4(y, add_block(load_f32x4(y), acc[r][0], a_scale, scale0));
+          store_f32x4(y + 4, add_block(load_f32x4(y + 4), acc[r][1], a_scale, scale1));
+        } else {
+          const float* zero = zeros + block * 8;
+          const std::int32_t* a_sum = a_sums[r] + block;
+          store_f32x4(y, add_block(load_f32x4(y), acc[r][0], a_scale, scale0, a_sum, load_f32x4(zero)));
+          store_f32x4(y + 4, add_block(load_f32x4(y + 4), acc[r][1], a_scale, scale1, a_sum, load_f32x4(zero + 4)));
+        }
+      }
+    }
+    for (std::ptrdiff_t r = 0; r < n_rows; ++r) store(g, row + r, panel, sums + r * 8, first_block + n_blocks == blocks);
+  }
+};
+
+/// Tiles of rows, 4 neighbours in k of each row side by side: put(4 codes, where they go).
+template <int kGroupBytes, typename Put>
+void arrange_rows(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged, const Put& put) {
+  auto* to = static_cast<std::uint8_t*>(arranged);
+  const std::ptrdiff_t rows = m == 1 ? 1 : 4;
+  static constexpr std::int8_t kNone[4] = {};
+  for (std::ptrdiff_t row = 0; row < m; row += rows)
+    for (std::ptrdiff_t p = 0; p < padded_k; p += 4)
+      for (std::ptrdiff_t r = 0; r < rows; ++r, to += kGroupBytes)
+        put(row + r < m ? codes + (row + r) * padded_k + p : kNone, to);
+}
+
+}  // namespace bitwright
