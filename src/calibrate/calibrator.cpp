@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
-#include "calibrate/histogram.h"
+#include "quant/observers/histogram.h"
 #include "quant/quantize.h"
 
 namespace bitwright {
@@ -35,7 +35,7 @@ void merge(MinMax& into, const MinMax& from) {
 }
 
 bool needs_histogram(CalibrationMethod method) {
-  return method == CalibrationMethod::percentile || method == CalibrationMethod::entropy || method == CalibrationMethod::mse;
+  return method != CalibrationMethod::min_max && method != CalibrationMethod::moving_average;
 }
 
 }  // namespace

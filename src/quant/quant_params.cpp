@@ -21,6 +21,9 @@ Overload(Visitors...) -> Overload<Visitors...>;
 /// The smallest scale: 1 / scale stays finite and products of two scales, widened where needed, stay normal.
 constexpr double kMinScale = 0x1p-100;
 
+/// A little less than the largest float: scale * (code - zero_point), rounded twice, stays finite.
+constexpr double kLargestReal = static_cast<double>(std::numeric_limits<float>::max()) * (1.0 - 0x1p-22);
+
 /// The code of real 0 of a symmetric scheme: 0 if signed, else the middle, 2^(bits-1).
 std::int32_t symmetric_zero_point(CodeRange codes) {
   if (codes.qmin < 0) return 0;
@@ -113,10 +116,8 @@ ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is
   const double width = is_symmetric ? 2.0 * std::max(-rmin, rmax) : rmax - rmin;
   const bool is_empty = width == 0.0;
   double scale = is_empty ? 1.0 : std::max(width / n_steps, kMinScale);
-  scale = std::min(scale, static_cast<double>(std::numeric_limits<float>::max()));
 
   ScaleZeroPoint chosen;
-  chosen.scale = static_cast<float>(scale);
   if (is_symmetric) {
     chosen.zero_point = symmetric_zero_point(codes);
   } else {
@@ -125,6 +126,10 @@ ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is
         static_cast<std::int32_t>(std::clamp(zero_point, static_cast<double>(codes.qmin), static_cast<double>(codes.qmax)));
     if (is_empty && codes.qmin <= 0) chosen.zero_point = 0;
   }
+  const double furthest = std::max(static_cast<double>(codes.qmax) - chosen.zero_point,
+                                   static_cast<double>(chosen.zero_point) - static_cast<double>(codes.qmin));
+  if (furthest > 0.0) scale = std::min(scale, kLargestReal / furthest);
+  chosen.scale = static_cast<float>(std::min(scale, kLargestReal));
   return chosen;
 }
 

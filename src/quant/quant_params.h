@@ -82,7 +82,8 @@ struct ScaleZeroPoint {
 ///   asymmetric: scale = (rmax - rmin) / (qmax - qmin), zero_point = round(qmin - rmin / scale), clamped to a code
 ///   symmetric:  scale = 2 max|r| / (qmax - qmin) (restricted range: max|r| / qmax), zero_point = 0 if signed, else 2^(bits-1)
 /// The range is widened to hold 0. A range of zero width gives scale 1. A scale below the smallest that keeps
-/// 1/scale finite and products normal (2^-100) is raised to it. Computed in double, rounded once to float.
+/// 1/scale finite and products normal (2^-100) is raised to it; one that takes the real of a code past the largest float is
+/// lowered. Computed in double, rounded once to float.
 /// Source: Gholami et al. 2021, arXiv 2103.13630, eq. 2 to 4. Throws Error{invalid_argument} for NaN or infinite ends.
 ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric);
 

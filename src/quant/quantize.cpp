@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "quant/packing.h"
 #include "quant/reference.h"
 #include "quant/runs.h"
 
@@ -106,44 +107,6 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
   for (; i < n; ++i) out[i] = static_cast<Code>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
 }
 
-/// Appends codes of 4 or 2 bits to packed bytes, at any element.
-class Packer {
- public:
-  Packer(std::uint8_t* out, int bits) : out_(out), bits_(bits), per_byte_(8 / bits), mask_((1u << bits) - 1) {}
-
-  void append(const std::uint8_t* codes, std::size_t n) {
-    std::size_t i = 0;
-    while (i < n && n_held_ != 0) push(codes[i++]);
-    if (bits_ == 4) {
-      for (; i + 2 <= n; i += 2) *out_++ = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 1] << 4));
-    } else {
-      for (; i + 4 <= n; i += 4)
-        *out_++ =
-            static_cast<std::uint8_t>((codes[i] & 3u) | (codes[i + 1] & 3u) << 2 | (codes[i + 2] & 3u) << 4 | codes[i + 3] << 6);
-    }
-    while (i < n) push(codes[i++]);
-  }
-  void finish() {
-    if (n_held_ != 0) *out_ = static_cast<std::uint8_t>(held_);
-  }
-
- private:
-  void push(std::uint8_t code) {
-    held_ |= (code & mask_) << (bits_ * n_held_);
-    if (++n_held_ < per_byte_) return;
-    *out_++ = static_cast<std::uint8_t>(held_);
-    held_ = 0;
-    n_held_ = 0;
-  }
-
-  std::uint8_t* out_;
-  int bits_;
-  int per_byte_;
-  unsigned mask_;
-  unsigned held_ = 0;
-  int n_held_ = 0;
-};
-
 template <typename Code, typename Emit>
 void quantize_runs(std::span<const float> values, const Shape& shape, const QuantParams& params, Emit&& emit) {
   const auto& zero_points = params.zero_points;
@@ -190,10 +153,10 @@ struct Packed {
   void done(std::size_t n) { packer.append(piece, n); }
 };
 
-void check_layout(std::size_t n_values, std::size_t n_code_bytes, const Shape& shape, const QuantParams& params) {
+void check_layout(std::size_t n_values, std::size_t n_code_bytes, int bits, const Shape& shape, const QuantParams& params) {
   const auto n = static_cast<std::uint64_t>(n_elements(shape));
   const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(params.granularity, shape)));
-  if (n_values != n || n_code_bytes != packed_bytes(params.dtype, n))
+  if (n_values != n || n_code_bytes != (n * static_cast<std::uint64_t>(bits) + 7) / 8)
     throw Error(ErrorCode::shape_mismatch, "values or codes do not have the size of shape " + to_string(shape));
   if (params.scales.size() != n_scales || params.zero_points.size() != n_scales)
     throw Error(ErrorCode::shape_mismatch, std::to_string(params.scales.size()) + " scales were given where shape " +
@@ -201,32 +164,65 @@ void check_layout(std::size_t n_values, std::size_t n_code_bytes, const Shape& s
                                                std::to_string(n_scales));
 }
 
-/// Elements of `Code` in memory; a loop that compilers turn into vector code.
+/// Elements of `Code` in memory from element `first` on; loops that compilers turn into vector code.
 template <typename Code>
-void dequantize_runs(const Code* codes, const Shape& shape, const QuantParams& params, float* values) {
+void dequantize_same(const Code* codes, std::int64_t n, float scale, std::int32_t zero_point, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] = scale * static_cast<float>(codes[i] - zero_point);
+}
+template <typename Code>
+void dequantize_varying(const Code* codes, std::int64_t n, const float* scales, const std::int32_t* zero_points, float* values) {
+  for (std::int64_t i = 0; i < n; ++i) values[i] = scales[i] * static_cast<float>(codes[i] - zero_points[i]);
+}
+
+/// `piece` hands out the codes of elements [element, element + n), n <= kPieceLength.
+template <typename Piece>
+void dequantize_runs(const Shape& shape, const QuantParams& params, float* values, Piece&& piece) {
+  const auto in_pieces = [](std::int64_t count, auto&& body) {
+    constexpr auto kLength = static_cast<std::int64_t>(kPieceLength);
+    for (std::int64_t at = 0; at < count; at += kLength) body(at, std::min(kLength, count - at));
+  };
   for_each_run(
       scale_layout(params.granularity, shape),
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
         const float s = params.scales[static_cast<std::size_t>(scale)];
         const std::int32_t zero_point = params.zero_points[static_cast<std::size_t>(scale)];
-        for (std::int64_t i = element; i < element + count; ++i) values[i] = s * static_cast<float>(codes[i] - zero_point);
+        in_pieces(count, [&](std::int64_t at, std::int64_t n) {
+          dequantize_same(piece(element + at, n), n, s, zero_point, values + element + at);
+        });
       },
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        const float* s = params.scales.data() + scale;
-        const std::int32_t* zero_points = params.zero_points.data() + scale;
-        for (std::int64_t i = 0; i < count; ++i)
-          values[element + i] = s[i] * static_cast<float>(codes[element + i] - zero_points[i]);
+        in_pieces(count, [&](std::int64_t at, std::int64_t n) {
+          dequantize_varying(piece(element + at, n), n, params.scales.data() + scale + at, params.zero_points.data() + scale + at,
+                             values + element + at);
+        });
       });
+}
+
+void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+                      bool is_signed, std::span<float> values) {
+  check_layout(values.size(), codes.size(), bits, shape, params);
+  const auto as = [&]<typename Code>(Code) {
+    BITWRIGHT_ASSERT(reinterpret_cast<std::uintptr_t>(codes.data()) % alignof(Code) == 0);
+    const auto* all = reinterpret_cast<const Code*>(codes.data());
+    dequantize_runs(shape, params, values.data(), [&](std::int64_t element, std::int64_t) { return all + element; });
+  };
+  if (bits == 8) return is_signed ? as(std::int8_t{}) : as(std::uint8_t{});
+  if (bits == 16) return is_signed ? as(std::int16_t{}) : as(std::uint16_t{});
+  std::uint8_t piece[kPieceLength];
+  std::int8_t extended[kPieceLength];  // fewer than 8 bits: unsigned ones fit too
+  const int sign = is_signed ? 1 << (bits - 1) : 0;
+  dequantize_runs(shape, params, values.data(), [&](std::int64_t element, std::int64_t n) {
+    unpack(codes.data(), bits, static_cast<std::size_t>(element), static_cast<std::size_t>(n), piece);
+    for (std::int64_t i = 0; i < n; ++i) extended[i] = static_cast<std::int8_t>((piece[i] ^ sign) - sign);
+    return extended;
+  });
 }
 
 }  // namespace
 
-void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes) {
-  const int bits = dtype_bits(params.dtype);
-  if (!is_integer(params.dtype) || bits > 16)
-    throw Error(ErrorCode::unsupported, "no codes of type " + std::string(dtype_name(params.dtype)) +
-                                            " are made here; choose an integer type of at most 16 bits");
-  check_layout(values.size(), codes.size(), shape, params);
+void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+                     std::span<std::uint8_t> codes) {
+  check_layout(values.size(), codes.size(), bits, shape, params);
   if (bits == 8) {
     quantize_runs<std::uint8_t>(values, shape, params, InPlace<std::uint8_t>{codes.data()});
   } else if (bits == 16) {
@@ -239,36 +235,28 @@ void quantize(std::span<const float> values, const Shape& shape, const QuantPara
   }
 }
 
+void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+                       std::span<float> values) {
+  dequantize_codes(codes, shape, params, bits, params.range.qmin < 0, values);
+}
+
+void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes) {
+  const int bits = dtype_bits(params.dtype);
+  if (!is_integer(params.dtype) || bits > 16)
+    throw Error(ErrorCode::unsupported, "no codes of type " + std::string(dtype_name(params.dtype)) +
+                                            " are made here; choose an integer type of at most 16 bits");
+  quantize_packed(values, shape, params, bits, codes);
+}
+
 void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values) {
-  check_layout(values.size(), codes.size(), shape, params);
-  const auto as = [&]<typename Code>(Code) {
-    BITWRIGHT_ASSERT(reinterpret_cast<std::uintptr_t>(codes.data()) % alignof(Code) == 0);
-    dequantize_runs(reinterpret_cast<const Code*>(codes.data()), shape, params, values.data());
-  };
-  switch (params.dtype) {
-    case DType::u8:
-      as(std::uint8_t{});
-      break;
-    case DType::i8:
-      as(std::int8_t{});
-      break;
-    case DType::u16:
-      as(std::uint16_t{});
-      break;
-    case DType::i16:
-      as(std::int16_t{});
-      break;
-    case DType::u4:
-    case DType::i4:
-    case DType::u2:
-    case DType::i2:
-    case DType::i32:
-      reference::dequantize(codes, shape, params, values);
-      break;
-    default:
-      throw Error(ErrorCode::unsupported,
-                  "codes of type " + std::string(dtype_name(params.dtype)) + " cannot be dequantized here");
+  const int bits = dtype_bits(params.dtype);
+  if (params.dtype == DType::i32) {
+    check_layout(values.size(), codes.size(), bits, shape, params);
+    return reference::dequantize(codes, shape, params, values);
   }
+  if (!is_integer(params.dtype) || bits > 16)
+    throw Error(ErrorCode::unsupported, "codes of type " + std::string(dtype_name(params.dtype)) + " cannot be dequantized here");
+  dequantize_codes(codes, shape, params, bits, is_signed(params.dtype), values);
 }
 
 }  // namespace bitwright

@@ -38,6 +38,13 @@ void quantize(std::span<const float> values, const Shape& shape, const QuantPara
 /// The way back; i32 too.
 void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, std::span<float> values);
 
+/// The same with codes of any width, 1 to 8 or 16 bits, packed low bits first without gaps, whatever params.dtype says; codes are
+/// signed where params.range.qmin < 0.
+void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+                     std::span<std::uint8_t> codes);
+void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+                       std::span<float> values);
+
 struct QuantizedTensor {
   Tensor codes;
   QuantParams params;

@@ -8,7 +8,7 @@
 #include <random>
 
 #include "base/error.h"
-#include "calibrate/histogram.h"
+#include "quant/observers/histogram.h"
 
 using namespace bitwright;
 

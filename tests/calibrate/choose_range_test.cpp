@@ -6,7 +6,7 @@
 #include <random>
 
 #include "calibrate/calibrator.h"
-#include "calibrate/range_search.h"
+#include "quant/observers/range_search.h"
 
 using namespace bitwright;
 
@@ -91,7 +91,7 @@ TEST_CASE("choose_range: entropy equals a brute-force search over every threshol
       for (std::uint32_t seed = 1; seed <= 6; ++seed) {
         const long n_levels = 16;
         const TensorStatistics statistics = observed(sample_of(kind, seed, 3000), 128);
-        const Bins bins = occupied_bins(statistics);
+        const Bins bins = occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max);
         const RealRange chosen = entropy_range(bins, n_levels, is_symmetric);
         const long zero = static_cast<long>(bins.zero);
         const long n = static_cast<long>(bins.counts.size());
@@ -155,7 +155,7 @@ TEST_CASE("choose_range: percentile keeps the share asked for, 100 keeps everyth
 
 TEST_CASE("expected_mse: equals a numeric integral over the bins") {
   const TensorStatistics statistics = observed(sample_of(Kind::lopsided, 9, 500), 64);
-  const Bins bins = occupied_bins(statistics);
+  const Bins bins = occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max);
   for (const RealRange range :
        {RealRange{statistics.rmin, statistics.rmax}, RealRange{statistics.rmin / 3, statistics.rmax / 4}}) {
     for (const bool is_symmetric : {false, true}) {
@@ -186,7 +186,7 @@ TEST_CASE("choose_range: mse is never worse than min_max, and better where there
     for (std::uint32_t seed = 1; seed <= 5; ++seed) {
       for (const bool is_symmetric : {false, true}) {
         const TensorStatistics statistics = observed(sample_of(kind, seed, 4000), 512);
-        const Bins bins = occupied_bins(statistics);
+        const Bins bins = occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max);
         const CodeRange codes = code_range(4, is_symmetric, false);
         const RealRange chosen = choose_range(statistics, options, codes, is_symmetric);
         const RealRange whole = {std::min(0.0f, statistics.rmin), std::max(0.0f, statistics.rmax)};
@@ -197,7 +197,7 @@ TEST_CASE("choose_range: mse is never worse than min_max, and better where there
     }
   }
   const TensorStatistics uniform = observed({-1.0f, -0.5f, 0.25f, 0.5f, 1.0f}, 512);
-  const Bins bins = occupied_bins(uniform);
+  const Bins bins = occupied_bins(uniform.histogram, uniform.histogram_min, uniform.histogram_max);
   CHECK(expected_mse(bins, choose_range(uniform, options, {0, 255}, false), {0, 255}, false) <=
         expected_mse(bins, {-1.0f, 1.0f}, {0, 255}, false));
 }

@@ -45,20 +45,24 @@ struct EncodedTensor {
 /// What encoding may take into account beside the values.
 struct EncodeOptions {
   /// One weight for the error of each element, or one for each index of `importance_axis`; empty: all 1. Finite, >= 0.
-  std::span<const float> importance;
+  std::span<const float> importance = {};
   std::int64_t importance_axis = 0;
   /// Rounding::mask: one for each element, 0 rounds down and 1 up.
-  std::span<const std::uint8_t> rounding_mask;
+  std::span<const std::uint8_t> rounding_mask = {};
   /// product: sample activations [n_samples, columns] that the codebook is refined against by least squares; columns is the
   /// extent of the axis. Empty: no refinement.
-  std::span<const float> samples;
+  std::span<const float> samples = {};
 };
+
+/// The scheme with what was left out filled in: bits, n_entries, dtype (of what holds a code).
+/// Throws Error{invalid_argument} where its members do not go together or are out of range.
+TensorScheme complete_scheme(const TensorScheme& scheme);
 
 /// Chooses scales (or codebooks) and quantizes. `axis` is the channel axis of per_channel, the reduction axis of per_block,
 /// kmeans and product; negative counts from the end.
 /// Throws Error{invalid_argument} for bits, blocks, groups or entries out of range, Error{bad_graph} for an axis out of range,
 /// Error{shape_mismatch} where values, importance or mask do not fit the shape. A tensor without elements has no codes;
-/// a group without a finite value other than 0 gets scale 1.
+/// a group without a finite value other than 0 takes the scale of the whole tensor, or 1. A block longer than its axis is the axis.
 EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
                             const EncodeOptions& options = {});
 /// The reals; `values` has n_elements(shape) elements.

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "calibrate/range_search.h"
+#include "quant/observers/range_search.h"
 #include "quant/rounding.h"
 
 namespace bitwright {
@@ -47,13 +47,13 @@ double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_
   return sum / (bins.width * static_cast<double>(bins.total));
 }
 
-RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric) {
+RealRange search_range(RealRange whole, bool is_symmetric, const std::function<double(RealRange)>& error) {
   RealRange best = whole;
-  double least = expected_mse(bins, whole, codes, is_symmetric);
+  double least = error(whole);
   const auto try_range = [&](RealRange range) {
-    const double error = expected_mse(bins, range, codes, is_symmetric);
-    if (error >= least) return;
-    least = error;
+    const double found = error(range);
+    if (!(found < least)) return;
+    least = found;
     best = range;
   };
   if (is_symmetric) {
@@ -86,6 +86,10 @@ RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_
     }
   }
   return best;
+}
+
+RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric) {
+  return search_range(whole, is_symmetric, [&](RealRange range) { return expected_mse(bins, range, codes, is_symmetric); });
 }
 
 }  // namespace bitwright

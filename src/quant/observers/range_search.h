@@ -2,10 +2,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
-#include "calibrate/statistics.h"
+#include "quant/quant_params.h"
+#include "quant/scheme.h"
 
 namespace bitwright {
 
@@ -19,7 +21,8 @@ struct Bins {
 
   double edge(std::size_t i) const { return (static_cast<double>(i) - static_cast<double>(zero)) * width; }
 };
-Bins occupied_bins(const TensorStatistics& statistics);
+/// Of `counts` in equal bins from `lower` to `upper`, one edge of which is 0 (WideningHistogram).
+Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double upper);
 
 /// Keeps at least `percentile` per cent of the values: takes away the bins of largest magnitude while the rest is enough.
 RealRange percentile_range(const Bins& bins, double percentile);
@@ -42,7 +45,24 @@ RealRange entropy_range(const Bins& bins, std::int64_t n_levels, bool is_symmetr
 
 /// The mean of (x - x')^2 if the values of each bin are spread evenly over it and x' are the reals of the codes: exact integrals.
 double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric);
-/// The range of least expected_mse among those tried: the whole one, and narrower ones, one end after the other.
+/// The range of least error among those tried: the whole one, and narrower ones, one end after the other on ever finer grids.
+/// So never worse than the whole one.
+RealRange search_range(RealRange whole, bool is_symmetric, const std::function<double(RealRange)>& error);
 RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric);
+
+/// What the analytic rule looks at: the mean, and the mean distance from it (Laplace) or the standard deviation (Gaussian).
+struct Moments {
+  double mean = 0.0;
+  double mean_distance = 0.0;
+  double deviation = 0.0;
+};
+Moments moments_of(std::span<const float> values);
+/// Values of a bin count as its centre.
+Moments moments_of(const Bins& bins);
+/// mean +- a, where a has the least expected error of rounding and clipping together, 2^bits levels between:
+///   Laplace of spread b:   2 b^2 exp(-a/b) + a^2 / (3 * 4^bits), so that a/b = W(3 * 4^bits), Lambert's function
+///   Gaussian:              2 int_a^inf (x-a)^2 p(x) dx + a^2 / (3 * 4^bits)
+/// Source: Banner, Nahshan, Soudry 2018 (ACIQ), arXiv 1810.05723, eq. 5 to 12.
+RealRange aciq_range(const Moments& moments, int bits, bool is_laplace);
 
 }  // namespace bitwright

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/math.h"
-#include "calibrate/range_search.h"
+#include "quant/observers/range_search.h"
 
 namespace bitwright {
 

@@ -1,4 +1,4 @@
-#include "calibrate/histogram.h"
+#include "quant/observers/histogram.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,89 @@
+#include "quant/encodings/groups.h"
+
+#include "quant/encodings/levels.h"
+
+namespace bitwright {
+
+GroupReader::GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape,
+                         const EncodeOptions& options, bool has_not_finite)
+    : values_(values), layout_(layout), importance_(options.importance), needs_copy_(has_not_finite) {
+  if (importance_.empty()) return;
+  importance_extent_ = static_cast<std::int64_t>(importance_.size());
+  if (importance_.size() == values.size()) return;
+  const auto axis = static_cast<std::size_t>(normalized_axis(options.importance_axis, shape.size()));
+  for (std::size_t i = axis + 1; i < shape.size(); ++i) importance_stride_ *= shape[i];
+}
+
+void GroupReader::gather(std::int64_t first, std::int64_t count) {
+  for (std::int64_t i = first; i < first + count; ++i) {
+    const float value = values_[static_cast<std::size_t>(i)];
+    if (!std::isfinite(value)) continue;
+    gathered_.push_back(value);
+    if (!importance_.empty())
+      gathered_importance_.push_back(importance_[static_cast<std::size_t>(i / importance_stride_ % importance_extent_)]);
+  }
+}
+
+GroupReader::Group GroupReader::operator()(std::int64_t scale) {
+  const ScaleLayout& l = layout_;
+  const std::int64_t n_inner_scales = l.is_per_position ? l.inner : 1;
+  const std::int64_t inner = l.is_per_position ? scale % l.inner : 0;
+  const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too
+  const std::int64_t block = scale / n_inner_scales % n_blocks;
+  const std::int64_t outer = scale / n_inner_scales / n_blocks;
+  const std::int64_t from = block * l.block;
+  const std::int64_t length = std::min(l.block, l.extent - from);
+  const std::int64_t first = (outer * l.extent + from) * l.inner + inner;
+  const bool is_contiguous = l.is_per_position ? l.inner == 1 : l.outer == 1;
+  if (is_contiguous && importance_.empty() && !needs_copy_)
+    return {
+        values_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length * (l.is_per_position ? 1 : l.inner))),
+        {}};
+  gathered_.clear();
+  gathered_importance_.clear();
+  if (l.is_per_position) {
+    for (std::int64_t e = 0; e < length; ++e) gather(first + e * l.inner, 1);
+  } else {
+    for (std::int64_t o = 0; o < l.outer; ++o) gather((o * l.extent + from) * l.inner, length * l.inner);
+  }
+  return {gathered_, gathered_importance_};
+}
+
+CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std::span<const float> importance) {
+  // Four copies: neighbours often fall to the same code, and would wait for each other.
+  constexpr std::size_t kCopies = 4;
+  const std::size_t n_codes = table.levels.size();
+  std::vector<double> sums(kCopies * n_codes, 0.0);
+  std::vector<double> counts(kCopies * n_codes, 0.0);
+  std::vector<std::uint32_t> n_values(kCopies * n_codes, 0);
+  std::uint8_t codes[kCodePiece];
+  for (std::size_t at = 0; at < values.size(); at += kCodePiece) {
+    const std::size_t n = std::min<std::size_t>(kCodePiece, values.size() - at);
+    codes_of(table, values.data() + at, n, codes);
+    const auto add = [&](std::size_t i, std::size_t copy) {
+      const std::size_t slot = copy * n_codes + codes[i];
+      const double value = values[at + i];
+      if (importance.empty()) {
+        sums[slot] += value;
+        ++n_values[slot];
+      } else {
+        const double weight = importance[at + i];
+        sums[slot] += weight * value;
+        counts[slot] += weight;
+      }
+    };
+    std::size_t i = 0;
+    for (; i + kCopies <= n; i += kCopies)
+      for (std::size_t copy = 0; copy < kCopies; ++copy) add(i + copy, copy);
+    for (; i < n; ++i) add(i, 0);
+  }
+  CodeSums found{std::vector<double>(n_codes, 0.0), std::vector<double>(n_codes, 0.0)};
+  for (std::size_t copy = 0; copy < kCopies; ++copy)
+    for (std::size_t c = 0; c < n_codes; ++c) {
+      found.sum[c] += sums[copy * n_codes + c];
+      found.count[c] += counts[copy * n_codes + c] + static_cast<double>(n_values[copy * n_codes + c]);
+    }
+  return found;
+}
+
+}  // namespace bitwright

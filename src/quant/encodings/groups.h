@@ -1,0 +1,77 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "quant/encodings/encoding.h"
+#include "quant/packing.h"
+#include "quant/runs.h"
+
+namespace bitwright {
+
+/// Hands out the finite values of each scale's group, with their importance, side by side: in place where they stand so.
+class GroupReader {
+ public:
+  GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape, const EncodeOptions& options,
+              bool has_not_finite);
+  struct Group {
+    std::span<const float> values;
+    std::span<const float> importance;  // empty: all 1
+  };
+  /// Valid until the next call.
+  Group operator()(std::int64_t scale);
+
+ private:
+  void gather(std::int64_t first, std::int64_t count);
+
+  std::span<const float> values_;
+  ScaleLayout layout_;
+  std::span<const float> importance_;
+  std::int64_t importance_extent_ = 1;
+  std::int64_t importance_stride_ = 1;
+  bool needs_copy_;
+  std::vector<float> gathered_;
+  std::vector<float> gathered_importance_;
+};
+
+/// Values and codes travel in pieces of this many, which stay in the L1 cache.
+inline constexpr std::int64_t kCodePiece = 1024;
+
+/// Codes of n values from `element` on, which all belong to scale `scale` or, where varying, each to the next one.
+template <typename Piece>
+void code_in_pieces(const ScaleLayout& layout, int bits, std::span<std::uint8_t> bytes, Piece&& piece) {
+  Packer packer(bytes.data(), bits);
+  std::uint8_t codes[kCodePiece];
+  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
+    for (std::int64_t at = 0; at < count; at += kCodePiece) {
+      const std::int64_t n = std::min(kCodePiece, count - at);
+      piece(element + at, n, scale + at * step, step, codes);
+      packer.append(codes, static_cast<std::size_t>(n));
+    }
+  };
+  for_each_run(
+      layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
+  packer.finish();
+}
+
+/// Sums over the values that fall to each code.
+struct CodeSums {
+  std::vector<double> count;  // of importance
+  std::vector<double> sum;
+};
+struct LevelTable;
+CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std::span<const float> importance);
+
+// One function for each family: fills `encoded`, whose scheme, shape, granularity and range are set.
+void encode_scaled(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
+void encode_half(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
+void encode_kmeans(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
+void encode_binary_code(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
+void encode_product(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
+void decode_product(const EncodedTensor& encoded, std::span<float> values);
+
+}  // namespace bitwright

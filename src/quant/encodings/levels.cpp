@@ -1,0 +1,227 @@
+#include "quant/encodings/levels.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/simd.h"
+#include "quant/encodings/encoding.h"
+
+namespace bitwright {
+
+namespace {
+
+constexpr float kNf4[] = {-1.0f,
+                          -0.6961928009986877f,
+                          -0.5250730514526367f,
+                          -0.39491748809814453f,
+                          -0.28444138169288635f,
+                          -0.18477343022823334f,
+                          -0.09105003625154495f,
+                          0.0f,
+                          0.07958029955625534f,
+                          0.16093020141124725f,
+                          0.24611230194568634f,
+                          0.33791524171829224f,
+                          0.44070982933044434f,
+                          0.5626170039176941f,
+                          0.7229568362236023f,
+                          1.0f};
+constexpr float kFp4[] = {0.0f, 0.005208333333f, 0.66666667f, 1.0f, 0.33333333f, 0.5f, 0.16666667f, 0.25f};
+
+constexpr SmallFloat kF6e2m3{2, 3, 1, 7.5f, false, false, false};
+constexpr SmallFloat kF6e3m2{3, 2, 3, 28.0f, false, false, false};
+
+const SmallFloat* format_of(Encoding encoding) {
+  switch (encoding) {
+    case Encoding::f8e4m3fn:
+      return &kF8e4m3fn;
+    case Encoding::f8e5m2:
+      return &kF8e5m2;
+    case Encoding::f6e2m3:
+      return &kF6e2m3;
+    case Encoding::f6e3m2:
+      return &kF6e3m2;
+    case Encoding::f4e2m1:
+      return &kF4e2m1;
+    default:
+      return nullptr;
+  }
+}
+
+std::vector<float> magnitudes(Encoding encoding, int bits) {
+  std::vector<float> found = {0.0f};
+  if (encoding == Encoding::power_of_two) {
+    for (int k = 0; k <= (1 << (bits - 1)) - 2; ++k) found.push_back(std::ldexp(1.0f, -k));
+    return found;
+  }
+  const int n_terms = (bits - 1) / 2;
+  const bool has_odd = (bits - 1) % 2 != 0;
+  const auto add_term = [&](std::initializer_list<int> exponents) {
+    const std::size_t n = found.size();
+    for (const int exponent : exponents)
+      for (std::size_t i = 0; i < n; ++i) found.push_back(found[i] + std::ldexp(1.0f, -exponent));
+  };
+  for (int i = 0; i < n_terms; ++i) add_term({i + 1, n_terms + i + 1, 2 * n_terms + i + 1 + (has_odd ? 1 : 0)});
+  if (has_odd) add_term({2 * n_terms + 1});
+  const float largest = *std::max_element(found.begin(), found.end());
+  for (float& level : found) level /= largest;
+  return found;
+}
+
+/// Rounds half to even onto the codes of a small float, four at a time; beyond the largest value it saturates.
+class SmallFloatCodes {
+ public:
+  explicit SmallFloatCodes(const SmallFloat& f)
+      : n_dropped_(23 - f.mantissa_bits),
+        sign_shift_(31 - f.exponent_bits - f.mantissa_bits),
+        largest_(f.largest),
+        smallest_normal_(std::ldexp(1.0f, 1 - f.bias)),
+        // Its unit in the last place is the step of the subnormals: adding it rounds half to even.
+        magic_(std::ldexp(1.0f, 24 - f.bias - f.mantissa_bits)),
+        offset_((127 - f.bias) << f.mantissa_bits) {}
+
+  i32x4 operator()(f32x4 x) const {
+    const i32x4 bits = bits_of(x) & (x == x);
+    f32x4 magnitude = float_of_bits(bits & 0x7fffffff);
+    magnitude = min(magnitude, splat(largest_));
+    const i32x4 m = bits_of(magnitude);
+    const i32x4 half = splat((1 << (n_dropped_ - 1)) - 1);
+    const i32x4 normal = ((m + half + ((m >> n_dropped_) & 1)) >> n_dropped_) - splat(offset_);
+    const i32x4 subnormal = bits_of(magnitude + splat(magic_)) - bits_of(splat(magic_));
+    const i32x4 sign = std::bit_cast<i32x4>(std::bit_cast<u32x4>(bits & splat(INT32_MIN)) >> static_cast<unsigned>(sign_shift_));
+    return select(magnitude < splat(smallest_normal_), subnormal, normal) | sign;
+  }
+
+ private:
+  int n_dropped_;
+  int sign_shift_;
+  float largest_;
+  float smallest_normal_;
+  float magic_;
+  std::int32_t offset_;
+};
+
+/// How many boundaries are less, for at most 15 of them.
+struct FewRanks {
+  std::span<const float> boundaries;
+  i32x4 operator()(f32x4 x) const {
+    x = float_of_bits(bits_of(x) & (x == x));
+    i32x4 rank = splat(0);
+    for (const float boundary : boundaries) rank -= i32x4(x > splat(boundary));
+    return rank;
+  }
+};
+
+typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
+
+template <typename CodesOfFour>
+void in_fours(const float* steps, std::size_t n, std::uint8_t* codes, CodesOfFour&& codes_of_four) {
+  std::size_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const auto at = [&](std::size_t k) { return std::bit_cast<u8x16>(codes_of_four(load_f32x4(steps + i + 4 * k))); };
+    const u8x16 ab = __builtin_shufflevector(at(0), at(1), 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+    const u8x16 cd = __builtin_shufflevector(at(2), at(3), 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
+    const u8x16 all = __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
+    std::memcpy(codes + i, &all, sizeof(all));
+  }
+  for (; i < n; ++i) codes[i] = static_cast<std::uint8_t>(codes_of_four(splat(steps[i]))[0]);
+}
+
+}  // namespace
+
+LevelTable sorted_levels(std::vector<float> levels) {
+  LevelTable table;
+  std::vector<std::uint8_t> order(levels.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::uint8_t>(i);
+  // -0 and a second level of the same real are found by no value.
+  std::stable_sort(order.begin(), order.end(), [&](std::uint8_t a, std::uint8_t b) { return levels[a] < levels[b]; });
+  order.erase(std::unique(order.begin(), order.end(), [&](std::uint8_t a, std::uint8_t b) { return levels[a] == levels[b]; }),
+              order.end());
+  bool is_identity = order.size() == levels.size();
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    is_identity &= order[rank] == rank;
+    const float level = levels[order[rank]];
+    table.largest = std::max(table.largest, std::abs(level));
+    if (rank != 0)
+      table.boundaries.push_back(
+          static_cast<float>(0.5 * (static_cast<double>(levels[order[rank - 1]]) + static_cast<double>(level))));
+  }
+  if (!is_identity) table.code_of_rank = std::move(order);
+  table.levels = std::move(levels);
+  return table;
+}
+
+LevelTable level_table(Encoding encoding, int bits) {
+  std::vector<float> levels;
+  if (const SmallFloat* format = format_of(encoding)) {
+    LevelTable table;
+    for (int code = 0; code < 1 << bits; ++code)
+      table.levels.push_back(small_float_to_f32(*format, static_cast<std::uint8_t>(code)));
+    table.format = format;
+    table.largest = format->largest;
+    return table;
+  }
+  switch (encoding) {
+    case Encoding::nf4:
+      return sorted_levels({std::begin(kNf4), std::end(kNf4)});
+    case Encoding::fp4:
+      levels.assign(std::begin(kFp4), std::end(kFp4));
+      for (const float level : kFp4) levels.push_back(-level);
+      return sorted_levels(std::move(levels));
+    case Encoding::power_of_two:
+    case Encoding::additive_power_of_two: {
+      const std::vector<float> positive = magnitudes(encoding, bits);
+      levels = positive;
+      for (const float level : positive)
+        if (level != 0.0f) levels.push_back(-level);
+      std::sort(levels.begin(), levels.end());
+      return sorted_levels(std::move(levels));
+    }
+    case Encoding::binary: {
+      LevelTable table = sorted_levels({-1.0f, 1.0f});
+      table.boundaries[0] = -0x1p-149f;  // the sign of 0 is +
+      return table;
+    }
+    case Encoding::ternary: {
+      LevelTable table = sorted_levels({-1.0f, 0.0f, 1.0f});
+      table.boundaries = {std::nextafter(-1.0f, -2.0f), 1.0f};  // what is as large as the threshold is 0
+      return table;
+    }
+    default:
+      throw Error(ErrorCode::invalid_argument, std::string(encoding_info(encoding).name) + " has no fixed levels");
+  }
+}
+
+std::uint8_t rank_of(std::span<const float> boundaries, float step) {
+  if (step != step) step = 0.0f;
+  std::size_t low = 0;
+  std::size_t n = boundaries.size();
+  while (n > 0) {  // without branches on the data
+    const std::size_t half = (n + 1) / 2;
+    low += boundaries[low + half - 1] < step ? half : 0;
+    n -= half;
+  }
+  return static_cast<std::uint8_t>(low);
+}
+
+std::uint8_t code_of(const LevelTable& table, float step) {
+  if (table.format != nullptr) return f32_to_small_float(*table.format, step != step ? 0.0f : step);
+  if (step != step) step = 0.0f;
+  std::size_t rank = 0;
+  for (const float boundary : table.boundaries) rank += boundary < step ? 1 : 0;
+  return table.code_of_rank.empty() ? static_cast<std::uint8_t>(rank) : table.code_of_rank[rank];
+}
+
+void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::uint8_t* codes) {
+  if (table.format != nullptr) return in_fours(steps, n, codes, SmallFloatCodes(*table.format));
+  if (table.boundaries.size() < 16) {
+    in_fours(steps, n, codes, FewRanks{table.boundaries});
+  } else {
+    for (std::size_t i = 0; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
+  }
+  if (table.code_of_rank.empty()) return;
+  for (std::size_t i = 0; i < n; ++i) codes[i] = table.code_of_rank[codes[i]];
+}
+
+}  // namespace bitwright

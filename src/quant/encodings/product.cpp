@@ -1,0 +1,270 @@
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/random.h"
+#include "base/simd.h"
+#include "quant/encodings/groups.h"
+#include "quant/quantize.h"
+
+// Product quantization: `sub_vector` neighbours along the axis share one code, an entry of a codebook of vectors; each column
+// group (column_group sub-vectors along the axis) has its own codebook, shared by all rows. A row is everything at one place of
+// the other axes. The last sub-vector of a row may be shorter: what is missing counts as 0 and is not decoded.
+// Source: Jegou et al. 2011, Product quantization for nearest neighbor search; refinement: Wu et al. 2016, Quantized
+// convolutional neural networks, arXiv 1512.06473, eq. 6 (with the codes fixed, the codebook is a linear least squares problem).
+
+namespace bitwright {
+
+namespace {
+
+constexpr int kMaxPasses = 12;
+constexpr std::size_t kSeedSample = 2048;
+constexpr int kRefineSteps = 24;
+
+/// The rows of a tensor, cut into sub-vectors.
+struct Rows {
+  std::int64_t outer = 1;
+  std::int64_t extent = 1;
+  std::int64_t inner = 1;
+  std::int64_t length = 1;        // of a sub-vector
+  std::int64_t n_sub = 1;         // sub-vectors in a row
+  std::int64_t column_group = 1;  // of them share a codebook
+  std::int64_t n_entries = 1;
+
+  Rows(const Shape& shape, std::int64_t axis, const TensorScheme& scheme) {
+    const ScaleLayout l = scale_layout(PerBlock{axis, scheme.sub_vector}, shape);
+    outer = l.outer;
+    extent = l.extent;
+    inner = l.inner;
+    length = scheme.sub_vector;
+    n_sub = l.n_blocks();
+    column_group = scheme.column_group > 0 ? scheme.column_group : std::max<std::int64_t>(n_sub, 1);
+    n_entries = scheme.n_entries;
+  }
+  std::int64_t n_rows() const { return outer * inner; }
+  std::int64_t n_groups() const { return (n_sub + column_group - 1) / column_group; }
+  /// The place of element `column` of a row.
+  std::size_t at(std::int64_t row, std::int64_t column) const {
+    return static_cast<std::size_t>((row / inner * extent + column) * inner + row % inner);
+  }
+  /// The place of a sub-vector's code: as a tensor with n_sub in the place of the axis.
+  std::size_t code_at(std::int64_t row, std::int64_t sub) const {
+    return static_cast<std::size_t>((row / inner * n_sub + sub) * inner + row % inner);
+  }
+  std::int64_t length_of(std::int64_t sub) const { return std::min(length, extent - sub * length); }
+};
+
+class ProductEncoder {
+ public:
+  ProductEncoder(EncodedTensor& e, std::span<const float> values, std::int64_t axis)
+      : e_(e), values_(values), rows_(e.shape, axis, e.scheme), k_((rows_.n_entries + 3) / 4 * 4) {}
+
+  void run(std::span<const float> samples) {
+    e_.n_not_finite = scan_min_max(values_).n_not_finite;
+    e_.levels.assign(static_cast<std::size_t>(rows_.n_groups() * rows_.n_entries * rows_.length), 0.0f);
+    std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows_.n_rows() * rows_.n_sub));
+    for (std::int64_t g = 0; g < rows_.n_groups() && !codes.empty(); ++g) fit(g, codes);
+    if (!samples.empty()) refine(samples, codes);
+    e_.codes.assign((codes.size() * static_cast<std::size_t>(e_.scheme.bits) + 7) / 8, 0);
+    Packer packer(e_.codes.data(), e_.scheme.bits);
+    packer.append(codes.data(), codes.size());
+    packer.finish();
+  }
+
+ private:
+  float* entry(std::int64_t group, std::int64_t code) {
+    return e_.levels.data() + (group * rows_.n_entries + code) * rows_.length;
+  }
+  /// A sub-vector, by its number within the group's; not finite and missing elements as 0.
+  void read(std::int64_t row, std::int64_t sub, float* out) const {
+    std::fill_n(out, rows_.length, 0.0f);
+    for (std::int64_t e = 0; e < rows_.length_of(sub); ++e) {
+      const float value = values_[rows_.at(row, sub * rows_.length + e)];
+      if (std::isfinite(value)) out[e] = value;
+    }
+  }
+
+  void fit(std::int64_t group, std::vector<std::uint8_t>& codes) {
+    const std::int64_t first = group * rows_.column_group;
+    const std::int64_t width = std::min(rows_.column_group, rows_.n_sub - first);
+    const std::int64_t n_vectors = rows_.n_rows() * width;
+    seed(group, first, width, n_vectors);
+    const auto length = static_cast<std::size_t>(rows_.length);
+    std::vector<double> sums(static_cast<std::size_t>(k_) * length);
+    std::vector<double> counts(static_cast<std::size_t>(k_));
+    float vector[8];
+    bool has_changed = true;
+    for (int pass = 0; has_changed; ++pass) {
+      transpose(group);
+      std::fill(sums.begin(), sums.end(), 0.0);
+      std::fill(counts.begin(), counts.end(), 0.0);
+      has_changed = pass == 0;
+      for (std::int64_t row = 0; row < rows_.n_rows(); ++row)
+        for (std::int64_t s = first; s < first + width; ++s) {
+          read(row, s, vector);
+          const std::uint8_t code = nearest(vector);
+          std::uint8_t& place = codes[rows_.code_at(row, s)];
+          has_changed |= place != code;
+          place = code;
+          for (std::size_t e = 0; e < length; ++e) sums[code * length + e] += static_cast<double>(vector[e]);
+          counts[code] += 1.0;
+        }
+      if (pass + 1 == kMaxPasses) break;  // the codes belong to the entries as they are
+      for (std::int64_t c = 0; c < rows_.n_entries && has_changed; ++c) {
+        const auto at = static_cast<std::size_t>(c);
+        if (counts[at] == 0.0) continue;
+        for (std::size_t e = 0; e < length; ++e) entry(group, c)[e] = static_cast<float>(sums[at * length + e] / counts[at]);
+      }
+    }
+  }
+
+  void seed(std::int64_t group, std::int64_t first, std::int64_t width, std::int64_t n_vectors) {
+    const auto length = static_cast<std::size_t>(rows_.length);
+    const std::size_t n = std::min(static_cast<std::size_t>(n_vectors), kSeedSample);
+    std::vector<float> sample(n * length);
+    std::vector<double> distance(n, 1.0);
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto at = static_cast<std::int64_t>(i * static_cast<std::uint64_t>(n_vectors) / n);
+      read(at / width, first + at % width, sample.data() + i * length);
+    }
+    for (std::int64_t c = 0; c < rows_.n_entries; ++c) {
+      double total = 0.0;
+      for (const double d : distance) total += d;
+      double drawn = random_unit(e_.scheme.seed + static_cast<std::uint64_t>(group), static_cast<std::uint64_t>(c)) * total;
+      std::size_t chosen = 0;
+      for (; chosen + 1 < n; ++chosen) {
+        drawn -= distance[chosen];
+        if (drawn < 0.0) break;
+      }
+      const float* picked = sample.data() + chosen * length;
+      std::copy_n(picked, length, entry(group, c));
+      for (std::size_t i = 0; i < n; ++i) {
+        double d = 0.0;
+        for (std::size_t e = 0; e < length; ++e) {
+          const double difference = static_cast<double>(sample[i * length + e]) - static_cast<double>(picked[e]);
+          d += difference * difference;
+        }
+        distance[i] = c == 0 ? d : std::min(distance[i], d);
+      }
+    }
+  }
+
+  /// The codebook with four entries side by side; missing ones are infinitely far.
+  void transpose(std::int64_t group) {
+    const auto k = static_cast<std::size_t>(k_);
+    columns_.assign(k * static_cast<std::size_t>(rows_.length), std::numeric_limits<float>::infinity());
+    for (std::int64_t c = 0; c < rows_.n_entries; ++c)
+      for (std::int64_t e = 0; e < rows_.length; ++e)
+        columns_[static_cast<std::size_t>(e) * k + static_cast<std::size_t>(c)] = entry(group, c)[e];
+  }
+
+  /// The first of the nearest entries.
+  std::uint8_t nearest(const float* vector) const {
+    f32x4 best = splat(std::numeric_limits<float>::infinity());
+    i32x4 best_code = splat(0);
+    i32x4 code = {0, 1, 2, 3};
+    for (std::int64_t c = 0; c < k_; c += 4, code += 4) {
+      f32x4 distance = splat(0.0f);
+      for (std::int64_t e = 0; e < rows_.length; ++e) {
+        const f32x4 d = load_f32x4(columns_.data() + e * k_ + c) - splat(vector[e]);
+        distance += d * d;
+      }
+      const i32x4 is_nearer = distance < best;
+      best = select(is_nearer, distance, best);
+      best_code = select(is_nearer, code, best_code);
+    }
+    int found = 0;
+    for (int lane = 1; lane < 4; ++lane)
+      if (best[lane] < best[found] || (best[lane] == best[found] && best_code[lane] < best_code[found])) found = lane;
+    return static_cast<std::uint8_t>(best_code[found]);
+  }
+
+  /// Conjugate gradients on the normal equations: minimizes sum over rows and samples of (x . (w - w'))^2 over the codebooks.
+  /// The error falls with each step, from where k-means left it.
+  void refine(std::span<const float> samples, const std::vector<std::uint8_t>& codes) {
+    const std::size_t n = e_.levels.size();
+    const std::vector<double> start(e_.levels.begin(), e_.levels.end());
+    std::vector<double> change(n, 0.0);
+    std::vector<double> gradient(n, 0.0);  // of what is left
+    apply(samples, codes, start, true, gradient);
+    std::vector<double> direction = gradient;
+    std::vector<double> image(n);
+    double before = 0.0;
+    for (const double g : gradient) before += g * g;
+    const double enough = before * 1e-12;
+    for (int step = 0; step < kRefineSteps && before > enough; ++step) {
+      apply(samples, codes, direction, false, image);
+      double curvature = 0.0;
+      for (std::size_t i = 0; i < n; ++i) curvature += direction[i] * image[i];
+      if (!(curvature > 0.0)) break;
+      const double length = before / curvature;
+      double after = 0.0;
+      for (std::size_t i = 0; i < n; ++i) {
+        change[i] += length * direction[i];
+        gradient[i] -= length * image[i];
+        after += gradient[i] * gradient[i];
+      }
+      for (std::size_t i = 0; i < n; ++i) direction[i] = gradient[i] + after / before * direction[i];
+      before = after;
+    }
+    for (std::size_t i = 0; i < n; ++i) e_.levels[i] = static_cast<float>(start[i] + change[i]);
+  }
+
+  /// out = sum over rows of A^T X^T X (A levels), A picking the row's entries; with `is_residual`, of A^T X^T X (w - A levels).
+  void apply(std::span<const float> samples, const std::vector<std::uint8_t>& codes, const std::vector<double>& levels,
+             bool is_residual, std::vector<double>& out) const {
+    const auto columns = static_cast<std::size_t>(rows_.extent);
+    const std::size_t n_samples = samples.size() / columns;
+    std::vector<double> row_values(columns);
+    std::vector<double> outputs(n_samples);
+    std::fill(out.begin(), out.end(), 0.0);
+    const auto level_at = [&](std::int64_t row, std::size_t column) {
+      const std::int64_t sub = static_cast<std::int64_t>(column) / rows_.length;
+      return static_cast<std::size_t>((sub / rows_.column_group * rows_.n_entries + codes[rows_.code_at(row, sub)]) *
+                                          rows_.length +
+                                      static_cast<std::int64_t>(column) % rows_.length);
+    };
+    for (std::int64_t row = 0; row < rows_.n_rows(); ++row) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const double level = levels[level_at(row, c)];
+        const float value = values_[rows_.at(row, static_cast<std::int64_t>(c))];
+        row_values[c] = is_residual ? (std::isfinite(value) ? static_cast<double>(value) : 0.0) - level : level;
+      }
+      for (std::size_t s = 0; s < n_samples; ++s) {
+        double sum = 0.0;
+        for (std::size_t c = 0; c < columns; ++c) sum += static_cast<double>(samples[s * columns + c]) * row_values[c];
+        outputs[s] = sum;
+      }
+      for (std::size_t c = 0; c < columns; ++c) {
+        double sum = 0.0;
+        for (std::size_t s = 0; s < n_samples; ++s) sum += static_cast<double>(samples[s * columns + c]) * outputs[s];
+        out[level_at(row, c)] += sum;
+      }
+    }
+  }
+
+  EncodedTensor& e_;
+  std::span<const float> values_;
+  Rows rows_;
+  std::int64_t k_;
+  std::vector<float> columns_;
+};
+
+}  // namespace
+
+void encode_product(EncodedTensor& encoded, std::span<const float> values, std::int64_t, const EncodeOptions& options) {
+  ProductEncoder(encoded, values, std::get<PerBlock>(encoded.granularity).axis).run(options.samples);
+}
+
+void decode_product(const EncodedTensor& e, std::span<float> values) {
+  const Rows rows(e.shape, std::get<PerBlock>(e.granularity).axis, e.scheme);
+  for (std::int64_t row = 0; row < rows.n_rows(); ++row)
+    for (std::int64_t sub = 0; sub < rows.n_sub; ++sub) {
+      std::uint8_t code = 0;
+      unpack(e.codes.data(), e.scheme.bits, rows.code_at(row, sub), 1, &code);
+      const float* entry = e.levels.data() + (sub / rows.column_group * rows.n_entries + code) * rows.length;
+      for (std::int64_t i = 0; i < rows.length_of(sub); ++i) values[rows.at(row, sub * rows.length + i)] = entry[i];
+    }
+}
+
+}  // namespace bitwright

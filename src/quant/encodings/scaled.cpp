@@ -1,0 +1,339 @@
+#include <cmath>
+#include <functional>
+#include <limits>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "base/simd.h"
+#include "quant/encodings/groups.h"
+#include "quant/encodings/levels.h"
+#include "quant/encodings/stored_scales.h"
+#include "quant/observers/histogram.h"
+#include "quant/observers/range_search.h"
+#include "quant/quantize.h"
+#include "quant/rounding.h"
+
+// Encodings whose reals are scale * (level of the code): uniform ones, small floats, logarithmic levels, NF4, FP4, binary and
+// ternary. Choosing a scale, storing it and coding are the same for all; they differ in their levels.
+
+namespace bitwright {
+
+namespace {
+
+using Group = GroupReader::Group;
+
+constexpr double kMinScale = 0x1p-100;  // as in choose_scale_zero_point
+
+/// The mean of |x| of those above `threshold`; 0 where there is none.
+double mean_above(const Group& group, double threshold) {
+  double sum = 0.0;
+  double n = 0.0;
+  for (std::size_t i = 0; i < group.values.size(); ++i) {
+    const double magnitude = std::abs(static_cast<double>(group.values[i]));
+    if (!(magnitude > threshold)) continue;
+    const double weight = group.importance.empty() ? 1.0 : static_cast<double>(group.importance[i]);
+    sum += weight * magnitude;
+    n += weight;
+  }
+  return n > 0.0 ? sum / n : 0.0;
+}
+
+/// The threshold of least squared error. With the k largest magnitudes kept at their mean, the error falls by
+/// (sum of them)^2 / k, so that the best k is found along the sorted magnitudes.
+double best_ternary_threshold(const Group& group) {
+  std::vector<float> magnitudes;
+  magnitudes.reserve(group.values.size());
+  for (const float value : group.values) magnitudes.push_back(std::abs(value));
+  std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());
+  double sum = 0.0;
+  double most = 0.0;
+  double threshold = 0.0;
+  for (std::size_t k = 0; k < magnitudes.size(); ++k) {
+    sum += static_cast<double>(magnitudes[k]);
+    const double gain = sum * sum / static_cast<double>(k + 1);
+    if (gain <= most || (k + 1 < magnitudes.size() && magnitudes[k + 1] == magnitudes[k])) continue;
+    most = gain;
+    threshold = k + 1 < magnitudes.size() ? static_cast<double>(magnitudes[k + 1]) : 0.0;
+  }
+  return threshold;
+}
+
+class ScaledEncoder {
+ public:
+  ScaledEncoder(EncodedTensor& encoded, std::span<const float> values, const EncodeOptions& options)
+      : e_(encoded),
+        values_(values),
+        options_(options),
+        layout_(scale_layout(encoded.granularity, encoded.shape)),
+        is_uniform_(encoded.scheme.encoding == Encoding::uniform) {
+    if (!is_uniform_) table_ = level_table(e_.scheme.encoding, e_.scheme.bits);
+  }
+
+  void run() {
+    choose();
+    e_.codes.assign(static_cast<std::size_t>((e_.n_codes() * e_.scheme.bits + 7) / 8), 0);
+    if (values_.empty()) return;
+    if (!is_uniform_)
+      code_levels();
+    else if (e_.scheme.rounding == Rounding::nearest_even)
+      quantize_packed(values_, e_.shape, {e_.scheme.dtype, e_.range, e_.granularity, e_.scales, e_.zero_points}, e_.scheme.bits,
+                      e_.codes);
+    else
+      code_rounded();
+    e_.levels = std::move(table_.levels);
+  }
+
+ private:
+  float ideal_scale(RealRange range) const {
+    if (is_uniform_) return choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric).scale;
+    const double largest = std::max(-static_cast<double>(range.rmin), static_cast<double>(range.rmax));
+    if (largest == 0.0) return 1.0f;
+    // The last digits are left, so that the real of the largest level stays finite whatever the scale is rounded to.
+    const double reach = std::min(largest, static_cast<double>(std::numeric_limits<float>::max()) * (1.0 - 0x1p-20));
+    return static_cast<float>(std::max(reach / static_cast<double>(table_.largest), kMinScale));
+  }
+  bool is_one_sided() const { return is_uniform_ && !e_.scheme.is_symmetric; }
+  double largest_level() const {
+    if (!is_uniform_) return static_cast<double>(table_.largest);
+    const auto zero = is_one_sided() ? e_.range.qmin : choose_scale_zero_point({}, e_.range, true).zero_point;
+    return static_cast<double>(e_.range.qmax - zero);
+  }
+  double reach(RealRange range) const {
+    const double below = -static_cast<double>(range.rmin);
+    const double above = range.rmax;
+    return is_one_sided() ? below + above : std::max(below, above);
+  }
+  std::int32_t zero_point(RealRange range, float scale) const {
+    if (e_.scheme.is_symmetric || e_.scheme.scale_form == ScaleForm::f32)
+      return choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric).zero_point;
+    const double code = round_half_even(e_.range.qmin - static_cast<double>(range.rmin) / static_cast<double>(scale));
+    return static_cast<std::int32_t>(std::clamp(code, static_cast<double>(e_.range.qmin), static_cast<double>(e_.range.qmax)));
+  }
+
+  void choose() {
+    const std::vector<MinMax> ends = scan_min_max(values_, e_.shape, e_.granularity);
+    RealRange whole;
+    for (const MinMax& end : ends) {
+      const RealRange range = end.range();
+      whole = {std::min(whole.rmin, range.rmin), std::max(whole.rmax, range.rmax)};
+      e_.n_not_finite += end.n_not_finite;
+    }
+    // A group of zeros takes the scale of the whole tensor, as in choose_params.
+    std::vector<RealRange> ranges(ends.size());
+    std::vector<float> ideal(ends.size());
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      const RealRange range = ends[i].range();
+      ranges[i] = range.rmin == 0.0f && range.rmax == 0.0f ? whole : range;
+      ideal[i] = ideal_scale(ranges[i]);
+    }
+    const bool is_fitted = e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary;
+    const bool sees_groups = is_fitted || e_.scheme.clipping != CalibrationMethod::min_max;
+    GroupReader groups(values_, layout_, e_.shape, options_, e_.n_not_finite != 0);
+    if (is_fitted)
+      for (std::size_t i = 0; i < ends.size(); ++i) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
+
+    const StoredScales stored(e_.scheme.scale_form, layout_, ideal, largest_level());
+    e_.super_scales = stored.super_scales();
+    e_.scales.reserve(ends.size());
+    const bool has_codes = e_.scheme.scale_form != ScaleForm::f32 && e_.scheme.scale_form != ScaleForm::f16;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      RealRange range = ranges[i];
+      if (sees_groups && !is_fitted && ends[i].has_finite()) {
+        range = clipped(groups(at), ends[i].range(), stored, at);
+        if (range.rmin == 0.0f && range.rmax == 0.0f) range = ranges[i];
+        ideal[i] = ideal_scale(range);
+      }
+      const StoredScales::Stored scale = stored.round(ideal[i], is_fitted ? ideal[i] : reach(range), at);
+      e_.scales.push_back(scale.scale);
+      if (has_codes) e_.scale_codes.push_back(scale.code);
+      if (is_uniform_) e_.zero_points.push_back(zero_point(range, scale.scale));
+    }
+  }
+
+  /// Binary: the mean magnitude is the scale of least error (Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279, eq. 6).
+  /// Ternary: threshold 0.7 mean|x|, scale the mean of what is above (Li, Zhang, Liu 2016, TWN, arXiv 1605.04711, eq. 4 to 6);
+  /// clipping mse takes the best threshold instead.
+  float fit(const Group& group, float otherwise) {
+    if (e_.scheme.encoding == Encoding::binary) {
+      const double mean = mean_above(group, -1.0);
+      return mean > 0.0 ? static_cast<float>(std::max(mean, kMinScale)) : otherwise;
+    }
+    double threshold = 0.0;
+    if (e_.scheme.clipping == CalibrationMethod::mse) {
+      threshold = best_ternary_threshold(group);
+    } else {
+      for (const float value : group.values) threshold += std::abs(static_cast<double>(value));
+      threshold *= group.values.empty() ? 0.0 : 0.7 / static_cast<double>(group.values.size());
+    }
+    const double scale = mean_above(group, threshold);
+    if (scale == 0.0) {
+      divisors_.push_back(otherwise);
+      return otherwise;
+    }
+    divisors_.push_back(static_cast<float>(std::max(threshold, kMinScale)));
+    return static_cast<float>(std::max(scale, kMinScale));
+  }
+
+  RealRange clipped(const Group& group, RealRange seen, const StoredScales& stored, std::int64_t index) const {
+    RealRange range = seen;
+    switch (e_.scheme.clipping) {
+      case CalibrationMethod::percentile: {
+        std::vector<float> magnitudes;
+        magnitudes.reserve(group.values.size());
+        for (const float value : group.values) magnitudes.push_back(std::abs(value));
+        const double n = static_cast<double>(magnitudes.size());
+        const auto kept = static_cast<std::size_t>(std::clamp(std::ceil(n * (e_.scheme.percentile / 100.0)), 1.0, n)) - 1;
+        std::nth_element(magnitudes.begin(), magnitudes.begin() + static_cast<std::ptrdiff_t>(kept), magnitudes.end());
+        range = {-magnitudes[kept], magnitudes[kept]};
+        break;
+      }
+      case CalibrationMethod::entropy: {
+        WideningHistogram histogram(kEntropyBins);
+        histogram.add(group.values, seen.rmin, seen.rmax, true);
+        const Bins bins = occupied_bins(histogram.counts(), histogram.min(), histogram.max());
+        std::vector<std::uint64_t> levelled;
+        if (!bins.counts.empty())
+          range = entropy_range(level_spikes(bins, levelled), n_levels(), !is_uniform_ || e_.scheme.is_symmetric);
+        break;
+      }
+      case CalibrationMethod::aciq_laplace:
+      case CalibrationMethod::aciq_gaussian:
+        range = aciq_range(moments_of(group.values), e_.scheme.bits, e_.scheme.clipping == CalibrationMethod::aciq_laplace);
+        break;
+      default:  // mse, output_error
+        range = search_range(seen, !is_uniform_ || e_.scheme.is_symmetric, [&](RealRange tried) {
+          return error_of(group, tried, stored.round(ideal_scale(tried), reach(tried), index).scale);
+        });
+    }
+    return {std::clamp(range.rmin, seen.rmin, 0.0f), std::clamp(range.rmax, 0.0f, seen.rmax)};
+  }
+
+  std::int64_t n_levels() const {
+    return is_uniform_ ? std::int64_t{e_.range.qmax} - e_.range.qmin + 1 : static_cast<std::int64_t>(table_.levels.size());
+  }
+
+  /// The sum of importance * (x - x')^2 with this scale.
+  double error_of(const Group& group, RealRange range, float scale) const {
+    const auto zero = is_uniform_ ? zero_point(range, scale) : 0;
+    const auto low = static_cast<float>(e_.range.qmin - zero);
+    const auto high = static_cast<float>(e_.range.qmax - zero);
+    float steps[kCodePiece];
+    std::uint8_t codes[kCodePiece];
+    double lanes[4] = {0.0, 0.0, 0.0, 0.0};  // so that four sums run beside each other
+    for (std::size_t at = 0; at < group.values.size(); at += kCodePiece) {
+      const std::size_t n = std::min<std::size_t>(kCodePiece, group.values.size() - at);
+      const float* x = group.values.data() + at;
+      for (std::size_t i = 0; i < n; ++i) steps[i] = x[i] / scale;
+      if (is_uniform_) {
+        for (std::size_t i = 0; i < n; ++i) steps[i] = std::min(std::max(steps[i], low), high);
+        for (std::size_t i = 0; i < n; ++i) steps[i] = (steps[i] + 0x1.8p23f) - 0x1.8p23f;
+      } else {
+        codes_of(table_, steps, n, codes);
+        for (std::size_t i = 0; i < n; ++i) steps[i] = table_.levels[codes[i]];
+      }
+      for (std::size_t i = 0; i < n; ++i) {
+        const double error = static_cast<double>(x[i]) - static_cast<double>(scale * steps[i]);
+        const double weight = group.importance.empty() ? 1.0 : static_cast<double>(group.importance[at + i]);
+        lanes[i % 4] += weight * error * error;
+      }
+    }
+    return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+  }
+
+  void code_levels() const {
+    const std::vector<float>& divisors = divisors_.empty() ? e_.scales : divisors_;
+    // Steps of neighbouring runs are gathered, so that coding does not notice how short blocks are.
+    Packer packer(e_.codes.data(), e_.scheme.bits);
+    float steps[kCodePiece];
+    std::uint8_t codes[kCodePiece];
+    std::int64_t n_held = 0;
+    const auto flush = [&] {
+      codes_of(table_, steps, static_cast<std::size_t>(n_held), codes);
+      packer.append(codes, static_cast<std::size_t>(n_held));
+      n_held = 0;
+    };
+    const auto in_pieces = [&](std::int64_t count, auto&& divide) {
+      for (std::int64_t at = 0; at < count;) {
+        const std::int64_t n = std::min(kCodePiece - n_held, count - at);
+        divide(at, n, steps + n_held);
+        n_held += n;
+        at += n;
+        if (n_held == kCodePiece) flush();
+      }
+    };
+    for_each_run(
+        layout_,
+        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+          const float divisor = divisors[static_cast<std::size_t>(scale)];
+          in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
+            const float* x = values_.data() + element + at;
+            for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] / divisor;
+          });
+        },
+        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+          in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
+            const float* x = values_.data() + element + at;
+            const float* d = divisors.data() + scale + at;
+            for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] / d[i];
+          });
+        });
+    flush();
+    packer.finish();
+  }
+
+  /// floor(steps + u) of the rounding's own u: a random one in [0, 1) (then the mean over seeds is exact), 0, or the mask.
+  void code_rounded() const {
+    const TensorScheme& scheme = e_.scheme;
+    const auto code_at = [&](std::int64_t element, std::int64_t scale) {
+      const auto at = static_cast<std::size_t>(element);
+      const auto zero = static_cast<double>(e_.zero_points[static_cast<std::size_t>(scale)]);
+      float steps = values_[at] / e_.scales[static_cast<std::size_t>(scale)];
+      if (steps != steps) steps = 0.0f;
+      double whole = static_cast<double>(steps);
+      if (scheme.rounding == Rounding::stochastic) whole += random_unit(scheme.seed, static_cast<std::uint64_t>(element));
+      whole = std::floor(whole);
+      if (scheme.rounding == Rounding::mask && options_.rounding_mask[at] != 0) whole += 1.0;
+      return static_cast<std::int32_t>(
+          std::clamp(whole + zero, static_cast<double>(e_.range.qmin), static_cast<double>(e_.range.qmax)));
+    };
+    if (scheme.bits == 16) {
+      std::uint8_t* out = e_.codes.data();
+      const auto put = [&](std::int64_t element, std::int64_t scale) {
+        const std::int32_t code = code_at(element, scale);
+        *out++ = static_cast<std::uint8_t>(code);
+        *out++ = static_cast<std::uint8_t>(code >> 8);
+      };
+      const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
+        for (std::int64_t i = 0; i < count; ++i) put(element + i, scale + i * step);
+      };
+      for_each_run(
+          layout_, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
+          [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
+      return;
+    }
+    code_in_pieces(layout_, scheme.bits, e_.codes,
+                   [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t step, std::uint8_t* codes) {
+                     for (std::int64_t i = 0; i < n; ++i)
+                       codes[i] = static_cast<std::uint8_t>(code_at(element + i, scale + i * step));
+                   });
+  }
+
+  static constexpr int kEntropyBins = 2048;
+
+  EncodedTensor& e_;
+  std::span<const float> values_;
+  const EncodeOptions& options_;
+  ScaleLayout layout_;
+  bool is_uniform_;
+  LevelTable table_;
+  std::vector<float> divisors_;  // ternary: thresholds; empty: the scales
+};
+
+}  // namespace
+
+void encode_scaled(EncodedTensor& encoded, std::span<const float> values, std::int64_t, const EncodeOptions& options) {
+  ScaledEncoder(encoded, values, options).run();
+}
+
+}  // namespace bitwright

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace bitwright {
+
+/// Appends codes of 1 to 8 bits to packed bytes, low bits first and without gaps.
+class Packer {
+ public:
+  Packer(std::uint8_t* out, int bits) : out_(out), bits_(static_cast<unsigned>(bits)), mask_((1u << bits) - 1) {}
+
+  void append(const std::uint8_t* codes, std::size_t n) {
+    std::size_t i = 0;
+    if (bits_ == 8) {
+      std::memcpy(out_, codes, n);
+      out_ += n;
+      return;
+    }
+    while (i < n && n_held_ != 0) push(codes[i++]);
+    if (bits_ == 4) {
+      for (; i + 2 <= n; i += 2) *out_++ = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 1] << 4));
+    } else if (bits_ == 2) {
+      for (; i + 4 <= n; i += 4)
+        *out_++ =
+            static_cast<std::uint8_t>((codes[i] & 3u) | (codes[i + 1] & 3u) << 2 | (codes[i + 2] & 3u) << 4 | codes[i + 3] << 6);
+    }
+    while (i < n) push(codes[i++]);
+  }
+  void finish() {
+    if (n_held_ != 0) *out_ = static_cast<std::uint8_t>(held_);
+  }
+
+ private:
+  void push(std::uint8_t code) {
+    held_ |= (code & mask_) << n_held_;
+    n_held_ += bits_;
+    if (n_held_ < 8) return;
+    *out_++ = static_cast<std::uint8_t>(held_);
+    held_ >>= 8;
+    n_held_ -= 8;
+  }
+
+  std::uint8_t* out_;
+  unsigned bits_;
+  unsigned mask_;
+  unsigned held_ = 0;
+  unsigned n_held_ = 0;  // bits
+};
+
+/// Codes first .. first + n of packed bytes; `bytes` is where code 0 begins. Not sign extended.
+inline void unpack(const std::uint8_t* bytes, int bits, std::size_t first, std::size_t n, std::uint8_t* codes) {
+  if (bits == 8) {
+    std::memcpy(codes, bytes + first, n);
+    return;
+  }
+  std::size_t i = 0;
+  const auto width = static_cast<unsigned>(bits);
+  const unsigned mask = (1u << width) - 1;
+  const auto one = [&](std::size_t at) {
+    // 64 bits would overflow size_t in wasm only beyond 2^29 elements of 8 bits; the byte is found first.
+    const std::size_t byte = at / 8 * width + at % 8 * width / 8;
+    const auto shift = static_cast<unsigned>(at % 8 * width % 8);
+    unsigned window = bytes[byte];
+    if (shift + width > 8) window |= static_cast<unsigned>(bytes[byte + 1]) << 8;
+    return static_cast<std::uint8_t>((window >> shift) & mask);
+  };
+  if (bits == 4) {
+    if (n != 0 && first % 2 != 0) codes[i++] = one(first);
+    const std::uint8_t* in = bytes + (first + i) / 2;
+    for (; i + 2 <= n; i += 2, ++in) {
+      codes[i] = *in & 15u;
+      codes[i + 1] = *in >> 4;
+    }
+  }
+  for (; i < n; ++i) codes[i] = one(first + i);
+}
+
+}  // namespace bitwright
