@@ -1,5 +1,9 @@
 #pragma once
 
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
 #include "base/simd.h"
 
 #if defined(__wasm_simd128__)
@@ -17,6 +21,15 @@ typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
 typedef std::int16_t i16x8 __attribute__((vector_size(16)));
 typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
 typedef std::int64_t i64x2 __attribute__((vector_size(16)));
+
+/// body(0) to body(n - 1), each written out, the index a constant: arrays of vectors that it indexes stay in registers.
+template <int n, typename Body>
+[[gnu::always_inline]] inline void unrolled(Body body) {
+  [&]<int... i>(std::integer_sequence<int, i...>) __attribute__((always_inline)) {
+    (body(std::integral_constant<int, i>()), ...);
+  }
+  (std::make_integer_sequence<int, n>());
+}
 
 template <typename V>
 V load_lanes(const void* p) {
@@ -36,6 +49,14 @@ void store_half(void* p, u8x16 v) {
 #else
   std::memcpy(p, reinterpret_cast<const char*>(&v) + 8 * kHalf, 8);
 #endif
+}
+
+/// The first n <= 8 bytes of a half. No memcpy: in wasm a copy of variable length is a call out of the module.
+template <int kHalf = 0>
+void store_bytes(std::uint8_t* p, u8x16 v, std::ptrdiff_t n) {
+  std::uint8_t bytes[16];
+  store_lanes(bytes, v);
+  for (std::ptrdiff_t i = 0; i < n; ++i) p[i] = bytes[8 * kHalf + i];
 }
 
 inline i16x8 splat_i16(std::int32_t x) {

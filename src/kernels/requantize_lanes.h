@@ -17,7 +17,7 @@ class RequantizeFastLanes {
         zero_(splat(kMagicBits - r.zero_point)),
         qmax_(splat_u8(r.qmax)) {}
 
-  i16x8 operator()(i32x4 low, i32x4 high, std::ptrdiff_t channel) const {
+  [[gnu::always_inline]] i16x8 operator()(i32x4 low, i32x4 high, std::ptrdiff_t channel) const {
     return narrow(steps(low, load_f32x4(multipliers_ + channel)), steps(high, load_f32x4(multipliers_ + channel + 4)));
   }
   u8x16 finish(u8x16 codes) const { return min(codes, qmax_); }
@@ -42,7 +42,7 @@ class RequantizeFixedLanes {
         qmin_(splat_u8(r.qmin)),
         qmax_(splat_u8(r.qmax)) {}
 
-  i16x8 operator()(i32x4 low, i32x4 high, std::ptrdiff_t channel) const {
+  [[gnu::always_inline]] i16x8 operator()(i32x4 low, i32x4 high, std::ptrdiff_t channel) const {
     if (left_shift_ != 0) {
       const std::int32_t limit = 0x7fffffff >> left_shift_;
       low = min(max(low, splat(-limit - 1)), splat(limit)) << left_shift_;

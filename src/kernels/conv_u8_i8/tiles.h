@@ -92,48 +92,46 @@ class ConvTiles {
   }
 
   template <int kRows>
-  void multiply(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+  [[gnu::always_inline]] void multiply(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
     const i32x4 bias_low = load_lanes<i32x4>(panel), bias_high = load_lanes<i32x4>(panel + 16);
     const std::byte* a[kRows];
-    for (int r = 0; r < kRows; ++r) {
+    unrolled<kRows>([&](auto r) {
       low[r] = bias_low;
       high[r] = bias_high;
       a[r] = scratch(r);
-    }
+    });
     const std::byte* b = panel + kHead;
-    const auto step = [&](int s) {
+    const auto step = [&](int s) __attribute__((always_inline)) {
       const auto b_low = load_lanes<typename Dot::Weights>(b + 32 * s),
                  b_high = load_lanes<typename Dot::Weights>(b + 32 * s + 16);
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
+      unrolled<kRows>([&](auto r) {
         const i32x4 x = load_splat(a[r] + 4 * s);
         low[r] = Dot::accumulate(low[r], x, b_low);
         high[r] = Dot::accumulate(high[r], x, b_high);
-      }
+      });
     };
     std::ptrdiff_t left = steps_;
     for (; left >= 2; left -= 2) {
       step(0);
       step(1);
       b += 64;
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) a[r] += 8;
+      unrolled<kRows>([&](auto r) { a[r] += 8; });
     }
     if (left > 0) step(0);
   }
 
   /// acc -= zero point * sum of the row's activations, where the panel has zero points.
   template <int kRows>
-  void subtract_zero_points(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+  [[gnu::always_inline]] void subtract_zero_points(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
     const i32x4 zero_low = load_lanes<i32x4>(panel + 32), zero_high = load_lanes<i32x4>(panel + 48);
     const i32x4 any = zero_low | zero_high;
     if ((any[0] | any[1] | any[2] | any[3]) == 0) return;
-    for (int r = 0; r < kRows; ++r) {
+    unrolled<kRows>([&](auto r) {
       std::int32_t sum = 0;
       for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(scratch(r)[i]) ^ Dot::kFlip;
       low[r] = low[r] - zero_low * splat(sum);
       high[r] = high[r] - zero_high * splat(sum);
-    }
+    });
   }
 
   std::byte* scratch(int r) { return scratch_ + r * kRowBytes; }
@@ -202,28 +200,20 @@ class CodeOutput {
   explicit CodeOutput(const ConvU8I8& conv) : lanes_(conv.requantize), y_(static_cast<std::uint8_t*>(conv.y)) {}
 
   template <int kRows>
-  void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n, const std::ptrdiff_t (&places)[kRows],
-             std::ptrdiff_t column, std::ptrdiff_t channel, std::ptrdiff_t columns) const {
-    u8x16 codes[(kRows + 1) / 2];
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; r += 2) {
-      const int next = r + 1 < kRows ? r + 1 : r;
-      codes[r / 2] = lanes_.finish(narrow(lanes_(low[r], high[r], channel), lanes_(low[next], high[next], channel)));
-    }
-    if (columns == 8) {
-#pragma GCC unroll 6
-      for (int r = 0; r < kRows; ++r) {
-        if (r % 2 == 0) {
-          store_half<0>(y_ + places[r] + column, codes[r / 2]);
-        } else {
-          store_half<1>(y_ + places[r] + column, codes[r / 2]);
-        }
+  [[gnu::always_inline]] void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n,
+                                    const std::ptrdiff_t (&places)[kRows], std::ptrdiff_t column, std::ptrdiff_t channel,
+                                    std::ptrdiff_t columns) const {
+    unrolled<(kRows + 1) / 2>([&](auto pair) {
+      constexpr int r = 2 * pair, next = r + 1 < kRows ? r + 1 : r;
+      const u8x16 two = lanes_.finish(narrow(lanes_(low[r], high[r], channel), lanes_(low[next], high[next], channel)));
+      if (columns == 8) {
+        store_half<0>(y_ + places[r] + column, two);
+        if constexpr (next != r) store_half<1>(y_ + places[next] + column, two);
+        return;
       }
-      return;
-    }
-    for (std::ptrdiff_t r = 0; r < std::min<std::ptrdiff_t>(n, kRows); ++r)
-      std::memcpy(y_ + places[r] + column, reinterpret_cast<const std::uint8_t*>(codes) + 8 * r,
-                  static_cast<std::size_t>(columns));
+      store_bytes<0>(y_ + places[r] + column, two, columns);
+      if (next != r && next < n) store_bytes<1>(y_ + places[next] + column, two, columns);
+    });
   }
 
  private:
@@ -238,10 +228,10 @@ class WideOutput {
   explicit WideOutput(const ConvU8I8& conv) : multipliers_(conv.requantize.multipliers), y_(static_cast<Element*>(conv.y)) {}
 
   template <int kRows>
-  void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n, const std::ptrdiff_t (&places)[kRows],
-             std::ptrdiff_t column, std::ptrdiff_t channel, std::ptrdiff_t columns) const {
-#pragma GCC unroll 6
-    for (int r = 0; r < kRows; ++r) {
+  [[gnu::always_inline]] void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n,
+                                    const std::ptrdiff_t (&places)[kRows], std::ptrdiff_t column, std::ptrdiff_t channel,
+                                    std::ptrdiff_t columns) const {
+    unrolled<kRows>([&](auto r) {
       if (r >= n) return;
       Element wide[8];
       store_lanes(wide, value(low[r], channel));
@@ -249,9 +239,9 @@ class WideOutput {
       if (columns == 8) {
         std::memcpy(y_ + places[r] + column, wide, sizeof(wide));
       } else {
-        std::memcpy(y_ + places[r] + column, wide, static_cast<std::size_t>(columns) * sizeof(Element));
+        for (std::ptrdiff_t i = 0; i < columns; ++i) y_[places[r] + column + i] = wide[i];
       }
-    }
+    });
   }
 
  private:
