@@ -132,7 +132,10 @@ class ScaledEncoder {
     if (is_fitted)
       for (std::size_t i = 0; i < ends.size(); ++i) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
 
-    const StoredScales stored(e_.scheme.scale_form, layout_, ideal, largest_level());
+    std::vector<float> decisive = ideal;  // scales that values need; any serves a group of zeros
+    for (std::size_t i = 0; i < ends.size(); ++i)
+      if (ends[i].range().rmin == 0.0f && ends[i].range().rmax == 0.0f) decisive[i] = 0.0f;
+    const StoredScales stored(e_.scheme.scale_form, layout_, decisive, largest_level());
     e_.super_scales = stored.super_scales();
     e_.scales.reserve(ends.size());
     const bool has_codes = e_.scheme.scale_form != ScaleForm::f32 && e_.scheme.scale_form != ScaleForm::f16;

@@ -12,7 +12,8 @@ namespace bitwright {
 /// Turns ideal scales into those that a ScaleForm can hold.
 class StoredScales {
  public:
-  /// `ideal` are the scales that would hold every value (min_max): the scales of scales come from their largest.
+  /// `ideal` are the scales that would hold every value (min_max), 0 where there is none: the scales of scales come from
+  /// their largest.
   StoredScales(ScaleForm form, const ScaleLayout& layout, std::span<const float> ideal, double largest_level);
 
   struct Stored {

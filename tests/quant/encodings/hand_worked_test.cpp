@@ -1,0 +1,421 @@
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <random>
+
+#include "base/error.h"
+#include "base/float16.h"
+#include "quant/encodings/encoding.h"
+#include "quant/encodings/levels.h"
+#include "quant/observers/range_search.h"
+#include "quant/packing.h"
+#include "quant/quantize.h"
+
+using namespace bitwright;
+using Grain = TensorScheme::Grain;
+using Codes = std::vector<std::int32_t>;
+
+namespace {
+
+struct Coded {
+  EncodedTensor encoded;
+  Codes codes;
+  std::vector<float> reals;
+};
+
+Coded code(const std::vector<float>& x, const TensorScheme& scheme, Shape shape = {}, std::int64_t axis = 0,
+           const EncodeOptions& options = {}) {
+  if (shape.empty()) shape = {static_cast<std::int64_t>(x.size())};
+  Coded result{encode_tensor(x, shape, scheme, axis, options), {}, std::vector<float>(x.size())};
+  result.codes = unpack_codes(result.encoded);
+  decode_tensor(result.encoded, result.reals);
+  return result;
+}
+
+const TensorScheme& named(const char* name) { return find_scheme(name)->scheme; }
+
+/// i4 whose codes are the values themselves, where 7 is the largest.
+TensorScheme unit_steps(Rounding rounding) {
+  return {.dtype = DType::i4, .is_symmetric = true, .narrow_range = true, .rounding = rounding};
+}
+
+}  // namespace
+
+TEST_CASE("nf4: the nearest normal quantile of x / max|x|") {
+  const Coded c = code({1.0f, 0.5f, -0.25f, 0.0f}, named("nf4"));
+  // 0.5 lies below 0.50166, the middle of levels 12 and 13; -0.25 below -0.23461, that of 4 and 5.
+  CHECK(c.codes == Codes{15, 12, 4, 7});
+  CHECK(c.reals == std::vector<float>{1.0f, 0.44070982933044434f, -0.28444138169288635f, 0.0f});
+}
+
+TEST_CASE("fp4: codes are sign, two exponent bits and a mantissa bit as bitsandbytes numbers them") {
+  const Coded c = code({1.0f, -0.5f, 0.3f, 0.0f, 0.29f, 0.002f, 0.003f}, named("fp4"));
+  CHECK(c.codes == Codes{3, 13, 4, 0, 7, 0, 1});  // middles: 0.2917 of 1/4 and 1/3, 0.0026 of 0 and 1/192
+}
+
+TEST_CASE("mxfp4: the scale is 2^(floor(log2 max|x|) - 2), halves go to the even code, the largest saturate") {
+  std::vector<float> x(32, 0.0f);
+  x[0] = 10.0f;
+  x[1] = 1.0f;
+  x[2] = -3.0f;
+  const Coded c = code(x, named("mxfp4"));
+  CHECK(c.encoded.scales == std::vector<float>{2.0f});
+  CHECK(c.encoded.scale_codes == std::vector<std::uint8_t>{128});
+  CHECK(c.codes[0] == 6);   // 10 / 2 = 5, between 4 (code 6) and 6 (code 7)
+  CHECK(c.codes[1] == 1);   // 0.5
+  CHECK(c.codes[2] == 11);  // -1.5
+  x[0] = 13.0f;
+  CHECK(code(x, named("mxfp4")).reals[0] == 12.0f);
+  x[0] = std::nextafter(8.0f, 0.0f);  // an ulp below the next power of two
+  CHECK(code(x, named("mxfp4")).encoded.scales[0] == 1.0f);
+  x[0] = 8.0f;
+  CHECK(code(x, named("mxfp4")).encoded.scales[0] == 2.0f);
+}
+
+TEST_CASE("mxint8: steps of 2^(floor(log2 max|x|) - 6)") {
+  const Coded c = code({1.9f, -0.5f}, named("mxint8"));
+  CHECK(c.encoded.scales == std::vector<float>{0x1p-6f});
+  CHECK(c.codes == Codes{122, -32});
+}
+
+TEST_CASE("nvfp4: block scales are f8e4m3fn codes of a tensor's scale") {
+  std::vector<float> x(32, 0.0f);
+  x[0] = 2688.0f;  // 6 * 448: the tensor's scale is 1
+  x[16] = 12.0f;
+  x[17] = 3.0f;
+  const Coded c = code(x, named("nvfp4"));
+  CHECK(c.encoded.super_scales == std::vector<float>{1.0f});
+  CHECK(c.encoded.scales == std::vector<float>{448.0f, 2.0f});
+  CHECK(c.encoded.scale_codes == std::vector<std::uint8_t>{0x7e, 0x40});
+  CHECK(c.reals[0] == 2688.0f);
+  CHECK(c.reals[17] == 3.0f);
+}
+
+TEST_CASE("two-level scales: 6-bit codes of an f16 scale for each 8 blocks") {
+  TensorScheme scheme{.dtype = DType::i4,
+                      .is_symmetric = true,
+                      .narrow_range = true,
+                      .grain = Grain::per_block,
+                      .block_size = 2,
+                      .scale_form = ScaleForm::u6};
+  std::vector<float> x(18, 0.0f);
+  x[0] = 63.0f * 7.0f;   // block 0: scale 63, code 63 of 1
+  x[2] = 7.0f * 10.4f;   // block 1: 10.4, code 10
+  x[4] = 7.0f * 0.2f;    // block 2: the least code is 1
+  x[16] = 7.0f * 31.5f;  // block 8: a super-block of its own, of scale 31.5 / 63 = 0.5
+  const EncodedTensor e = code(x, scheme).encoded;
+  CHECK(e.super_scales == std::vector<float>{1.0f, 0.5f});
+  CHECK(e.scale_codes[0] == 63);
+  CHECK(e.scale_codes[1] == 10);
+  CHECK(e.scale_codes[2] == 1);
+  CHECK(e.scale_codes[8] == 63);
+  CHECK(e.scales[1] == 10.0f);
+  CHECK(e.scales[8] == 31.5f);
+  // Blocks along the first axis: the two columns have super-blocks of their own.
+  std::vector<float> columns(36, 0.0f);
+  columns[0] = 63.0f * 7.0f;
+  columns[1] = 63.0f * 14.0f;
+  columns[33] = 63.0f * 21.0f;  // row 16, column 1: block 8
+  const EncodedTensor two = code(columns, scheme, {18, 2}, 0).encoded;
+  REQUIRE(two.super_scales.size() == 4);
+  CHECK(two.super_scales[0] == 1.0f);  // blocks of zeros do not count
+  CHECK(two.super_scales[1] == 2.0f);
+  CHECK(two.super_scales[2] == 0x1p-24f);  // nothing but zeros
+  CHECK(two.super_scales[3] == 3.0f);
+}
+
+TEST_CASE("power_of_two: 3 bits are 0 and +-1, 1/2, 1/4") {
+  const Coded c = code({4.0f, 1.4f, -0.4f, -2.9f}, {.encoding = Encoding::power_of_two, .bits = 3});
+  CHECK(c.encoded.levels == std::vector<float>{-1.0f, -0.5f, -0.25f, 0.0f, 0.25f, 0.5f, 1.0f});
+  CHECK(c.reals == std::vector<float>{4.0f, 1.0f, 0.0f, -2.0f});
+}
+
+TEST_CASE("additive_power_of_two: 3 magnitude bits are sums of {0, 1/2, 1/4, 1/16} and {0, 1/8}, 4 are of two such terms") {
+  const Coded c = code({5.0f, 3.0f, 1.2f}, {.encoding = Encoding::additive_power_of_two, .bits = 4});
+  CHECK(c.reals[0] == 5.0f);
+  CHECK(c.reals[1] == doctest::Approx(3.0f));
+  CHECK(c.reals[2] == doctest::Approx(1.0f));
+  const float expected[] = {0.0f, 0.1f, 0.2f, 0.3f, 0.4f, 0.6f, 0.8f, 1.0f};
+  REQUIRE(c.encoded.levels.size() == 15);
+  for (std::size_t i = 0; i < 8; ++i) CHECK(c.encoded.levels[7 + i] == doctest::Approx(expected[i]));
+  // 5 bits: {0, 1/2, 1/8, 1/32} + {0, 1/4, 1/16, 1/64}, divided by 3/4.
+  const LevelTable five = level_table(Encoding::additive_power_of_two, 5);
+  REQUIRE(five.levels.size() == 31);
+  CHECK(five.levels[16] == doctest::Approx(1.0 / 64.0 / 0.75));
+  CHECK(five.levels[17] == doctest::Approx(1.0 / 32.0 / 0.75));
+  CHECK(five.levels[18] == doctest::Approx(3.0 / 64.0 / 0.75));
+  CHECK(five.levels[29] == doctest::Approx(0.5625 / 0.75));
+  // 2 bits: 0 and +-1; 6 bits: an odd bit of 1/32, and last choices one lower (1/64, 1/128).
+  CHECK(level_table(Encoding::additive_power_of_two, 2).levels == std::vector<float>{-1.0f, 0.0f, 1.0f});
+  const LevelTable six = level_table(Encoding::additive_power_of_two, 6);
+  REQUIRE(six.levels.size() == 63);
+  CHECK(six.levels[32] * (0.5f + 0.25f + 0.03125f) == doctest::Approx(1.0 / 128.0));
+}
+
+TEST_CASE("ternary: threshold 0.7 mean|x|, scale the mean above it; mse takes the best threshold") {
+  const Coded c = code({0.1f, -1.0f, 0.5f, -0.2f}, named("ternary"));
+  CHECK(c.codes == Codes{2, 0, 2, 0});
+  CHECK(c.encoded.scales == std::vector<float>{0.1f, 1.0f, 0.5f, 0.2f});  // per_channel: each value is a channel
+  const Coded whole = code({0.1f, -1.0f, 0.5f, -0.2f}, {.encoding = Encoding::ternary});
+  CHECK(whole.codes == Codes{1, 0, 2, 1});
+  CHECK(whole.encoded.scales[0] == 0.75f);
+  // Threshold 1.03 keeps 2.9 alone; keeping all four at 1.475 has the smaller error (34.81 / 4 > 8.41).
+  const std::vector<float> spread = {2.9f, 1.0f, -1.0f, 1.0f};
+  CHECK(code(spread, {.encoding = Encoding::ternary}).codes == Codes{2, 1, 1, 1});
+  const Coded best = code(spread, {.encoding = Encoding::ternary, .clipping = CalibrationMethod::mse});
+  CHECK(best.codes == Codes{2, 2, 0, 2});
+  CHECK(best.encoded.scales[0] == doctest::Approx(1.475f));
+}
+
+TEST_CASE("binary: the sign times the mean magnitude, 0 counts as positive") {
+  const Coded c = code({1.0f, -2.0f, 3.0f, 0.0f, -0.0f, std::nanf("")}, {.encoding = Encoding::binary});
+  CHECK(c.codes == Codes{1, 0, 1, 1, 1, 1});
+  CHECK(c.encoded.scales[0] == doctest::Approx(6.0 / 5.0));  // NaN is left out
+  CHECK(c.encoded.codes == std::vector<std::uint8_t>{0b111101});
+}
+
+TEST_CASE("kmeans: two clear clusters become their means; importance shifts them") {
+  const std::vector<float> x = {0.0f, 0.0f, 1.0f, 10.0f, 11.0f, 12.0f};
+  const Coded c = code(x, {.encoding = Encoding::kmeans, .n_entries = 2});
+  CHECK(c.encoded.scheme.bits == 1);
+  CHECK(c.encoded.levels[0] == doctest::Approx(1.0 / 3.0));
+  CHECK(c.encoded.levels[1] == doctest::Approx(11.0));
+  CHECK(c.codes == Codes{0, 0, 0, 1, 1, 1});
+  const std::vector<float> importance = {1.0f, 1.0f, 2.0f, 1.0f, 1.0f, 6.0f};
+  const Coded w = code(x, {.encoding = Encoding::kmeans, .n_entries = 2}, {6}, 0, {.importance = importance});
+  CHECK(w.encoded.levels[0] == doctest::Approx(0.5));
+  CHECK(w.encoded.levels[1] == doctest::Approx((10.0 + 11.0 + 72.0) / 8.0));
+  // As many entries as values: no error.
+  CHECK(code(x, {.encoding = Encoding::kmeans, .n_entries = 5}).reals == x);
+}
+
+TEST_CASE("kmeans: one dimension's best codebook is found within a few per cent, and repeats with its seed") {
+  std::mt19937 bits(3);
+  std::vector<float> x(3000);
+  for (float& v : x) v = static_cast<float>(bits() >> 8) * 0x1p-24f;
+  const TensorScheme scheme{.encoding = Encoding::kmeans, .bits = 3};
+  const Coded c = code(x, scheme);
+  double error = 0.0;
+  for (std::size_t i = 0; i < x.size(); ++i) error += std::pow(static_cast<double>(x[i]) - static_cast<double>(c.reals[i]), 2.0);
+  // Uniform in [0, 1) with 8 levels: step^2 / 12 = 1 / 768.
+  CHECK(error / 3000.0 < 1.05 / 768.0);
+  CHECK(code(x, scheme).encoded.codes == c.encoded.codes);
+}
+
+TEST_CASE("binary_code: planes of alphas 3 and 1 say 4, 2, -2, -4 without error") {
+  const std::vector<float> x = {4.0f, 2.0f, -2.0f, -4.0f, 4.0f};
+  const Coded c = code(x, {.encoding = Encoding::binary_code, .bits = 2});
+  CHECK(c.reals == x);
+  CHECK(c.encoded.alphas[0] == doctest::Approx(3.0));
+  CHECK(c.encoded.alphas[1] == doctest::Approx(1.0));
+  CHECK(c.codes == Codes{3, 1, 2, 0, 3});  // bit p is the sign of plane p
+  // One plane is the binary scheme.
+  CHECK(code({1.0f, -2.0f, 3.0f}, {.encoding = Encoding::binary_code, .bits = 1}).encoded.alphas[0] == 2.0f);
+}
+
+TEST_CASE("binary_code: alternating least squares is not worse than the greedy planes it starts from") {
+  std::mt19937 bits(9);
+  std::vector<float> x(512);
+  for (float& v : x) v = (static_cast<float>(bits() >> 8) + static_cast<float>(bits() >> 8)) * 0x1p-24f - 1.0f;
+  for (int planes = 2; planes <= 4; ++planes) {
+    std::vector<double> rest(x.begin(), x.end());
+    for (int p = 0; p < planes; ++p) {
+      double mean = 0.0;
+      for (const double r : rest) mean += std::abs(r) / 512.0;
+      for (double& r : rest) r -= r < 0.0 ? -mean : mean;
+    }
+    double greedy = 0.0;
+    for (const double r : rest) greedy += r * r;
+    const Coded c = code(x, {.encoding = Encoding::binary_code, .bits = planes});
+    double found = 0.0;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      found += std::pow(static_cast<double>(x[i]) - static_cast<double>(c.reals[i]), 2.0);
+    CHECK(found < greedy);
+  }
+}
+
+TEST_CASE("product: two kinds of sub-vectors take two entries, with a shorter last one, along any axis") {
+  const std::vector<float> x = {1.0f, 2.0f, 1.0f, 2.0f, 5.0f, 6.0f, 5.0f, 6.0f};
+  const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 2, .sub_vector = 2};
+  const Coded c = code(x, scheme, {2, 4}, 1);
+  CHECK(c.reals == x);
+  CHECK(c.codes[0] == c.codes[1]);
+  CHECK(c.codes[2] == c.codes[3]);
+  CHECK(c.codes[0] != c.codes[2]);
+  CHECK(c.encoded.stored_bits() == 4 * 1 + 4 * 32);
+  const std::vector<float> transposed = {1.0f, 5.0f, 2.0f, 6.0f, 1.0f, 5.0f, 2.0f, 6.0f};
+  CHECK(code(transposed, scheme, {4, 2}, 0).reals == transposed);
+  const std::vector<float> tail = {1.0f, 2.0f, 3.0f, 1.0f, 2.0f, 3.0f};
+  CHECK(code(tail, scheme, {2, 3}, 1).reals == tail);
+  // A codebook of its own for each column: one entry a group would do.
+  TensorScheme grouped = scheme;
+  grouped.column_group = 1;
+  const std::vector<float> four = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f};
+  CHECK(code(four, grouped, {2, 4}, 1).reals == four);
+  CHECK(code(four, grouped, {2, 4}, 1).encoded.levels.size() == 8);
+}
+
+TEST_CASE("product: refinement lowers the error of the outputs and leaves the codes") {
+  std::mt19937 bits(21);
+  const auto next = [&] { return static_cast<float>(bits() >> 8) * 0x1p-23f - 1.0f; };
+  std::vector<float> w(24 * 16);
+  for (float& v : w) v = next();
+  std::vector<float> samples(40 * 16);
+  for (std::size_t i = 0; i < samples.size(); ++i) samples[i] = next() * (i % 16 < 4 ? 10.0f : 0.1f);
+  const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 8, .sub_vector = 4};
+  const auto output_error = [&](const Coded& c) {
+    double sum = 0.0;
+    for (std::size_t row = 0; row < 24; ++row)
+      for (std::size_t s = 0; s < 40; ++s) {
+        double out = 0.0;
+        for (std::size_t k = 0; k < 16; ++k)
+          out += static_cast<double>(samples[s * 16 + k]) *
+                 (static_cast<double>(w[row * 16 + k]) - static_cast<double>(c.reals[row * 16 + k]));
+        sum += out * out;
+      }
+    return sum;
+  };
+  const Coded plain = code(w, scheme, {24, 16}, 1);
+  const Coded refined = code(w, scheme, {24, 16}, 1, {.samples = samples});
+  CHECK(refined.encoded.codes == plain.encoded.codes);
+  CHECK(output_error(refined) < 0.8 * output_error(plain));
+}
+
+TEST_CASE("rounding: floor, and floor plus a mask") {
+  const std::vector<float> x = {7.0f, 0.9f, -0.1f, 1.0f, 2.5f, std::nanf("")};
+  CHECK(code(x, unit_steps(Rounding::nearest_even)).codes == Codes{7, 1, 0, 1, 2, 0});
+  CHECK(code(x, unit_steps(Rounding::floor)).codes == Codes{7, 0, -1, 1, 2, 0});
+  const std::vector<std::uint8_t> mask = {1, 0, 1, 0, 1, 0};
+  CHECK(code(x, unit_steps(Rounding::mask), {6}, 0, {.rounding_mask = mask}).codes == Codes{7, 0, 0, 1, 3, 0});
+  TensorScheme wide{.dtype = DType::i16, .is_symmetric = true, .narrow_range = true, .rounding = Rounding::floor};
+  CHECK(code({32767.0f, -1.5f}, wide).codes == Codes{32767, -2});
+}
+
+TEST_CASE("scale forms: f16 rounds the scale, and codes follow the rounded one") {
+  const Coded c =
+      code({0.7f, -0.05f}, {.dtype = DType::i4, .is_symmetric = true, .narrow_range = true, .scale_form = ScaleForm::f16});
+  CHECK(c.encoded.scales[0] == f16_to_f32(f32_to_f16(0.1f)));
+  CHECK(c.codes == Codes{7, -1});  // -0.05 / 0.09998 = -0.50010
+  // Asymmetric with powers of two: the zero point is that of the stored scale. [-1, 2] is 3 wide: 2^(1 - 3) = 1/4.
+  const Coded u = code({-1.0f, 2.0f}, {.dtype = DType::u4, .scale_form = ScaleForm::e8m0});
+  CHECK(u.encoded.scales[0] == 0.25f);
+  CHECK(u.encoded.zero_points[0] == 4);
+  CHECK(u.codes == Codes{0, 12});
+}
+
+TEST_CASE("channel groups: neighbouring channels share a scale, the last group may be smaller") {
+  TensorScheme scheme{
+      .dtype = DType::i8, .is_symmetric = true, .narrow_range = true, .grain = Grain::per_channel, .channel_group = 2};
+  CHECK(code({127.0f, -254.0f, 12.7f}, scheme).encoded.scales == std::vector<float>{2.0f, 0.1f});
+  CHECK(code({127.0f, 1.0f, 1.0f, 254.0f, 0.5f, 12.7f}, scheme, {2, 3}, 1).encoded.scales == std::vector<float>{2.0f, 0.1f});
+}
+
+TEST_CASE("per_token: a scale for each row") {
+  TensorScheme scheme{.dtype = DType::i8, .is_symmetric = true, .narrow_range = true, .grain = Grain::per_token};
+  CHECK(code({127.0f, 1.0f, 1.0f, 254.0f}, scheme, {2, 2}, 0).encoded.scales == std::vector<float>{1.0f, 2.0f});
+}
+
+TEST_CASE("clipping percentile: at least that share of the magnitudes is kept") {
+  TensorScheme scheme{.dtype = DType::i8,
+                      .is_symmetric = true,
+                      .narrow_range = true,
+                      .clipping = CalibrationMethod::percentile,
+                      .percentile = 80.0};
+  const std::vector<float> x = {1, -2, 3, -4, 5, -6, 7, -8, 9, 127};
+  CHECK(code(x, scheme).encoded.scales[0] == doctest::Approx(8.0 / 127.0));
+  scheme.percentile = 100.0;
+  CHECK(code(x, scheme).encoded.scales[0] == 1.0f);
+}
+
+TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
+  const double laplace[] = {2.83, 3.89, 5.03, 6.20, 7.41, 8.64, 9.89};
+  const double gaussian[] = {1.71, 2.15, 2.55, 2.93, 3.28, 3.61, 3.92};
+  for (int bits = 2; bits <= 8; ++bits) {
+    CHECK(aciq_range({0.0, 1.0, 5.0}, bits, true).rmax == doctest::Approx(laplace[bits - 2]).epsilon(0.003));
+    CHECK(aciq_range({0.0, 5.0, 1.0}, bits, false).rmax == doctest::Approx(gaussian[bits - 2]).epsilon(0.005));
+  }
+  CHECK(aciq_range({1.0, 1.0, 1.0}, 4, true).rmax == doctest::Approx(6.03).epsilon(0.003));
+  CHECK(aciq_range({1.0, 1.0, 1.0}, 4, true).rmin == doctest::Approx(-4.03).epsilon(0.003));
+  const std::vector<float> x = {1.0f, 3.0f, 5.0f, 7.0f};
+  const Moments m = moments_of(x);
+  CHECK(m.mean == 4.0);
+  CHECK(m.mean_distance == 2.0);
+  CHECK(m.deviation == doctest::Approx(std::sqrt(5.0)));
+}
+
+TEST_CASE("clipping: each method narrows the range of 4-bit Laplace weights, and mse has the least error") {
+  std::mt19937 bits(5);
+  std::vector<float> x(4096);
+  for (float& v : x) {
+    const double u = (static_cast<double>(bits()) + 0.5) * 0x1p-32 - 0.5;
+    v = static_cast<float>((u < 0 ? 1.0 : -1.0) * std::log(1.0 - 2.0 * std::abs(u)));
+  }
+  TensorScheme scheme{.dtype = DType::i4, .is_symmetric = true};
+  const auto error = [&](CalibrationMethod method) {
+    scheme.clipping = method;
+    const Coded c = code(x, scheme);
+    double sum = 0.0;
+    for (std::size_t i = 0; i < x.size(); ++i) sum += std::pow(static_cast<double>(x[i]) - static_cast<double>(c.reals[i]), 2.0);
+    return sum;
+  };
+  const double whole = error(CalibrationMethod::min_max);
+  const double least = error(CalibrationMethod::mse);
+  for (const auto method : {CalibrationMethod::percentile, CalibrationMethod::entropy, CalibrationMethod::aciq_laplace,
+                            CalibrationMethod::aciq_gaussian}) {
+    scheme.percentile = 99.5;
+    CAPTURE(static_cast<int>(method));
+    const double found = error(method);
+    CHECK(found < whole);
+    CHECK(found >= 0.999 * least);
+  }
+}
+
+TEST_CASE("bits_per_weight: scales, zero points, super-blocks and codebooks count") {
+  const std::vector<float> x(512, 1.0f);
+  const auto of = [&](const char* name) { return encode_tensor(x, {512}, named(name), 0).bits_per_weight(); };
+  CHECK(of("i4_b32") == 5.0);
+  CHECK(of("u4_b32") == 5.0 + 4.0 / 32.0);
+  CHECK(of("nf4") == 4.5);
+  CHECK(of("mxfp4") == 4.25);
+  CHECK(of("mxfp6") == 6.25);
+  CHECK(of("nvfp4") == 4.5 + 32.0 / 512.0);
+  CHECK(of("k4") == 4.0 + 6.0 / 32.0 + 16.0 / 256.0 + 4.0 / 32.0);
+  CHECK(of("f16") == 16.0);
+  CHECK(of("kmeans256") == 8.0 + 256.0 * 32.0 / 512.0);
+  CHECK(of("bcq2") == 3.0);
+  CHECK(of("pq8") == 1.0 + 256.0 * 8.0 * 32.0 / 512.0);
+  CHECK(encode_tensor({}, {0}, named("nf4"), 0).bits_per_weight() == 0.0);
+}
+
+TEST_CASE("packing: what goes in comes out, at every width and offset, without touching bytes beyond") {
+  std::mt19937 random(1);
+  for (int bits = 1; bits <= 8; ++bits)
+    for (const std::size_t n : {0u, 1u, 2u, 7u, 8u, 9u, 33u}) {
+      Codes codes(n);
+      for (auto& c : codes) c = static_cast<std::int32_t>(random() & ((1u << bits) - 1));
+      std::vector<std::uint8_t> packed = pack_codes(codes, bits);
+      REQUIRE(packed.size() == (n * static_cast<std::size_t>(bits) + 7) / 8);
+      for (std::size_t first = 0; first <= n; ++first) {
+        std::vector<std::uint8_t> out(n - first + 1, 0xee);
+        unpack(packed.data(), bits, first, n - first, out.data());
+        for (std::size_t i = first; i < n; ++i) REQUIRE(out[i - first] == codes[i]);
+        REQUIRE(out.back() == 0xee);
+      }
+    }
+  CHECK(pack_codes(Codes{1, 2, 3}, 3) == std::vector<std::uint8_t>{0b11'010'001, 0b0});
+  CHECK(pack_codes(Codes{-2, 300}, 16) == std::vector<std::uint8_t>{0xfe, 0xff, 0x2c, 0x01});
+  CHECK_THROWS_AS(pack_codes(Codes{1}, 9), Error);
+}
+
+TEST_CASE("small floats: four lanes round every pattern as the scalar twin does") {
+  for (const Encoding encoding : {Encoding::f8e4m3fn, Encoding::f8e5m2, Encoding::f6e2m3, Encoding::f6e3m2, Encoding::f4e2m1}) {
+    const LevelTable table = level_table(encoding, encoding_info(encoding).usual_bits);
+    for (std::uint64_t pattern = 0; pattern < (std::uint64_t{1} << 32); pattern += 40009) {
+      const float x = std::bit_cast<float>(static_cast<std::uint32_t>(pattern));
+      std::uint8_t fast = 0;
+      codes_of(table, &x, 1, &fast);
+      if (fast != code_of(table, x)) FAIL(encoding_info(encoding).name, " ", x);
+    }
+  }
+}
