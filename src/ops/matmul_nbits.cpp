@@ -4,6 +4,7 @@
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
 #include "ops/matrix_product.h"
+#include "ops/nbits_product.h"
 #include "ops/refusal.h"
 
 namespace bitwright {
@@ -58,14 +59,22 @@ std::vector<float> zero_points(RunContext& context, const NBitsPlan& plan) {
   return zeros;
 }
 
-/// The weights as reals, [n, k].
-Tensor dequantized(RunContext& context, const NBitsPlan& plan) {
+/// The blocks' scales and zero points; checks the sizes of B and scales.
+BlockValues block_values(RunContext& context, const NBitsPlan& plan) {
   const Node& node = context.node();
   const Tensor& codes = context.input(1);
   require_shape(codes.dtype() == DType::u8 && codes.n_elements() == plan.n * plan.blocks * plan.blob_bytes(), node,
                 "B has the wrong size");
-  const std::vector<float> scales = float_values(context.input(2)), zeros = zero_points(context, plan);
-  require_shape(scales.size() == zeros.size(), node, "there must be one scale for each block");
+  BlockValues values{float_values(context.input(2)), zero_points(context, plan), plan.blocks, 1};
+  require_shape(values.scales.size() == values.zeros.size(), node, "there must be one scale for each block");
+  return values;
+}
+
+/// The weights as reals, [n, k].
+Tensor dequantized(RunContext& context, const NBitsPlan& plan) {
+  const Node& node = context.node();
+  const Tensor& codes = context.input(1);
+  const auto [scales, zeros, column_stride, block_stride] = block_values(context, plan);
   std::vector<std::int64_t> groups;
   if (context.has_input(4)) groups = to_i64_vector(context.input(4));
   require_shape(groups.empty() || static_cast<std::int64_t>(groups.size()) >= plan.k, node, "g_idx has the wrong size");
@@ -84,10 +93,39 @@ Tensor dequantized(RunContext& context, const NBitsPlan& plan) {
   return weights;
 }
 
+/// Level 4 allows the runtime to quantize A to 8 bits, block by block.
+constexpr std::int64_t kInt8Level = 4;
+
+bool is_int8(RunContext& context, const NBitsPlan& plan) {
+  return !context.is_deterministic() && context.node().attr_i("accuracy_level", 0) == kInt8Level &&
+         plan.block_size <= kMaxNBitsBlock && context.is_constant(1) && context.is_constant(2) &&
+         (!context.has_input(3) || context.is_constant(3)) && !context.has_input(4);
+}
+
+const NBitsWeights& packed_weights(RunContext& context, const NBitsPlan& plan) {
+  if (context.state() == nullptr) {
+    const NBitsLayout layout{static_cast<int>(plan.bits), static_cast<std::ptrdiff_t>(plan.n),
+                             static_cast<std::ptrdiff_t>(plan.k), static_cast<std::ptrdiff_t>(plan.block_size)};
+    const StoredCodes codes{.bytes = context.input(1).bytes().data(),
+                            .stored_bits = layout.bits,
+                            .column_stride = static_cast<std::ptrdiff_t>(plan.blocks) * layout.block_size};
+    context.state() = pack_nbits(layout, codes, block_values(context, plan));
+  }
+  return static_cast<const NBitsWeights&>(*context.state());
+}
+
 void run_nbits(RunContext& context) {
   const NBitsPlan plan = plan_nbits(context.node());
   const Tensor a = as_f32(context.input(0), context.allocator());
   const std::int64_t m = a.n_elements() / plan.k;
+  const std::vector<float> bias = context.has_input(5) ? float_values(context.input(5)) : std::vector<float>{};
+  require_shape(bias.empty() || static_cast<std::int64_t>(bias.size()) == plan.n, context.node(), "the bias must have N values");
+  F32Output y(context, 0);
+  if (is_int8(context, plan)) {
+    multiply_nbits(a.data<float>().data(), m, packed_weights(context, plan), bias.empty() ? nullptr : bias.data(), y.data(),
+                   context.allocator());
+    return y.finish();
+  }
   RightOperand fresh;
   const RightOperand* right = &fresh;
   if (context.state() == nullptr) {
@@ -104,9 +142,6 @@ void run_nbits(RunContext& context) {
   } else {
     right = &static_cast<const PackedRight&>(*context.state()).operand;
   }
-  const std::vector<float> bias = context.has_input(5) ? float_values(context.input(5)) : std::vector<float>{};
-  require_shape(bias.empty() || static_cast<std::int64_t>(bias.size()) == plan.n, context.node(), "the bias must have N values");
-  F32Output y(context, 0);
   multiply(a.data<float>().data(), plan.k, 1, m, *right, y.data(), bias.empty() ? nullptr : bias.data());
   y.finish();
 }

@@ -54,9 +54,7 @@ struct Problem {
           const std::vector<std::uint8_t>& w)
       : layout(l), m(rows), has_zeros(with_zeros), has_bias(with_bias), codes(w) {
     packed.resize(static_cast<std::size_t>(l.packed_bytes()) + 16);
-    for (std::ptrdiff_t panel = 0; panel < l.n_panels(); ++panel)
-      pack_nbits_panel(
-          l, panel, [&](std::ptrdiff_t j, std::ptrdiff_t p) { return w[static_cast<std::size_t>(j * l.k + p)]; }, packed.data());
+    pack_nbits(l, {.bytes = w.data(), .stored_bits = 8, .column_stride = l.k}, 0, l.n_panels(), packed.data());
     scales = random_floats(static_cast<std::size_t>(l.n_scales()), 11);
     zeros.resize(scales.size());
     for (std::size_t i = 0; i < zeros.size(); ++i) zeros[i] = static_cast<float>(i * 7 % (std::size_t{1} << l.bits));
@@ -175,6 +173,21 @@ TEST_CASE("gemm_i8_nbits: near the product in double of what the codes stand for
         CHECK(std::abs(double{y[static_cast<std::size_t>(i * 13 + j)]} - sum) <= bound);
       }
   }
+}
+
+TEST_CASE("pack_nbits: codes of any storage lie where the reference reads them") {
+  // 3 columns of 40 codes of 4 bits, signed, stored row by row of k: column j at k is element k * 3 + j.
+  const NBitsLayout l{.bits = 4, .n = 3, .k = 40, .block_size = 32};
+  std::vector<std::uint8_t> stored(60), rows(120);
+  for (std::size_t i = 0; i < 120; ++i) {
+    const std::size_t code = i * 7 % 16;
+    stored[i / 2] = static_cast<std::uint8_t>(stored[i / 2] | code << i % 2 * 4);
+    rows[i % 3 * 40 + i / 3] = static_cast<std::uint8_t>(code ^ 8);
+  }
+  std::vector<std::uint8_t> packed(static_cast<std::size_t>(l.packed_bytes())), expected(packed.size());
+  pack_nbits(l, {.bytes = stored.data(), .stored_bits = 4, .column_stride = 1, .k_stride = 3, .flip = 8}, 0, 1, packed.data());
+  pack_nbits(l, {.bytes = rows.data(), .stored_bits = 8, .column_stride = 40}, 0, 1, expected.data());
+  CHECK(packed == expected);
 }
 
 TEST_CASE("quantize_blocks_i8: rounds half to even by the largest of a block, and an empty range is zero") {

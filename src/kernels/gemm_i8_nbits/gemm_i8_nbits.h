@@ -81,9 +81,17 @@ void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& lay
 /// All panels, shared out over the threads of the scope.
 void gemm_i8_nbits_parallel(const GemmI8NBits& product, GemmI8NBitsKernel kernel);
 
-/// Packs panel by panel from codes that `code(column, k)` answers; columns and k beyond the end are zero.
-template <typename Code>
-void pack_nbits_panel(const NBitsLayout& layout, std::ptrdiff_t panel, const Code& code, std::uint8_t* packed);
+/// Codes as they lie in a file: that of column j at k is element j * column_stride + k * k_stride of a packed row of stored_bits
+/// (1, 2, 4 or 8), the first in the low bits. `flip` is xored: the sign bit of signed codes, which raises zero points with them.
+struct StoredCodes {
+  const std::uint8_t* bytes = nullptr;
+  int stored_bits = 4;
+  std::ptrdiff_t column_stride = 0, k_stride = 1;
+  std::uint32_t flip = 0;
+};
+/// Packs panels [first, last) into their places; columns and k beyond the end are zero.
+void pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel,
+                std::uint8_t* packed);
 
 #define GEMM_I8_NBITS_KERNEL(function, arrange, max_bits)            \
   void function(const GemmI8NBits&, std::ptrdiff_t, std::ptrdiff_t); \
@@ -99,34 +107,6 @@ struct NBitsPlace {
 constexpr NBitsPlace nbits_place(int bits, int g, int q, int i) {
   const int groups_per_byte = 8 / bits, vectors = 8 / groups_per_byte;
   return {(g % vectors * 2 + q) * 16 + i, g / vectors * bits};
-}
-
-template <typename Code>
-void pack_nbits_panel(const NBitsLayout& layout, std::ptrdiff_t panel, const Code& code, std::uint8_t* packed) {
-  std::uint8_t* strip = packed + panel * layout.panel_bytes();
-  for (std::ptrdiff_t i = 0; i < layout.panel_bytes(); ++i) strip[i] = 0;
-  const std::ptrdiff_t columns = layout.n - panel * 8 < 8 ? layout.n - panel * 8 : 8;
-  for (std::ptrdiff_t block = 0; block < layout.n_blocks(); ++block)
-    for (std::ptrdiff_t s = 0; s < layout.strips_per_block(); ++s, strip += 32 * layout.bits) {
-      const std::ptrdiff_t first = block * layout.block_size + s * 32;
-      const std::ptrdiff_t block_end = (block + 1) * layout.block_size, end = block_end < layout.k ? block_end : layout.k;
-      for (std::ptrdiff_t c = 0; c < columns; ++c)
-        for (std::ptrdiff_t p = first; p < end && p < first + 32; ++p) {
-          const unsigned value = code(panel * 8 + c, p);
-          const int g = static_cast<int>(p - first) / 4, q = static_cast<int>(c) / 4;
-          const int i = static_cast<int>(c) % 4 * 4 + static_cast<int>(p - first) % 4;
-          const auto put = [&](std::uint8_t* part, int bits, unsigned field) {
-            const NBitsPlace place = nbits_place(bits, g, q, i);
-            part[place.byte] = static_cast<std::uint8_t>(part[place.byte] | (field << place.shift));
-          };
-          if (layout.bits == 3) {
-            put(strip, 2, value & 3);
-            put(strip + 64, 1, value >> 2);
-          } else {
-            put(strip, layout.bits, value);
-          }
-        }
-    }
 }
 
 }  // namespace bitwright
