@@ -51,7 +51,7 @@ void store_half(void* p, u8x16 v) {
 #endif
 }
 
-/// The first n <= 8 bytes of a half. No memcpy: in wasm a copy of variable length is a call out of the module.
+/// The first n bytes of a vector, or n <= 8 of its high half. No memcpy: in wasm a copy of variable length is a call out of the module.
 template <int kHalf = 0>
 void store_bytes(std::uint8_t* p, u8x16 v, std::ptrdiff_t n) {
   std::uint8_t bytes[16];

@@ -10,6 +10,7 @@ namespace bitwright {
 
 class RequantizeFastLanes {
  public:
+  static constexpr bool is_float = true;
   explicit RequantizeFastLanes(const Requantize& r)
       : multipliers_(r.multipliers),
         magic_(in_register(splat(12582912.0f))),
@@ -35,6 +36,7 @@ class RequantizeFastLanes {
 
 class RequantizeFixedLanes {
  public:
+  static constexpr bool is_float = false;
   explicit RequantizeFixedLanes(const Requantize& r)
       : multipliers_(r.fixed_multipliers),
         left_shift_(r.left_shift),

@@ -183,6 +183,48 @@ void add_depthwise(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors
       {name, double(oh * ow * taps * l.channels), [d, run = variant.run] { depthwise_u8_i8_blocked(d, run); }, 1, {}});
 }
 
+/// Work on every code: `products` counts codes.
+void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept) {
+  kept.push_back(std::make_unique<Tensors>());
+  Tensors& t = *kept.back();
+  constexpr std::ptrdiff_t kPixels = 56 * 56, kChannels = 24, n = kPixels * kChannels;
+  t.x = random_activations(224 * 224 * 4, 1);
+  t.y.resize(224 * 224 * 4);
+  t.multipliers.resize(224 * 224 * 3, 0.5f);
+  BinaryU8 binary{
+      .n = n, .a = t.x.data(), .b = t.x.data() + n / 2, .y = t.y.data(), .a_scale = 0.02f, .b_scale = 0.03f, .y_scale = 0.04f};
+  set_add_multipliers(binary, 0.5, 0.75);
+  for (const BinaryU8Variant& variant : binary_u8_variants())
+    if (variant.family != KernelFamily::reference)
+      tasks.push_back({std::string(variant.name) + " 56x56x24",
+                       double(n),
+                       [binary, run = variant.run] { binary_u8_blocked(binary, run); },
+                       1,
+                       {}});
+  const LookupU8 lookup{.n = n, .x = t.x.data(), .y = t.y.data(), .table = t.x.data() + 1000};
+  tasks.push_back({"lookup_u8 56x56x24", double(n), [lookup] { lookup_u8_blocked(lookup); }, 1, {}});
+  PoolU8 pool{.geometry = {.input = {1, 7, 7}, .kernel = {1, 7, 7}},
+              .channels = 1280,
+              .x = t.x.data(),
+              .x_pixel_stride = 1280,
+              .y = t.y.data(),
+              .y_pixel_stride = 1280};
+  pool.requantize = requantize(t, 224 * 224 * 3, 0.02);
+  tasks.push_back({"average_pool_u8 7x7x1280",
+                   49.0 * 1280,
+                   [pool] { pool_u8_blocked(pool, choose_pool_u8(PoolOperation::average, Arithmetic::fast)); },
+                   1,
+                   {}});
+  const BorderU8 border{.channels = 3, .pixels = 224 * 224, .pixel_stride = 3, .scale = 0.02f, .zero_point = 114};
+  tasks.push_back(
+      {"quantize_u8 224x224x3", 224.0 * 224 * 3, [border, &t] { quantize_u8(border, t.multipliers.data(), t.y.data()); }, 1, {}});
+  const BorderU8 wide{.channels = kChannels, .pixels = kPixels, .pixel_stride = kChannels, .scale = 0.02f, .zero_point = 114};
+  tasks.push_back(
+      {"quantize_u8 56x56x24", double(n), [wide, &t] { quantize_u8(wide, t.multipliers.data(), t.y.data()); }, 1, {}});
+  tasks.push_back(
+      {"dequantize_u8 56x56x24", double(n), [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data()); }, 1, {}});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -212,6 +254,7 @@ int main(int argc, char** argv) {
     for (const DepthwiseU8I8Variant& variant : depthwise_u8_i8_variants())
       if (variant.family != KernelFamily::reference && (only.empty() || std::string(layer.what) == only))
         add_depthwise(tasks, kept, layer, variant);
+  if (only.empty() || only == "codes") add_codes(tasks, kept);
   measure(tasks);
   return 0;
 }

@@ -216,42 +216,47 @@ TEST_CASE("pool_u8: every variant against the window as the contract says it") {
 }
 
 TEST_CASE("border_u8: planes of reals become codes channels last, and return") {
-  for (const std::ptrdiff_t channels : {1, 2, 3, 4, 9, 17})
-    for (const std::ptrdiff_t pixels : {1, 5, 16, 33, 40}) {
-      CAPTURE(channels);
-      CAPTURE(pixels);
-      const BorderU8 border{.images = 2,
-                            .channels = channels,
-                            .pixels = pixels,
-                            .pixel_stride = channels + 1,
-                            .scale = 0.013f,
-                            .zero_point = 114,
-                            .qmin = 1,
-                            .qmax = 254};
-      auto x = random_floats(static_cast<std::size_t>(2 * channels * pixels), 4);
-      for (float& value : x) value *= 2.0f;
-      x[0] = std::numeric_limits<float>::quiet_NaN();
-      x[1] = std::numeric_limits<float>::infinity();
-      if (x.size() > 2) x[2] = -std::numeric_limits<float>::infinity();
-      if (x.size() > 3) x[3] = 0.013f * 2.5f;
-      std::vector<std::uint8_t> codes(static_cast<std::size_t>(2 * pixels * (channels + 1) + kOverReadBytes), 99);
-      quantize_u8(border, x.data(), codes.data());
-      std::vector<float> back(x.size() + 1, 77.0f);
-      dequantize_u8(border, codes.data(), back.data());
-      CHECK(back.back() == 77.0f);
-      std::int64_t n_wrong = 0;
-      for (std::ptrdiff_t image = 0; image < 2; ++image)
-        for (std::ptrdiff_t c = 0; c < channels; ++c)
-          for (std::ptrdiff_t p = 0; p < pixels; ++p) {
-            const auto real = static_cast<std::size_t>((image * channels + c) * pixels + p);
-            const std::int32_t code = codes[static_cast<std::size_t>((image * pixels + p) * (channels + 1) + c)];
-            const double steps = std::isnan(x[real]) ? 0.0 : std::nearbyint(static_cast<double>(x[real] / 0.013f));
-            n_wrong += code != static_cast<std::int32_t>(std::fmin(std::fmax(steps + 114.0, 1.0), 254.0));
-            n_wrong += back[real] != static_cast<float>(code - 114) * 0.013f;
-          }
-      CHECK(n_wrong == 0);
-      for (std::ptrdiff_t p = 0; p < 2 * pixels; ++p) CHECK(codes[static_cast<std::size_t>(p * (channels + 1) + channels)] == 99);
-    }
+  for (const std::ptrdiff_t gap : {0, 1})
+    for (const std::ptrdiff_t channels : {1, 2, 3, 4, 9, 17})
+      for (const std::ptrdiff_t pixels : {1, 5, 16, 33, 40}) {
+        CAPTURE(gap);
+        const std::ptrdiff_t stride = channels + gap;
+        CAPTURE(channels);
+        CAPTURE(pixels);
+        const BorderU8 border{.images = 2,
+                              .channels = channels,
+                              .pixels = pixels,
+                              .pixel_stride = stride,
+                              .scale = 0.013f,
+                              .zero_point = 114,
+                              .qmin = 1,
+                              .qmax = 254};
+        auto x = random_floats(static_cast<std::size_t>(2 * channels * pixels), 4);
+        for (float& value : x) value *= 2.0f;
+        x[0] = std::numeric_limits<float>::quiet_NaN();
+        x[1] = std::numeric_limits<float>::infinity();
+        if (x.size() > 2) x[2] = -std::numeric_limits<float>::infinity();
+        if (x.size() > 3) x[3] = 0.013f * 2.5f;
+        std::vector<std::uint8_t> codes(static_cast<std::size_t>(2 * pixels * (stride) + kOverReadBytes), 99);
+        quantize_u8(border, x.data(), codes.data());
+        std::vector<float> back(x.size() + 1, 77.0f);
+        dequantize_u8(border, codes.data(), back.data());
+        CHECK(back.back() == 77.0f);
+        std::int64_t n_wrong = 0;
+        for (std::ptrdiff_t image = 0; image < 2; ++image)
+          for (std::ptrdiff_t c = 0; c < channels; ++c)
+            for (std::ptrdiff_t p = 0; p < pixels; ++p) {
+              const auto real = static_cast<std::size_t>((image * channels + c) * pixels + p);
+              const std::int32_t code = codes[static_cast<std::size_t>((image * pixels + p) * (stride) + c)];
+              const double steps = std::isnan(x[real]) ? 0.0 : std::nearbyint(static_cast<double>(x[real] / 0.013f));
+              n_wrong += code != static_cast<std::int32_t>(std::fmin(std::fmax(steps + 114.0, 1.0), 254.0));
+              n_wrong += back[real] != static_cast<float>(code - 114) * 0.013f;
+            }
+        CHECK(n_wrong == 0);
+        CHECK(codes[static_cast<std::size_t>(2 * pixels * stride)] == 99);
+        for (std::ptrdiff_t p = 0; gap > 0 && p < 2 * pixels; ++p)
+          CHECK(codes[static_cast<std::size_t>(p * (stride) + channels)] == 99);
+      }
 }
 
 TEST_CASE("transpose_u8: bytes change places, and codes their sign") {

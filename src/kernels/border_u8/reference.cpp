@@ -38,8 +38,4 @@ void transpose_u8__reference(const TransposeU8& t) {
             static_cast<std::uint8_t>(t.x[(image * t.rows + i) * t.x_row_stride + j] ^ t.flip);
 }
 
-void quantize_u8(const BorderU8& b, const float* x, std::uint8_t* codes) { quantize_u8__reference(b, x, codes); }
-void dequantize_u8(const BorderU8& b, const std::uint8_t* codes, float* x) { dequantize_u8__reference(b, codes, x); }
-void transpose_u8(const TransposeU8& t) { transpose_u8__reference(t); }
-
 }  // namespace bitwright

@@ -15,7 +15,7 @@ struct LookupU8 {
   const std::uint8_t* table = nullptr;  // 256 codes
 };
 void lookup_u8__reference(const LookupU8&, std::ptrdiff_t first_row, std::ptrdiff_t last_row);
-void lookup_u8(const LookupU8&, std::ptrdiff_t first_row, std::ptrdiff_t last_row);
+void lookup_u8__simd128(const LookupU8&, std::ptrdiff_t first_row, std::ptrdiff_t last_row);
 /// Runs it whole, shared out over the threads of the scope.
 void lookup_u8_blocked(const LookupU8&);
 

@@ -11,10 +11,6 @@ void lookup_u8__reference(const LookupU8& args, std::ptrdiff_t first_row, std::p
       args.y[row * args.y_row_stride + i] = args.table[args.x[row * args.x_row_stride + i]];
 }
 
-void lookup_u8(const LookupU8& args, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {
-  lookup_u8__reference(args, first_row, last_row);
-}
-
 void lookup_u8_blocked(const LookupU8& args) {
   constexpr std::ptrdiff_t kCodesPerTask = 1 << 15;
   if (args.n <= 0) return;
@@ -24,12 +20,12 @@ void lookup_u8_blocked(const LookupU8& args) {
       part.x += begin;
       part.y += begin;
       part.n = static_cast<std::ptrdiff_t>(end - begin);
-      lookup_u8(part, 0, 1);
+      lookup_u8__simd128(part, 0, 1);
     });
     return;
   }
   parallel_for(args.rows, std::max<std::ptrdiff_t>(1, kCodesPerTask / args.n), [&](std::int64_t begin, std::int64_t end) {
-    lookup_u8(args, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end));
+    lookup_u8__simd128(args, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end));
   });
 }
 
