@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "convert.h"
-#include "files/onnx/limits.h"
 #include "json_text.h"
+#include "model/limits.h"
 #include "report/metrics.h"
 #include "report/value_histogram.h"
 

@@ -1,9 +1,9 @@
 #include "tensor/tensor.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -21,7 +21,7 @@ class HeapBuffer final : public Buffer {
     if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
     size_bytes_ = addressable(n_bytes);
     const std::size_t rounded = (addressable(*whole) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
-    data_ = static_cast<std::uint8_t*>(std::aligned_alloc(kBufferAlignment, rounded));
+    data_ = static_cast<std::uint8_t*>(::operator new(rounded, kAlignment, std::nothrow));
     if (data_ == nullptr)
       throw Error(ErrorCode::out_of_memory,
                   "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
@@ -30,9 +30,12 @@ class HeapBuffer final : public Buffer {
     else
       std::memset(data_ + size_bytes_, 0, rounded - size_bytes_);
   }
-  ~HeapBuffer() override { std::free(data_); }
+  ~HeapBuffer() override { ::operator delete(data_, kAlignment); }
   HeapBuffer(const HeapBuffer&) = delete;
   HeapBuffer& operator=(const HeapBuffer&) = delete;
+
+ private:
+  static constexpr std::align_val_t kAlignment{kBufferAlignment};
 };
 
 class HeapAllocator final : public Allocator {

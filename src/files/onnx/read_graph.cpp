@@ -1,6 +1,5 @@
 #include "base/error.h"
 #include "files/onnx/fields.h"
-#include "files/onnx/limits.h"
 #include "files/onnx/reader.h"
 #include "model/limits.h"
 
@@ -81,10 +80,19 @@ void ReadContext::count_message() {
 std::shared_ptr<ByteSource> ReadContext::external_file(const std::string& name) {
   const auto [entry, is_new] = external_files_.try_emplace(name);
   if (is_new && external_data_ != nullptr) {
-    entry->second = external_data_->open(name);
-    if (entry->second) external_bytes_ += entry->second->size_bytes();
+    entry->second.source = external_data_->open(name);
+    if (entry->second.source) external_bytes_ += entry->second.source->size_bytes();
   }
-  return entry->second;
+  return entry->second.source;
+}
+
+void ReadContext::count_external_use(const std::string& name, std::uint64_t n_bytes) {
+  constexpr std::uint64_t kFreeBytes = std::uint64_t{64} << 20;  // small files may be used as often as they like
+  ExternalFile& file = external_files_[name];
+  file.n_used_bytes += n_bytes;
+  if (file.n_used_bytes > kFreeBytes && file.n_used_bytes / kMaxExternalUses > file.source->size_bytes())
+    throw Error(ErrorCode::limit_exceeded, "external file " + quoted(name) + ": its tensors overlap more than " +
+                                               std::to_string(kMaxExternalUses) + " times; store each value once");
 }
 
 Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth) {

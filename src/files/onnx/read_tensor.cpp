@@ -5,8 +5,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "files/onnx/fields.h"
-#include "files/onnx/limits.h"
 #include "files/onnx/reader.h"
+#include "model/limits.h"
 
 namespace bitwright::onnx {
 
@@ -220,6 +220,7 @@ class TensorReader {
       refuse_external(std::to_string(n_bytes) + " bytes at offset " + std::to_string(offset) +
                       " lie outside of the external file " + quoted(record_.external_location) + " of " + std::to_string(size) +
                       " bytes; give the file that belongs to the model");
+    context_.count_external_use(record_.external_location, n_bytes);
     record_.values = SourceRange{source, offset, n_bytes};
   }
 

@@ -1,7 +1,7 @@
 #include "base/error.h"
 #include "files/onnx/fields.h"
-#include "files/onnx/limits.h"
 #include "files/onnx/reader.h"
+#include "model/limits.h"
 
 namespace bitwright::onnx {
 

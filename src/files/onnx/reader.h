@@ -20,13 +20,19 @@ class ReadContext {
   void count_message();
   /// The external file of that normalized name, opened once; nullptr where it is not given.
   std::shared_ptr<ByteSource> external_file(const std::string& name);
+  /// Counts bytes that a tensor takes from it. Throws Error{limit_exceeded} beyond kMaxExternalUses.
+  void count_external_use(const std::string& name, std::uint64_t n_bytes);
   std::uint64_t external_bytes() const { return external_bytes_; }
 
   WireWindow window;
 
  private:
   ExternalData* external_data_;
-  std::map<std::string, std::shared_ptr<ByteSource>> external_files_;
+  struct ExternalFile {
+    std::shared_ptr<ByteSource> source;
+    std::uint64_t n_used_bytes = 0;
+  };
+  std::map<std::string, ExternalFile> external_files_;
   std::uint64_t external_bytes_ = 0;
   std::uint64_t n_messages_ = 0;
 };

@@ -3,8 +3,8 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "files/onnx/fields.h"
-#include "files/onnx/limits.h"
 #include "files/onnx/reader.h"
+#include "model/limits.h"
 
 namespace bitwright::onnx {
 

@@ -8,7 +8,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
-#include "files/onnx/limits.h"
+#include "model/limits.h"
 
 namespace bitwright::onnx {
 

@@ -1,8 +1,8 @@
 #include "base/error.h"
 #include "files/onnx/fields.h"
-#include "files/onnx/limits.h"
 #include "files/onnx/onnx.h"
 #include "files/onnx/writer.h"
+#include "model/limits.h"
 
 namespace bitwright {
 
