@@ -109,6 +109,8 @@ void infer_dequantize(InferContext& context) {
   const DType dtype = context.dtype(0);
   if (dtype != DType::undefined && dtype != DType::i32 && !is_integer_code(dtype) && !is_float_code(dtype))
     refuse(node, {"codes of type ", dtype_name(dtype)}, ErrorCode::unsupported);
+  if (dtype != DType::undefined && context.has_input(2) && context.dtype(2) != DType::undefined && context.dtype(2) != dtype)
+    refuse(node, {"the zero point is ", dtype_name(context.dtype(2)), ", the codes are ", dtype_name(dtype)});
   context.set_output(0, said != DType::undefined ? said : context.dtype(1), context.input(0).shape);
 }
 

@@ -44,7 +44,7 @@ Window read_window(const Node& node, std::size_t rank, std::vector<std::int64_t>
     const std::vector<std::int64_t> said = node.attr_ints("kernel_shape");
     if (!said.empty() && said.size() == kernel.size()) {
       for (std::size_t axis = 0; axis < rank; ++axis)
-        require_shape(may_equal(said[axis], kernel[axis]), node, "kernel_shape contradicts the weight's shape");
+        require_shape(said[axis] > 0 && may_equal(said[axis], kernel[axis]), node, "kernel_shape contradicts the weight's shape");
     } else {
       require(said.empty(), node, "kernel_shape has another length than the weight has spatial axes");
     }
