@@ -1,7 +1,7 @@
 #include "engine/arena.h"
 
 #include <algorithm>
-#include <cstdlib>
+#include <new>
 
 #include "base/checked.h"
 #include "base/error.h"
@@ -15,13 +15,13 @@ namespace {
 constexpr std::uint64_t kPlaceBytes = 64;
 
 struct FreeMemory {
-  void operator()(std::uint8_t* data) const { std::free(data); }
+  void operator()(std::uint8_t* data) const { ::operator delete (data, std::align_val_t{kPlaceBytes}); }
 };
 using Memory = std::unique_ptr<std::uint8_t, FreeMemory>;
 
 /// Null where it cannot be had.
 Memory take_memory(std::uint64_t n_bytes) {
-  return Memory(static_cast<std::uint8_t*>(std::aligned_alloc(kPlaceBytes, addressable(n_bytes))));
+  return Memory(static_cast<std::uint8_t*>(::operator new (addressable(n_bytes), std::align_val_t{kPlaceBytes}, std::nothrow)));
 }
 
 }  // namespace
@@ -29,7 +29,9 @@ Memory take_memory(std::uint64_t n_bytes) {
 /// Places are handed out as if the slab had no end, so that a larger slab would have given the same ones.
 class Arena::Slab {
  public:
-  explicit Slab(std::uint64_t capacity) : memory_(capacity == 0 ? nullptr : take_memory(capacity)) {
+  /// Once, before anything is placed. Where the memory cannot be had, blocks get their own.
+  void hold(std::uint64_t capacity) {
+    memory_ = take_memory(capacity);
     capacity_ = memory_ ? capacity : 0;
     held_bytes = capacity_;
   }
@@ -92,14 +94,14 @@ class Block final : public Buffer {
 
 }  // namespace
 
-Arena::Arena() : slab_(std::make_shared<Slab>(0)) {}
+Arena::Arena() : slab_(std::make_shared<Slab>()) {}
 Arena::~Arena() = default;
 
 void Arena::begin_run() {
   if (slab_->highest() > slab_->capacity()) {
     const std::uint64_t capacity = slab_->highest();
-    slab_.reset();  // before the new one is taken: both at once may not fit
-    slab_ = std::make_shared<Slab>(capacity);
+    slab_ = std::make_shared<Slab>();  // the old memory goes before the new is taken: both at once may not fit
+    slab_->hold(capacity);
   }
   slab_->peak_bytes = slab_->live_bytes;
 }

@@ -14,7 +14,7 @@ namespace {
 class StepSubgraphs final : public SubgraphRunner {
  public:
   StepSubgraphs(const GraphPlan& outer, Step& step, const RunSetting& setting)
-      : outer_(outer), step_(step), setting_{setting.allocator, setting.is_deterministic} {}
+      : outer_(outer), step_(step), setting_{setting.allocator, setting.is_deterministic, setting.budget} {}
 
   std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override {
     GraphPlan& plan = find(attribute);
@@ -69,6 +69,8 @@ void at_step(const Step& step, Action action) {
 void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
   at_step(step, [&] {
     infer_step(plan, step);
+    if (setting.budget != nullptr && !setting.budget->spend(step))
+      throw Error(ErrorCode::limit_exceeded, "the run passes the limits of work that the caller set");
     StepSubgraphs subgraphs(plan, step, setting);
     compute_step(step, setting.allocator, subgraphs, setting.is_deterministic);
     if (setting.is_noting) note_step(plan, step);

@@ -5,13 +5,15 @@
 
 #include "engine/plan.h"
 #include "engine/session.h"
+#include "engine/work_budget.h"
 
 namespace bitwright {
 
 /// What one run of a session shares among its graphs.
 struct RunSetting {
   Allocator& allocator;
-  bool is_deterministic = true;
+  bool is_deterministic;
+  WorkBudget* budget;  // null: no limits
   bool is_profiling = false;
   const OnValue* on_value = nullptr;                   // null: nobody watches
   const std::vector<std::uint8_t>* watched = nullptr;  // by value of the main plan; null: all

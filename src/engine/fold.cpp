@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <new>
 
-#include "base/checked.h"
 #include "base/error.h"
 #include "engine/node_run.h"
 #include "engine/step_run.h"
@@ -12,49 +11,23 @@ namespace bitwright {
 
 namespace {
 
-std::uint64_t elements_of(const Shape& shape) { return static_cast<std::uint64_t>(n_elements(shape)); }
-
-/// Element operations of a node, from above: products of matrices touch a row of the larger input for every output element.
-std::uint64_t work_of(const Step& step, std::uint64_t n_in, std::uint64_t n_largest_in, std::uint64_t n_out) {
-  static constexpr std::string_view kMultiplying[] = {
-      "MatMul",           "Gemm",        "Conv", "ConvTranspose", "Einsum",      "MatMulInteger", "LSTM",        "GRU", "RNN",
-      "Attention",        "ConvInteger", "DFT",  "STFT",          "QLinearConv", "QLinearMatMul", "MatMulNBits", "Det", "TopK",
-      "NonMaxSuppression"};
-  const bool is_multiplying =
-      std::find(std::begin(kMultiplying), std::end(kMultiplying), step.node->op_type) != std::end(kMultiplying);
-  if (!is_multiplying) return n_in + n_out;
-  return checked_mul(n_largest_in, std::max<std::uint64_t>(n_out, 1)).value_or(~std::uint64_t{0});
+/// False where a result of unknown size comes from so much that it may be large.
+bool is_small_enough(const Step& step) {
+  std::uint64_t n_in = 0;
+  bool is_any_unknown = false;
+  for (std::size_t i = 0; i < step.inputs.size(); ++i)
+    if (step.input_tensors[i] != nullptr) n_in += static_cast<std::uint64_t>(step.input_tensors[i]->n_elements());
+  for (std::size_t i = 0; i < step.outputs.size(); ++i)
+    if (step.outputs[i] != Step::kAbsent && !step.output_types[i].is_known()) is_any_unknown = true;
+  return !is_any_unknown || n_in <= ConstantFolder::kMaxUnknownInputs;
 }
 
 }  // namespace
 
-bool ConstantFolder::spend(const Step& step) {
-  std::uint64_t n_in = 0;
-  std::uint64_t n_largest_in = 0;
-  for (std::size_t i = 0; i < step.inputs.size(); ++i) {
-    if (step.input_tensors[i] == nullptr) continue;
-    const auto n = static_cast<std::uint64_t>(step.input_tensors[i]->n_elements());
-    n_in += n;
-    n_largest_in = std::max(n_largest_in, n);
-  }
-  std::uint64_t n_out = 0;
-  std::uint64_t out_bytes = 0;
-  for (std::size_t i = 0; i < step.outputs.size(); ++i) {
-    if (step.outputs[i] == Step::kAbsent) continue;
-    if (!step.output_types[i].is_known()) {
-      if (n_in > kMaxUnknownInputs) return false;
-      continue;
-    }
-    const std::uint64_t n = elements_of(*step.output_types[i].shape);
-    n_out += n;
-    out_bytes += packed_bytes(step.output_types[i].dtype, n);
-  }
-  const std::uint64_t work = work_of(step, n_in, n_largest_in, n_out);
-  if (out_bytes > kMaxResultBytes || out_bytes > kMaxTotalBytes - bytes_spent_ || work > kMaxWork - work_spent_) return false;
-  bytes_spent_ += out_bytes;
-  work_spent_ += work;
-  return true;
-}
+ConstantFolder::ConstantFolder(const WorkLimits& limits)
+    : budget_({.max_result_bytes = std::min(kLimits.max_result_bytes, limits.max_result_bytes),
+               .max_total_bytes = std::min(kLimits.max_total_bytes, limits.max_total_bytes),
+               .max_work = std::min(kLimits.max_work, limits.max_work)}) {}
 
 bool ConstantFolder::fold(GraphPlan& plan, Step& step) {
   const bool is_constant = step.node->op_type == "Constant";
@@ -63,7 +36,7 @@ bool ConstantFolder::fold(GraphPlan& plan, Step& step) {
     if (input != Step::kAbsent && plan.is_constant[static_cast<std::size_t>(input)] == 0) return false;
   try {
     infer_step(plan, step);
-    if (!is_constant && !spend(step)) return false;
+    if (!is_constant && !(is_small_enough(step) && budget_.spend(step))) return false;
     NoSubgraphs no_subgraphs;
     compute_step(step, heap_allocator(), no_subgraphs, true);
   } catch (const NotKnownYet&) {

@@ -48,7 +48,8 @@ std::int64_t opset_of(const std::vector<OpsetImport>& imports, std::string_view 
 
 class Planner {
  public:
-  Planner(const Model& model, const std::vector<std::string>& overridden) : model_(model), overridden_(overridden) {
+  Planner(const Model& model, const std::vector<std::string>& overridden, const WorkLimits& limits)
+      : model_(model), overridden_(overridden), folder_(limits) {
     for (const Function& function : model.functions)
       functions_.emplace(std::tie(function.domain, function.name, function.overload), &function);
   }
@@ -249,8 +250,8 @@ class Planner {
 
 }  // namespace
 
-std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden) {
-  return Planner(model, overridden).plan();
+std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden, const WorkLimits& limits) {
+  return Planner(model, overridden, limits).plan();
 }
 
 }  // namespace bitwright

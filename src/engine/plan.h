@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/work_limits.h"
 #include "model/model.h"
 #include "ops/op.h"
 
@@ -74,9 +75,10 @@ struct GraphPlan {
   int add_value(const std::string* name);
 };
 
-/// Plans a model. `overridden`: initializers that the caller feeds, planned as inputs. Throws what check_runnable throws, and
+/// Plans a model. `overridden`: initializers that the caller feeds, planned as inputs. `limits`: of constant folding. Throws what check_runnable throws, and
 /// Error{bad_graph} for values that nothing makes, recursion of local functions, and more than kMaxSteps steps.
-std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden);
+std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden,
+                                      const WorkLimits& limits = {});
 
 /// Most steps after inlining. Largest known real graph: 30 000 nodes.
 inline constexpr std::size_t kMaxSteps = std::size_t{1} << 20;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <set>
 
 #include "base/error.h"
@@ -19,7 +20,7 @@ class Session::Impl {
   Impl(std::shared_ptr<const Model> model, SessionOptions options) : model_(std::move(model)), options_(options) {
     check_runnable(*model_);
     for (const TensorRecord& record : model_->graph.initializers) initializers_.insert(record.name);
-    plan_ = plan_model(*model_, overridden_);
+    plan_ = plan_model(*model_, overridden_, options_.limits);
     if (options_.n_threads > 1) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
   }
 
@@ -98,7 +99,7 @@ class Session::Impl {
     if (overridden == overridden_) return;
     frozen_.reset();
     feed_types_.clear();
-    plan_ = plan_model(*model_, overridden);
+    plan_ = plan_model(*model_, overridden, options_.limits);
     overridden_ = std::move(overridden);
   }
 
@@ -114,6 +115,7 @@ class Session::Impl {
   void execute(std::span<const Tensor> feeds, const OnValue& on_value) {
     const ThreadPoolScope scope(pool_.get());
     results_.clear();
+    budget_ = WorkBudget(options_.limits);
     if (fits_frozen(feeds) && !on_value) return execute_frozen(feeds);
     frozen_.reset();
     // Shapes that change with every run are not worth freezing: only the first ones, and those seen twice in a row.
@@ -125,10 +127,17 @@ class Session::Impl {
     }
     if (!is_to_freeze) return;
     arena_ = std::make_unique<Arena>();  // the slab of the frozen plan takes its place
-    frozen_ = std::make_unique<FrozenPlan>(*plan_, feed_types_, setting());
+    try {
+      frozen_ = std::make_unique<FrozenPlan>(*plan_, feed_types_, setting());
+    } catch (const Error& error) {  // without memory for it the next run is like this one
+      if (error.code() != ErrorCode::out_of_memory) throw;
+    } catch (const std::bad_alloc&) {
+    }
   }
 
-  RunSetting setting() { return {*arena_, options_.is_deterministic, is_profiling_}; }
+  RunSetting setting() {
+    return {*arena_, options_.is_deterministic, options_.limits == WorkLimits{} ? nullptr : &budget_, is_profiling_};
+  }
 
   void execute_frozen(std::span<const Tensor> feeds) {
     arena_->begin_run();
@@ -169,6 +178,7 @@ class Session::Impl {
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
+  WorkBudget budget_{options_.limits};  // of the run
   std::set<std::string> initializers_;
   std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
   std::vector<std::string> overridden_;

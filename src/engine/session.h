@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/work_limits.h"
 #include "model/model.h"
 #include "ops/op.h"
 #include "tensor/tensor.h"
@@ -23,6 +24,8 @@ struct SessionOptions {
   int n_threads = 1;
   /// Results have the same bits natively, in wasm and at any thread count; false allows relaxed multiply-add.
   bool is_deterministic = true;
+  /// Of constant folding, and of each run: a node that would pass them ends the run with Error{limit_exceeded}.
+  WorkLimits limits = {};
 };
 
 struct NodeProfile {
