@@ -5,11 +5,48 @@
 
 #include "kernels/codes.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
+#include "kernels/conv_u8_i8/relaxed_dot.h"
+#include "kernels/conv_u8_i8/tiles.h"
+#include "kernels/probe.h"
 
 using namespace bitwright;
 using namespace bitwright::tests;
 
 namespace {
+
+/// What x86 with VNNI (unsigned x signed) and ARM (signed x signed) make of the relaxed dot.
+template <typename Activation>
+std::int32_t product(std::int8_t weight, std::uint8_t activation) {
+  return weight * static_cast<Activation>(activation);
+}
+template <typename Activation>
+struct Emulated {
+  static i32x4 dot(i8x16 weights, u8x16 activations, i32x4 acc) {
+    for (int i = 0; i < 16; ++i) acc[i / 4] += product<Activation>(weights[i], activations[i]);
+    return acc;
+  }
+};
+using Usdot = RelaxedDot<Emulated<std::uint8_t>, false>;
+using Sdot = RelaxedDot<Emulated<std::int8_t>, true>;
+
+/// The variants of this build that this engine computes right, and the relaxed ones by emulation.
+std::vector<ConvU8I8Variant> variants() {
+  std::vector<ConvU8I8Variant> all;
+  for (const ConvU8I8Variant& v : conv_u8_i8_variants())
+    if (v.family == KernelFamily::reference || v.family == KernelFamily::simd128 || v.family == probe_kernel_family())
+      all.push_back(v);
+  using enum AccResult;
+  using enum KernelFamily;
+  all.push_back({"emulated usdot fast", conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFastLanes>>, usdot, fast});
+  all.push_back({"emulated usdot integer_only", conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFixedLanes>>, usdot, integer_only});
+  all.push_back({"emulated usdot i32", conv_u8_i8_tiles<Usdot, WideOutput<std::int32_t>>, usdot, i32});
+  all.push_back({"emulated usdot f32", conv_u8_i8_tiles<Usdot, WideOutput<float>>, usdot, f32});
+  all.push_back({"emulated sdot fast", conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFastLanes>>, sdot, fast});
+  all.push_back({"emulated sdot integer_only", conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFixedLanes>>, sdot, integer_only});
+  all.push_back({"emulated sdot i32", conv_u8_i8_tiles<Sdot, WideOutput<std::int32_t>>, sdot, i32});
+  all.push_back({"emulated sdot f32", conv_u8_i8_tiles<Sdot, WideOutput<float>>, sdot, f32});
+  return all;
+}
 
 struct Case {
   ConvGeometry geometry;
@@ -19,7 +56,7 @@ struct Case {
   std::ptrdiff_t gap = 0;  // bytes between pixels of x and of y
 };
 
-Case product(std::ptrdiff_t m, std::ptrdiff_t k, std::ptrdiff_t n) {
+Case matrix_product(std::ptrdiff_t m, std::ptrdiff_t k, std::ptrdiff_t n) {
   return {.geometry = {.input = {1, 1, m}, .output = {1, 1, m}}, .channels = k, .out_channels = n, .x_zero_point = 131};
 }
 
@@ -92,7 +129,7 @@ void check(const Case& c) {
   FixedPoint fixed = fixed_point(scales).value();
   fixed.multipliers.resize(multipliers.size());
 
-  for (const ConvU8I8Variant& variant : conv_u8_i8_variants()) {
+  for (const ConvU8I8Variant& variant : variants()) {
     CAPTURE(variant.name);
     std::vector<std::byte> packed(packed_conv_u8_i8_bytes(variant.family, weights));
     REQUIRE(pack_conv_u8_i8(variant.family, weights, packed.data()) == -1);
@@ -145,9 +182,9 @@ void check(const Case& c) {
 TEST_CASE("conv_u8_i8: matrix products of sizes around the tile equal the sum of products") {
   for (const std::ptrdiff_t m : {1, 2, 4, 5, 6, 11})
     for (const std::ptrdiff_t n : {1, 7, 8, 9, 16, 17})
-      for (const std::ptrdiff_t k : {1, 2, 3, 4, 15, 16, 17, 33}) check(product(m, k, n));
-  check(product(7, 2500, 19));
-  check(product(23, 96, 65));
+      for (const std::ptrdiff_t k : {1, 2, 3, 4, 15, 16, 17, 33}) check(matrix_product(m, k, n));
+  check(matrix_product(7, 2500, 19));
+  check(matrix_product(23, 96, 65));
 }
 
 TEST_CASE("conv_u8_i8: images, strides, dilation, padding and gaps between pixels") {
@@ -188,7 +225,7 @@ TEST_CASE("conv_u8_i8: groups, unsigned weights, weights with zero points, no bi
 TEST_CASE("conv_u8_i8: the ends of both ranges do not saturate on the way") {
   const std::vector<std::uint8_t> x(64 + kOverReadBytes, 255);
   const std::vector<std::int8_t> w(64 * 8, -128);
-  for (const ConvU8I8Variant& variant : conv_u8_i8_variants()) {
+  for (const ConvU8I8Variant& variant : variants()) {
     if (variant.result != AccResult::i32) continue;
     CAPTURE(variant.name);
     const ConvWeightsU8I8 weights{.w = w.data(), .channels = 64, .out_channels = 8, .column_stride = 64, .channel_stride = 1};
@@ -217,4 +254,22 @@ TEST_CASE("pack_conv_u8_i8: a channel whose accumulator could leave int32 is nam
   ConvWeightsU8I8 heavy = weights;
   heavy.w = heavier.data();
   CHECK(pack_conv_u8_i8(KernelFamily::simd128, heavy, packed.data()) == 1);
+}
+
+TEST_CASE("kernel_family_of: a dot of full 8 bits is told from one that saturates or is wrong") {
+  const auto by = [](auto multiply) {
+    return [multiply](std::int32_t weight, std::int32_t activation) {
+      return multiply(static_cast<std::int8_t>(weight), static_cast<std::uint8_t>(activation));
+    };
+  };
+  const auto vnni = by([](std::int8_t w, std::uint8_t a) { return 4 * product<std::uint8_t>(w, a); });
+  const auto arm = by([](std::int8_t w, std::uint8_t a) { return 4 * product<std::int8_t>(w, a); });
+  const auto saturating = by([](std::int8_t w, std::uint8_t a) {
+    return 2 * static_cast<std::int32_t>(clamped(2 * product<std::uint8_t>(w, a), -32768, 32767));
+  });
+  const auto doubled = by([](std::int8_t w, std::uint8_t a) { return 8 * product<std::uint8_t>(w, a); });
+  CHECK(kernel_family_of(vnni) == KernelFamily::usdot);
+  CHECK(kernel_family_of(arm) == KernelFamily::sdot);
+  CHECK(kernel_family_of(saturating) == KernelFamily::simd128);
+  CHECK(kernel_family_of(doubled) == KernelFamily::simd128);
 }

@@ -59,7 +59,7 @@ struct ConvU8I8Variant {
   AccResult result;
 };
 std::span<const ConvU8I8Variant> conv_u8_i8_variants();
-/// The kernel of a family; there is one for every result in simd128 and reference, and in usdot and sdot where the build has them.
+/// The kernel of a family. simd128 and reference are everywhere; nullptr for usdot and sdot where the build has no relaxed SIMD.
 ConvU8I8Kernel choose_conv_u8_i8(KernelFamily family, AccResult result);
 
 /// Runs the whole convolution in blocks that keep panels in cache, shared out over the threads of the scope.

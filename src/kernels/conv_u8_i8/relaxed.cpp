@@ -1,0 +1,45 @@
+#include <wasm_simd128.h>
+
+#include "kernels/conv_u8_i8/relaxed_dot.h"
+#include "kernels/conv_u8_i8/tiles.h"
+
+namespace bitwright {
+
+namespace {
+
+struct Instruction {
+  static i32x4 dot(i8x16 weights, u8x16 activations, i32x4 acc) {
+    return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)weights, (v128_t)activations, (v128_t)acc);
+  }
+};
+using Usdot = RelaxedDot<Instruction, false>;
+using Sdot = RelaxedDot<Instruction, true>;
+
+}  // namespace
+
+void conv_u8_i8_u8__usdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFastLanes>>(conv, block);
+}
+void conv_u8_i8_u8__usdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFixedLanes>>(conv, block);
+}
+void conv_u8_i8_i32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Usdot, WideOutput<std::int32_t>>(conv, block);
+}
+void conv_u8_i8_f32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Usdot, WideOutput<float>>(conv, block);
+}
+void conv_u8_i8_u8__sdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFastLanes>>(conv, block);
+}
+void conv_u8_i8_u8__sdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFixedLanes>>(conv, block);
+}
+void conv_u8_i8_i32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Sdot, WideOutput<std::int32_t>>(conv, block);
+}
+void conv_u8_i8_f32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Sdot, WideOutput<float>>(conv, block);
+}
+
+}  // namespace bitwright
