@@ -1,73 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { execFileSync } from 'node:child_process';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-import { findChrome, launchChromium } from '../../scripts/chromium.mjs';
-import { serve } from '../../scripts/serve.mjs';
 import { loadModel, quantize } from '../../web/src/node.js';
-import { exampleFeeds, exampleSamples, loadExample } from '../web/support/example.js';
+import { exampleFeeds, exampleFolder, exampleSamples, loadExample } from '../web/support/example.js';
 import { argmax, numbers } from '../web/support/measure.js';
 import { openRuntime } from '../web/support/onnxruntime.js';
 import { withToolkit } from '../web/support/toolkit.js';
-
-const skip = findChrome() === undefined ? 'no Chromium on this machine' : false;
-const dist = fileURLToPath(new URL('../../demo/dist/', import.meta.url)).replace(/\/$/, '');
-/** Pictures of the page are kept where this variable says. */
-const shots = process.env['BITWRIGHT_SHOTS'];
-const limitMs = 120_000;
-
-let server: Awaited<ReturnType<typeof serve>>;
-let browser: Browser;
-let folder: string;
-before(async () => {
-  if (skip !== false) return;
-  folder = mkdtempSync(join(tmpdir(), 'bitwright-e2e-'));
-  server = await serve(dist);
-  browser = await launchChromium();
-});
-after(async () => {
-  if (skip !== false) return;
-  await browser.close();
-  await server.close();
-  rmSync(folder, { recursive: true, force: true });
-});
-
-/** Opens the page; whatever it complains of, and whatever it asks of other hosts, ends in `complaints`. */
-async function withPage(
-  options: NonNullable<Parameters<Browser['newContext']>[0]>,
-  work: (page: Page) => Promise<void>,
-): Promise<void> {
-  const context = await browser.newContext({ acceptDownloads: true, ...options });
-  const complaints: string[] = [];
-  try {
-    const page = await context.newPage();
-    page.on('pageerror', (error) => complaints.push(error.message));
-    page.on('console', (message) => {
-      if (message.type() === 'error' || /Content Security Policy/i.test(message.text())) complaints.push(message.text());
-    });
-    page.on('request', (request) => {
-      if (!request.url().startsWith(server.address) && !/^(blob|data|about):/.test(request.url())) complaints.push(request.url());
-    });
-    page.setDefaultTimeout(limitMs);
-    await page.goto(server.address);
-    await work(page);
-    assert.deepEqual(complaints, []);
-  } finally {
-    await context.close();
-  }
-}
-
-async function shoot(page: Page, name: string): Promise<void> {
-  if (shots !== undefined) await page.screenshot({ path: join(shots, `${name}.png`), fullPage: true });
-}
-
-async function openExample(page: Page): Promise<void> {
-  await page.click('#example');
-  await page.waitForFunction(() => !(document.querySelector('#quantize') as HTMLButtonElement).disabled);
-}
+import { folder, limitMs, openExample, overflow, shoot, skip, withPage } from './support/page.js';
 
 void test(
   'the example: opened, quantized, reported, downloaded, and what comes out runs in onnxruntime',
@@ -96,6 +38,7 @@ void test(
       const seen = await page.evaluate(() => (globalThis as unknown as { seen: { frames: number; longestMs: number } }).seen);
       assert.ok(seen.frames > 5 && seen.longestMs < 1000, `the page stood still: ${JSON.stringify(seen)}`);
       assert.match(await page.innerText('#cards'), /times smaller[\s\S]*nodes quantized[\s\S]*labelled samples/);
+      await page.click('#report-box summary');
       assert.match(await page.frameLocator('#report').locator('body').innerText(), /Error per layer/);
       await shoot(page, 'result');
 
@@ -103,7 +46,7 @@ void test(
       await page.click('#downloads a:has-text(".onnx")');
       const download = await waiting;
       assert.equal(download.suggestedFilename(), 'model_quantized.onnx');
-      const path = join(folder, 'downloaded.onnx');
+      const path = join(folder(), 'downloaded.onnx');
       await download.saveAs(path);
       const bytes = new Uint8Array(readFileSync(path));
 
@@ -163,18 +106,118 @@ for (const [name, options] of [
       await page.check('input[value=float16]');
       await page.click('#quantize');
       await page.waitForSelector('#result:not([hidden])');
+      await page.click('#report-box summary');
       await page.frameLocator('#report').locator('text=Nodes').first().waitFor();
       await shoot(page, name);
       const over = await page.evaluate(() => {
-        const widths = [document.documentElement.scrollWidth - innerWidth];
         const inner = (document.querySelector('#report') as HTMLIFrameElement).contentDocument?.documentElement;
-        if (inner) widths.push(inner.scrollWidth - inner.clientWidth);
-        return widths;
+        return inner ? inner.scrollWidth - inner.clientWidth : 0;
       });
-      assert.deepEqual(
-        over.filter((pixels) => pixels > 0),
-        [],
-      );
+      assert.ok(over <= 0 && (await overflow(page)) <= 0, 'something runs over');
     });
   });
 }
+
+void test('the command that the page shows makes the same file', { skip, timeout: limitMs }, async () => {
+  await withPage({}, async (page) => {
+    await openExample(page);
+    await page.fill('#exclude', 'op:Gemm');
+    await page.selectOption('#method', 'percentile');
+    await page.click('#quantize');
+    await page.waitForSelector('#result:not([hidden])');
+    const waiting = page.waitForEvent('download');
+    await page.click('#downloads a:has-text(".onnx")');
+    const downloaded = readFileSync(await (await waiting).path());
+    const command = (await page.textContent('#command')) ?? '';
+    assert.match(command, /^npx bitwright quantize model\.onnx --method percentile --exclude op:Gemm --calibrate samples\/ /);
+    // As somebody would who has the files in these folders.
+    const place = folder();
+    cpSync(join(exampleFolder, 'model.onnx'), join(place, 'model.onnx'));
+    cpSync(join(exampleFolder, 'images'), join(place, 'samples'), { recursive: true });
+    cpSync(join(exampleFolder, 'eval'), join(place, 'evaluation'), { recursive: true });
+    const cli = fileURLToPath(new URL('../../web/dist/cli/main.js', import.meta.url));
+    const words = command.split(' ').slice(2);
+    execFileSync(process.execPath, [cli, ...words, '--quiet'], { cwd: place, stdio: ['ignore', 'ignore', 'pipe'] });
+    assert.equal(Buffer.compare(readFileSync(join(place, 'model_quantized.onnx')), downloaded), 0);
+  });
+});
+
+void test('a recipe is saved, opened again, and refused by key where it is wrong', { skip, timeout: limitMs }, async () => {
+  await withPage({}, async (page) => {
+    await page.check('input[value=weight_only]');
+    await page.fill('#exclude', 'op:Softmax, /head/*');
+    const waiting = page.waitForEvent('download');
+    await page.click('#recipe-save');
+    const saved = readFileSync(await (await waiting).path(), 'utf8');
+    const recipe = JSON.parse(saved) as { mode: string; exclude: string[]; weight: { dtype: string } };
+    assert.equal(recipe.mode, 'weight_only');
+    assert.deepEqual(recipe.exclude, ['op:Softmax', '/head/*']);
+
+    await page.reload();
+    const open = (text: string) =>
+      page.setInputFiles('#recipe-file', { name: 'mine.json', mimeType: 'application/json', buffer: Buffer.from(text) });
+    // What the form has no field for is kept too, and asks for the recipe's file on the command line.
+    await open(JSON.stringify({ ...recipe, seed: 5 }));
+    await page.waitForFunction(() => /mine\.json/.test(document.querySelector('#status')?.textContent ?? ''));
+    assert.equal(await page.isChecked('input[value=weight_only]'), true);
+    assert.equal(await page.inputValue('#exclude'), 'op:Softmax, /head/*');
+    assert.match((await page.textContent('#command')) ?? '', /--recipe recipe\.json/);
+
+    await open('{"mode": "tiny"}');
+    await page.waitForSelector('#error:not([hidden])');
+    assert.match(await page.innerText('#error'), /^bad_recipe: recipe: mode is "tiny"; one of static/);
+    await page.click('#error button');
+    assert.equal(await page.isHidden('#error'), true);
+  });
+});
+
+void test('both models are run here, and each node is told with its time', { skip, timeout: limitMs }, async () => {
+  await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
+    await openExample(page);
+    await page.click('#quantize');
+    await page.waitForSelector('#result:not([hidden])');
+    await page.click('#run-start');
+    await page.waitForSelector('#run-shown table');
+    assert.match(await page.innerText('#run-shown .cards'), /^\d+\.\d\d ms[\s\S]*\d+\.\d\d ms/);
+    assert.ok((await page.locator('#run-shown tbody tr').count()) > 4);
+    await shoot(page, 'run');
+    // Layers stand worst first.
+    const losses = (await page.locator('#layers tbody td.number:nth-child(3)').allInnerTexts()).map((text) => parseFloat(text));
+    assert.ok(losses.length > 3);
+    assert.deepEqual(
+      losses,
+      [...losses].sort((a, b) => a - b),
+    );
+    const all = await page.locator('#nodes tbody tr').count();
+    await page.check('#float-only');
+    const kept = page.locator('#nodes tbody tr');
+    assert.ok((await kept.count()) < all);
+    assert.equal(await page.locator('#nodes tbody .no').count(), await kept.count());
+  });
+});
+
+void test('by the keyboard alone: from the top of the page to a quantized model', { skip, timeout: limitMs }, async () => {
+  await withPage({ reducedMotion: 'reduce' }, async (page) => {
+    /** Tab until the element of this id has the focus. */
+    const tabTo = async (id: string) => {
+      for (let i = 0; i < 60; ++i) {
+        await page.keyboard.press('Tab');
+        if ((await page.evaluate(() => document.activeElement?.id)) === id) {
+          const outline = await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle);
+          assert.notEqual(outline, 'none', `${id} does not show that it has the focus`);
+          return;
+        }
+      }
+      assert.fail(`${id} is not reached by the keyboard`);
+    };
+    await tabTo('example');
+    await page.keyboard.press('Enter');
+    await page.waitForFunction(() => !(document.querySelector('#quantize') as HTMLButtonElement).disabled);
+    await tabTo('quantize');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#result:not([hidden])');
+    await tabTo('run-start');
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#run-shown table');
+  });
+});

@@ -1,5 +1,6 @@
 /** Reports for the terminal: tables, bars, and as much colour as it takes. */
 import type { NodeTime } from '../session.js';
+import { summarizeProfile } from './profile.js';
 import type { Tensor } from '../types.js';
 import { bytesText, countsText, numberText, percentText, shareText, sqnrText } from './format.js';
 import type { Comparison, ModelInfo, NodeRow, Report, ValueComparison } from './schema.js';
@@ -244,8 +245,6 @@ export function tensorText(name: string, tensor: Tensor): string {
 }
 
 export function profileText(rows: readonly NodeTime[], columns = 120): string {
-  const total = rows.reduce((sum, row) => sum + row.timeMs, 0);
-  const slowest = [...rows].sort((a, b) => b.timeMs - a.timeMs).slice(0, 20);
   return table(
     [
       { title: 'node', isElastic: true },
@@ -253,12 +252,9 @@ export function profileText(rows: readonly NodeTime[], columns = 120): string {
       { title: 'ms', isRight: true },
       { title: 'share', isRight: true },
     ],
-    slowest.map((row) => [
-      row.node,
-      row.opType,
-      (row.timeMs / Math.max(1, row.runs)).toFixed(3),
-      percentText(row.timeMs / Math.max(total, 1e-9)),
-    ]),
+    summarizeProfile(rows)
+      .nodes.slice(0, 20)
+      .map((row) => [row.node, row.opType, row.timeMs.toFixed(3), percentText(row.share)]),
     columns,
   );
 }
