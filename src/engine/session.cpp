@@ -11,6 +11,7 @@
 #include "engine/executor.h"
 #include "engine/feed_check.h"
 #include "engine/frozen_plan.h"
+#include "engine/integer_model.h"
 #include "engine/plan.h"
 
 namespace bitwright {
@@ -20,7 +21,8 @@ class Session::Impl {
   Impl(std::shared_ptr<const Model> model, SessionOptions options) : model_(std::move(model)), options_(options) {
     check_runnable(*model_);
     for (const TensorRecord& record : model_->graph.initializers) initializers_.insert(record.name);
-    plan_ = plan_model(*model_, overridden_, options_.limits);
+    integer_model_ = integer_model(*model_, options_);
+    plan_ = plan_model(integer_model_ ? *integer_model_ : *model_, overridden_, options_.limits);
     if (options_.n_threads > 1) pool_ = std::make_unique<ThreadPool>(options_.n_threads);
   }
 
@@ -99,7 +101,7 @@ class Session::Impl {
     if (overridden == overridden_) return;
     frozen_.reset();
     feed_types_.clear();
-    plan_ = plan_model(*model_, overridden, options_.limits);
+    plan_ = plan_model(overridden.empty() && integer_model_ ? *integer_model_ : *model_, overridden, options_.limits);
     overridden_ = std::move(overridden);
   }
 
@@ -179,6 +181,7 @@ class Session::Impl {
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
   WorkBudget budget_{options_.limits};  // of the run
+  std::shared_ptr<const Model> integer_model_;  // what is planned where no initializer is fed; null: the model itself
   std::set<std::string> initializers_;
   std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
   std::vector<std::string> overridden_;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "engine/work_limits.h"
+#include "kernels/int8.h"
 #include "model/model.h"
 #include "ops/op.h"
 #include "tensor/tensor.h"
@@ -20,7 +21,15 @@ namespace bitwright {
 /// during the call only. Values inside subgraphs and local functions are not observed.
 using OnValue = std::function<void(const std::string& value, const Tensor& tensor)>;
 
+/// How quantized parts of a model are computed. fast: on codes, by integer kernels that requantize in float, as onnxruntime does.
+/// integer_only: on codes, without float from the first quantization to the last dequantization. simulated: each node in float,
+/// exactly as ONNX defines it; calibration and comparison use it.
+enum class SessionArithmetic { fast, integer_only, simulated };
+
 struct SessionOptions {
+  SessionArithmetic arithmetic = SessionArithmetic::simulated;
+  /// Forces the integer kernels, for tests.
+  std::optional<KernelFamily> family = {};
   int n_threads = 1;
   /// Results have the same bits natively, in wasm and at any thread count; false allows relaxed multiply-add.
   bool is_deterministic = true;
@@ -35,7 +44,7 @@ struct NodeProfile {
   std::uint64_t n_runs = 0;
 };
 
-/// Runs a model in float (and, for quantize and dequantize nodes, in simulated integers: each node exactly as ONNX defines it).
+/// Runs a model; parts between quantization and dequantization as SessionOptions::arithmetic says.
 /// The model is kept by reference count; passes must not edit it while a session lives.
 class Session {
  public:

@@ -1,4 +1,4 @@
-// Runs a model: `run_model MODEL [--time N] [--threads N] [--out DIR] [INPUT.pb ...]`, inputs in the model's order.
+// Runs a model: `run_model MODEL [--time N] [--threads N] [--fast | --integer-only] [--out DIR] [INPUT.pb ...]`, inputs in the model's order.
 // Writes DIR/output_K.pb and prints the type of each output; --time runs N more times and prints the median, --profile the
 // time of each operator type, --types what infer_types finds.
 #include <chrono>
@@ -19,6 +19,7 @@ struct Options {
   fs::path out;
   int n_timed = 0;
   int n_threads = 1;
+  SessionArithmetic arithmetic = SessionArithmetic::simulated;
   bool is_profiling = false;
   bool shows_types = false;
   std::vector<fs::path> inputs;
@@ -33,6 +34,10 @@ Options parse(int argc, char** argv) {
       options.n_timed = std::atoi(argv[++i]);
     } else if (argument == "--threads" && has_value) {
       options.n_threads = std::atoi(argv[++i]);
+    } else if (argument == "--fast") {
+      options.arithmetic = SessionArithmetic::fast;
+    } else if (argument == "--integer-only") {
+      options.arithmetic = SessionArithmetic::integer_only;
     } else if (argument == "--out" && has_value) {
       options.out = argv[++i];
     } else if (argument == "--profile") {
@@ -68,7 +73,7 @@ void show_profile(const Session& session) {
 void run(const Options& options) {
   const std::shared_ptr<const Model> model = tools::read_model(options.model);
   if (options.shows_types) return show_types(*model);
-  Session session(model, {.n_threads = options.n_threads});
+  Session session(model, {.arithmetic = options.arithmetic, .n_threads = options.n_threads});
   std::map<std::string, Tensor> feeds;
   const std::vector<ValueInfo> inputs = session.inputs();
   for (std::size_t i = 0; i < options.inputs.size() && i < inputs.size(); ++i)

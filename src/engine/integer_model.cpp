@@ -1,0 +1,57 @@
+#include "engine/integer_model.h"
+
+#include "engine/node_run.h"
+#include "passes/clean_graph.h"
+#include "passes/fuse_integer.h"
+
+namespace bitwright {
+
+namespace {
+
+Tensor evaluate(const Model& model, const Node& node, std::span<const Tensor* const> inputs) {
+  std::vector<TypeInfo> types(inputs.size());
+  std::vector<const TypeInfo*> type_pointers(inputs.size(), nullptr);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i] == nullptr) continue;
+    types[i] = {inputs[i]->dtype(), inputs[i]->shape()};
+    type_pointers[i] = &types[i];
+  }
+  std::vector<TypeInfo> made(1);
+  const std::int64_t opset = model.opset(node.domain);
+  const Op& op = *find_op(node.domain, node.op_type);
+  NodeInference inference(node, opset, type_pointers, inputs, made);
+  op.infer(inference);
+  std::vector<Tensor> outputs(1);
+  const std::vector<std::uint8_t> is_constant(inputs.size(), 1), is_wanted(1, 1);
+  NoSubgraphs no_subgraphs;
+  std::unique_ptr<OpState> state;
+  const NodeRunSetting setting{node, opset, heap_allocator(), no_subgraphs, state, true};
+  NodeRun run(setting, inputs, is_constant, made, is_wanted, outputs);
+  op.run(run);
+  return outputs[0];
+}
+
+bool has_codes(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (node.op_type == "DequantizeLinear" || node.op_type.rfind("QLinear", 0) == 0 || node.op_type == "QGemm") return true;
+  return false;
+}
+
+}  // namespace
+
+std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options) {
+  if (options.arithmetic == SessionArithmetic::simulated || !has_codes(model.graph)) return nullptr;
+  auto copy = std::make_shared<Model>(model);
+  lift_constants(*copy);
+  remove_identities(*copy);
+  const PassResult fused = fuse_integer(
+      *copy, infer_types(*copy),
+      {.arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only,
+       .family = options.family,
+       .evaluate = [&](const Node& node, std::span<const Tensor* const> inputs) { return evaluate(*copy, node, inputs); }});
+  if (fused.n_changes == 0) return nullptr;
+  copy->graph.inputs = model.graph.inputs;  // unused ones too: feeds are given by their order
+  return copy;
+}
+
+}  // namespace bitwright

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/session.h"
+#include "model/model.h"
+
+namespace bitwright {
+
+/// A copy of the model for our engine alone, with its quantized parts as integer operators (see passes/fuse_integer.h); null where
+/// it has none.
+std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options);
+
+}  // namespace bitwright

@@ -1,0 +1,466 @@
+#include "passes/fuse_integer_patterns.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "base/error.h"
+#include "kernels/conv_u8_i8/conv_u8_i8.h"
+#include "ops/refusal.h"
+#include "passes/graph_edit.h"
+#include "quant/rounding.h"
+
+namespace bitwright {
+
+namespace {
+
+bool is_onnx(const Node& node, std::string_view op_type) { return node.domain.empty() && node.op_type == op_type; }
+
+bool is_one_of(const Node& node, std::initializer_list<std::string_view> op_types) {
+  return node.domain.empty() && std::find(op_types.begin(), op_types.end(), node.op_type) != op_types.end();
+}
+
+/// Functions of one value, element by element, alone or with constants.
+bool is_elementwise(const Node& node) {
+  return is_one_of(node,
+                   {"Abs",     "Add",   "Celu", "Ceil",        "Clip",      "Cos",        "Div",  "Elu",   "Erf",
+                    "Exp",     "Floor", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu",  "Log",  "Max",   "Min",
+                    "Mish",    "Mul",   "Neg",  "PRelu",       "Pow",       "Reciprocal", "Relu", "Round", "Selu",
+                    "Sigmoid", "Sign",  "Sin",  "Softplus",    "Softsign",  "Sqrt",       "Sub",  "Tanh",  "ThresholdedRelu"}) ||
+         (node.domain == "com.microsoft" && (node.op_type == "Gelu" || node.op_type == "QuickGelu"));
+}
+
+std::string input_of(const Node& node, std::size_t i) { return i < node.inputs.size() ? node.inputs[i] : std::string{}; }
+
+}  // namespace
+
+bool is_quantize(const Node& node) { return node.op_type == "QuantizeLinear"; }
+bool is_dequantize(const Node& node) { return node.op_type == "DequantizeLinear"; }
+
+std::int64_t IntegerPatterns::rank(const std::string& value) const {
+  if (const TensorRecord* record = index_.initializer(value)) return static_cast<std::int64_t>(record->shape.size());
+  const auto found = types_.find(value);
+  if (found == types_.end() || !found->second.shape) return -1;
+  return static_cast<std::int64_t>(found->second.shape->size());
+}
+
+const Node* IntegerPatterns::producer(const std::string& value) const {
+  const std::int64_t i = index_.producer(value);
+  return i < 0 ? nullptr : &graph_.nodes[static_cast<std::size_t>(i)];
+}
+
+std::optional<std::vector<float>> IntegerPatterns::constant(const std::string& value) const {
+  constexpr std::int64_t kMaxParameters = 1 << 20;
+  return small_constant(index_, value, kMaxParameters);
+}
+
+bool IntegerPatterns::is_read_once(const std::string& value) const {
+  return index_.consumers(value).size() == 1 && !index_.is_graph_output(value);
+}
+
+std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::string& codes, const std::string& scale,
+                                                   const std::string& zero_point) const {
+  const auto scales = constant(scale);
+  if (!scales || scales->size() != 1 || node.attr_i("block_size", 0) != 0) return std::nullopt;
+  CodedOperand operand{.codes = codes, .scale = (*scales)[0]};
+  // Exporters of old put a Cast to the codes' own type behind QuantizeLinear.
+  for (const Node* made = producer(codes); made != nullptr && is_onnx(*made, "Cast"); made = producer(made->inputs[0])) {
+    const auto from = types_.find(made->inputs[0]), to = types_.find(made->outputs[0]);
+    if (from == types_.end() || to == types_.end() || from->second.dtype != to->second.dtype) break;
+    operand.codes = made->inputs[0];
+  }
+  DType dtype = DType::u8;
+  if (!zero_point.empty()) {
+    const auto zero_points = constant(zero_point);
+    if (!zero_points || zero_points->size() != 1) return std::nullopt;
+    dtype = index_.initializer(zero_point)->dtype;
+    operand.zero_point = static_cast<std::int32_t>((*zero_points)[0]);
+  } else if (const TensorRecord* record = index_.initializer(codes)) {
+    dtype = record->dtype;
+  } else if (const auto type = types_.find(codes); type != types_.end()) {
+    dtype = type->second.dtype;
+  }
+  if (dtype != DType::u8 && dtype != DType::i8) return std::nullopt;
+  if (const auto type = types_.find(scale); type != types_.end() && type->second.dtype != DType::f32) return std::nullopt;
+  if (!(operand.scale > 0.0f) || !std::isfinite(operand.scale))
+    refuse(node, {"the scale of ", quoted(codes), " is ", std::to_string(operand.scale), "; scales must be positive and finite"});
+  operand.is_signed = dtype == DType::i8;
+  if (operand.is_signed) operand.zero_point += 128;
+  operand.constant = index_.initializer(operand.codes);
+  return operand;
+}
+
+std::optional<CodedOperand> IntegerPatterns::operand(const std::string& value) const {
+  const Node* node = producer(value);
+  if (node == nullptr || !is_dequantize(*node)) return std::nullopt;
+  return coded(*node, node->inputs[0], node->inputs[1], input_of(*node, 2));
+}
+
+std::optional<CodedOperand> IntegerPatterns::quantized(const Node& node) const {
+  if (!is_quantize(node)) return std::nullopt;
+  return coded(node, node.outputs[0], node.inputs[1], input_of(node, 2));
+}
+
+std::optional<CodedWeights> IntegerPatterns::weights(const Node& node, const std::string& codes, const std::string& scale,
+                                                     const std::string& zero_point, std::int64_t axis) const {
+  CodedWeights weights{.codes = codes, .record = index_.initializer(codes)};
+  if (weights.record == nullptr) return std::nullopt;
+  if (weights.record->dtype != DType::i8 && weights.record->dtype != DType::u8) return std::nullopt;
+  const Shape& shape = weights.record->shape;
+  // Longer sums could leave int32.
+  const std::int64_t n_channels = axis < static_cast<std::int64_t>(shape.size()) ? shape[static_cast<std::size_t>(axis)] : 0;
+  if (n_channels == 0 || n_elements(shape) / n_channels > kMaxConvU8I8K) return std::nullopt;
+  const auto scales = constant(scale);
+  if (!scales || scales->empty() || axis >= static_cast<std::int64_t>(shape.size()) || node.attr_i("block_size", 0) != 0)
+    return std::nullopt;
+  if (scales->size() != 1) {
+    const std::int64_t said = is_dequantize(node) ? node.attr_i("axis", 1) : axis;
+    const auto rank = static_cast<std::int64_t>(shape.size());
+    if ((said < 0 ? said + rank : said) != axis ||
+        static_cast<std::int64_t>(scales->size()) != shape[static_cast<std::size_t>(axis)])
+      return std::nullopt;
+  }
+  for (const float value : *scales)
+    if (!(value > 0.0f) || !std::isfinite(value))
+      refuse(node, {"a scale of ", quoted(codes), " is ", std::to_string(value), "; scales must be positive and finite"});
+  weights.scales = *scales;
+  if (!zero_point.empty()) {
+    const auto zero_points = constant(zero_point);
+    if (!zero_points || zero_points->size() != scales->size()) return std::nullopt;
+    if (std::any_of(zero_points->begin(), zero_points->end(), [](float zero) { return zero != 0.0f; }))
+      weights.zero_points.assign(zero_points->begin(), zero_points->end());
+  }
+  return weights;
+}
+
+std::optional<CodedWeights> IntegerPatterns::weights(const std::string& value, std::int64_t axis) const {
+  const Node* node = producer(value);
+  if (node == nullptr || !is_dequantize(*node)) return std::nullopt;
+  return weights(*node, node->inputs[0], node->inputs[1], input_of(*node, 2), axis);
+}
+
+bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::int64_t n, FusedGroup& group) const {
+  if (value.empty()) return true;
+  const Node* dequantize = producer(value);
+  const bool is_coded = dequantize != nullptr && is_dequantize(*dequantize);
+  const std::string& constant_name = is_coded ? dequantize->inputs[0] : value;
+  const TensorRecord* record = index_.initializer(constant_name);
+  if (record == nullptr) return false;
+  const std::int64_t count = n_elements(record->shape);
+  const bool is_row = record->shape.empty() || record->shape.back() == count;
+  if (!is_row || (count != n && count != 1)) return false;
+  const auto at = [&](std::int64_t i, std::size_t size) { return size == 1 ? 0 : static_cast<std::size_t>(i); };
+  const auto scale = [&](std::int64_t i) {
+    return static_cast<double>(group.inputs[0].scale) * group.weights->scales[at(i, group.weights->scales.size())];
+  };
+  Tensor codes(DType::i32, {n});
+  const std::span<std::int32_t> to = codes.data<std::int32_t>();
+  if (record->dtype == DType::i32) {
+    // By the file's rules its scale is that of the accumulators; where it is not, the reals are what count.
+    const std::vector<std::int64_t> from = to_i64_vector(record->load());
+    std::vector<float> scales;
+    if (is_coded) {
+      const auto said = constant(dequantize->inputs[1]);
+      if (!said || (said->size() != 1 && static_cast<std::int64_t>(said->size()) != n)) return false;
+      scales = *said;
+    }
+    for (std::int64_t i = 0; i < n; ++i) {
+      const auto code = static_cast<double>(from[at(i, from.size())]);
+      const double ratio = scales.empty() ? 1.0 : scales[at(i, scales.size())] / scale(i);
+      const double moved = std::abs(ratio - 1.0) < 1e-5 ? code : round_half_even(code * ratio);
+      if (!(std::abs(moved) <= 0x7fffffffp0))
+        refuse(node, {"the bias ", quoted(value), " does not fit int32 codes of the accumulator's scale"});
+      to[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(moved);
+    }
+  } else {
+    if (record->dtype != DType::f32) return false;
+    const std::vector<float> reals = to_f32_vector(record->load());
+    for (std::int64_t i = 0; i < n; ++i) {
+      const double code = round_half_even(reals[at(i, reals.size())] / scale(i));
+      if (!(std::abs(code) <= 0x7fffffffp0))
+        refuse(node, {"the bias ", quoted(value), " does not fit int32 codes of the accumulator's scale"});
+      to[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(code);
+    }
+  }
+  group.bias = std::move(codes);
+  return true;
+}
+
+/// Relu and Clip in front of a QuantizeLinear leave a range of its codes.
+bool IntegerPatterns::clips(const Node& node, FusedGroup& group) const {
+  float low = -INFINITY, high = INFINITY;
+  if (is_onnx(node, "Relu")) {
+    low = 0.0f;
+  } else if (is_onnx(node, "Clip")) {
+    low = node.attr_f("min", low);
+    high = node.attr_f("max", high);
+    for (std::size_t i = 1; i < node.inputs.size(); ++i) {
+      if (node.inputs[i].empty()) continue;
+      const auto bound = constant(node.inputs[i]);
+      if (!bound || bound->size() != 1) return false;
+      (i == 1 ? low : high) = (*bound)[0];
+    }
+    if (!(low <= high)) return false;
+  } else {
+    return false;
+  }
+  const auto code = [&](float real) {
+    const float steps = real / group.output.scale + static_cast<float>(group.output.zero_point);
+    return static_cast<std::int32_t>(round_half_even(std::clamp(static_cast<double>(steps), 0.0, 255.0)));
+  };
+  group.qmin = code(low);
+  group.qmax = code(high);
+  return true;
+}
+
+/// The group whose core the node is, with inputs, weights and bias.
+std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
+  FusedGroup group;
+  const auto inputs = [&](Fused kind, std::size_t n) -> std::optional<FusedGroup> {
+    if (node.inputs.size() < n || node.outputs.size() != 1) return std::nullopt;
+    for (std::size_t i = 0; i < n; ++i) {
+      std::optional<CodedOperand> read = operand(node.inputs[i]);
+      if (!read) return std::nullopt;
+      group.inputs.push_back(std::move(*read));
+    }
+    group.kind = kind;
+    return group;
+  };
+  const auto first_rank = [&] { return rank(node.inputs[0]) >= 0 ? rank(node.inputs[0]) : rank(group.inputs[0].codes); };
+  if (is_onnx(node, "Conv")) {
+    if (!inputs(Fused::conv, 1) || !(group.weights = weights(node.inputs[1], 0))) return std::nullopt;
+    if (!set_bias(node, input_of(node, 2), group.weights->record->shape[0], group)) return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "Gemm")) {
+    if (node.attr_i("transA", 0) != 0 || node.attr_f("alpha", 1.0f) != 1.0f || !inputs(Fused::gemm, 1)) return std::nullopt;
+    group.is_transposed = node.attr_i("transB", 0) != 0;
+    if (!input_of(node, 2).empty() && node.attr_f("beta", 1.0f) != 1.0f) return std::nullopt;
+    const std::int64_t axis = group.is_transposed ? 0 : 1;
+    if (!(group.weights = weights(node.inputs[1], axis)) || group.weights->record->shape.size() != 2) return std::nullopt;
+    if (!set_bias(node, input_of(node, 2), group.weights->record->shape[static_cast<std::size_t>(axis)], group))
+      return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "MatMul")) {
+    if (!inputs(Fused::gemm, 1) || !(group.weights = weights(node.inputs[1], 1))) return std::nullopt;
+    if (group.weights->record->shape.size() != 2) return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "Add")) return inputs(Fused::add, 2);
+  if (is_onnx(node, "Mul")) return inputs(Fused::mul, 2);
+  if (is_onnx(node, "Concat")) return inputs(Fused::concat, node.inputs.size());
+  if (is_onnx(node, "MaxPool") || is_onnx(node, "GlobalMaxPool")) {
+    if (node.attr_i("storage_order", 0) != 0 || !inputs(Fused::max_pool, 1) || first_rank() < 3) return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "AveragePool") || is_onnx(node, "GlobalAveragePool")) {
+    if (node.attr_i("ceil_mode", 0) != 0 && node.attr_i("count_include_pad", 0) != 0) return std::nullopt;
+    if (!inputs(Fused::average_pool, 1) || first_rank() < 3) return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "ReduceMean")) {
+    std::vector<std::int64_t> axes = node.attr_ints("axes");
+    if (node.inputs.size() > 1) {
+      const auto said = constant(node.inputs[1]);
+      if (!said) return std::nullopt;
+      axes.assign(said->begin(), said->end());
+    }
+    if (!inputs(Fused::average_pool, 1) || first_rank() < 3) return std::nullopt;
+    std::set<std::int64_t> spatial;
+    for (const std::int64_t axis : axes) spatial.insert(axis < 0 ? axis + first_rank() : axis);
+    for (std::int64_t axis = 2; axis < first_rank(); ++axis)
+      if (spatial.erase(axis) == 0) return std::nullopt;
+    if (!spatial.empty()) return std::nullopt;
+    return group;
+  }
+  if (is_one_of(node, {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand", "Tile",
+                       "DepthToSpace", "SpaceToDepth"}))
+    return inputs(Fused::move, 1);
+  return std::nullopt;
+}
+
+/// Nodes between one coded value and a QuantizeLinear that compute a function of that value alone.
+std::optional<FusedGroup> IntegerPatterns::lookup(const std::string& value, std::size_t quantize) const {
+  constexpr std::size_t kMaxNodes = 32;
+  FusedGroup group;
+  group.kind = Fused::lookup;
+  std::set<std::size_t> nodes;
+  std::vector<std::string> open{value};
+  while (!open.empty()) {
+    const std::string at = std::move(open.back());
+    open.pop_back();
+    if (const auto values = constant(at)) {
+      if (values->size() != 1) return std::nullopt;
+      continue;
+    }
+    if (const std::optional<CodedOperand> read = operand(at)) {
+      if (!group.inputs.empty() && (group.inputs[0].codes != read->codes || group.inputs[0].scale != read->scale ||
+                                    group.inputs[0].zero_point != read->zero_point))
+        return std::nullopt;
+      if (group.inputs.empty()) group.inputs.push_back(*read);
+      continue;
+    }
+    const std::int64_t made_by = index_.producer(at);
+    if (made_by < 0) return std::nullopt;
+    const auto i = static_cast<std::size_t>(made_by);
+    const Node& node = graph_.nodes[i];
+    if (!is_elementwise(node) || node.outputs.size() != 1) return std::nullopt;
+    if (!nodes.insert(i).second) continue;
+    if (nodes.size() > kMaxNodes) return std::nullopt;
+    for (const std::string& input : node.inputs)
+      if (!input.empty()) open.push_back(input);
+  }
+  if (group.inputs.empty() || nodes.empty() || group.inputs[0].constant != nullptr) return std::nullopt;
+  const std::int64_t own_rank = rank(group.inputs[0].codes);
+  for (const std::size_t i : nodes) {
+    const std::string& made = graph_.nodes[i].outputs[0];
+    if (index_.is_graph_output(made) || (own_rank >= 0 && rank(made) > own_rank)) return std::nullopt;
+    for (const std::int64_t reader : index_.consumers(made))
+      if (nodes.count(static_cast<std::size_t>(reader)) == 0 && static_cast<std::size_t>(reader) != quantize) return std::nullopt;
+  }
+  group.nodes.assign(nodes.begin(), nodes.end());
+  group.core = group.nodes.back();
+  return group;
+}
+
+std::optional<FusedGroup> IntegerPatterns::behind(std::size_t at) {
+  const Node& quantize = graph_.nodes[at];
+  const std::optional<CodedOperand> output = quantized(quantize);
+  if (!output) return std::nullopt;
+  const std::string& value = quantize.inputs[0];
+  const std::int64_t last = index_.producer(value);
+  if (last < 0 || !is_read_once(value)) return std::nullopt;
+  const auto finished = [&](FusedGroup group) {
+    group.at = at;
+    group.output = *output;
+    group.nodes.push_back(at);
+    return group;
+  };
+  const Node& node = graph_.nodes[static_cast<std::size_t>(last)];
+  FusedGroup bounds;
+  bounds.output = *output;
+  if (clips(node, bounds) && is_read_once(node.inputs[0]) && index_.producer(node.inputs[0]) >= 0) {
+    const auto core = static_cast<std::size_t>(index_.producer(node.inputs[0]));
+    if (std::optional<FusedGroup> group = core_group(graph_.nodes[core]);
+        group && group->kind != Fused::move && group->kind != Fused::concat) {
+      group->core = core;
+      group->nodes = {core, static_cast<std::size_t>(last)};
+      group->qmin = bounds.qmin;
+      group->qmax = bounds.qmax;
+      return finished(std::move(*group));
+    }
+  }
+  if (std::optional<FusedGroup> group = core_group(node)) {
+    group->core = static_cast<std::size_t>(last);
+    group->nodes = {group->core};
+    return finished(std::move(*group));
+  }
+  if (std::optional<FusedGroup> group = lookup(value, at)) return finished(std::move(*group));
+  return std::nullopt;
+}
+
+/// A layer whose result stays float: no QuantizeLinear reads it.
+std::optional<FusedGroup> IntegerPatterns::product(std::size_t at) const {
+  const Node& node = graph_.nodes[at];
+  if (!is_one_of(node, {"Conv", "Gemm", "MatMul"})) return std::nullopt;
+  std::optional<FusedGroup> group = core_group(node);
+  if (!group) return std::nullopt;
+  group->core = group->at = at;
+  group->nodes = {at};
+  group->gives_reals = true;
+  return group;
+}
+
+std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
+  const Node& node = graph_.nodes[at];
+  FusedGroup group;
+  group.core = group.at = at;
+  group.nodes = {at};
+  const auto read = [&](std::size_t i) {  // codes, scale, zero point
+    const auto operand = coded(node, input_of(node, i), input_of(node, i + 1), input_of(node, i + 2));
+    if (operand) group.inputs.push_back(*operand);
+    return operand.has_value();
+  };
+  const auto write = [&](std::size_t scale) {
+    const auto operand = coded(node, node.outputs[0], input_of(node, scale), input_of(node, scale + 1));
+    if (operand) group.output = *operand;
+    return operand.has_value();
+  };
+  const auto kind = [&](Fused what, bool is_read) -> std::optional<FusedGroup> {
+    group.kind = what;
+    return is_read ? std::optional(group) : std::nullopt;
+  };
+  const std::string& op = node.op_type;
+  if (node.domain.empty() && op == "QLinearConv") {
+    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], 0);
+    return kind(Fused::conv, group.weights && read(0) && write(6) &&
+                                 set_bias(node, input_of(node, 8), group.weights->record->shape[0], group));
+  }
+  if (op == "QLinearMatMul" && (node.domain.empty() || node.domain == "com.microsoft")) {
+    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], 1);
+    return kind(Fused::gemm, group.weights && group.weights->record->shape.size() == 2 && read(0) && write(6));
+  }
+  if (node.domain != "com.microsoft" || node.attr_i("channels_last", 0) != 0) return std::nullopt;
+  if (op == "QGemm") {
+    if (node.attr_i("transA", 0) != 0 || node.attr_f("alpha", 1.0f) != 1.0f) return std::nullopt;
+    group.is_transposed = node.attr_i("transB", 0) != 0;
+    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], group.is_transposed ? 0 : 1);
+    if (!group.weights || group.weights->record->shape.size() != 2 || !read(0)) return std::nullopt;
+    if (!set_bias(node, input_of(node, 6), group.weights->record->shape[group.is_transposed ? 0 : 1], group)) return std::nullopt;
+    group.gives_reals = input_of(node, 7).empty();
+    return kind(Fused::gemm, group.gives_reals || write(7));
+  }
+  if (op == "QLinearAdd") return kind(Fused::add, read(0) && read(3) && write(6));
+  if (op == "QLinearMul") return kind(Fused::mul, read(0) && read(3) && write(6));
+  if (op == "QLinearGlobalAveragePool" || op == "QLinearAveragePool")
+    return kind(Fused::average_pool, rank(node.inputs[0]) >= 3 && read(0) && write(3));
+  if (op == "QLinearConcat") {
+    bool is_read = write(0);
+    for (std::size_t i = 2; i + 2 < node.inputs.size(); i += 3) is_read = is_read && read(i);
+    return kind(Fused::concat, is_read && !group.inputs.empty());
+  }
+  return std::nullopt;
+}
+
+bool IntegerPatterns::take(FusedGroup group) {
+  for (const std::size_t i : group.nodes)
+    if (is_taken_[i] != 0) return false;
+  for (const std::size_t i : group.nodes) is_taken_[i] = 1;
+  return true;
+}
+
+std::vector<FusedGroup> IntegerPatterns::find() {
+  is_taken_.assign(graph_.nodes.size(), 0);
+  std::vector<FusedGroup> groups;
+  const auto add = [&](std::optional<FusedGroup> group) {
+    if (group && take(*group)) groups.push_back(std::move(*group));
+  };
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i)
+    if (is_quantize(graph_.nodes[i])) add(behind(i));
+  for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
+    if (is_taken_[i] != 0) continue;
+    add(qlinear(i));
+    if (is_taken_[i] == 0) add(product(i));
+  }
+  std::sort(groups.begin(), groups.end(), [](const FusedGroup& a, const FusedGroup& b) { return a.at < b.at; });
+  return groups;
+}
+
+std::string IntegerPatterns::reason(std::size_t i) const {
+  const Node& node = graph_.nodes[i];
+  bool reads_codes = false, reads_reals = false, is_quantized = false;
+  for (const std::string& input : node.inputs) {
+    if (input.empty() || index_.initializer(input) != nullptr) continue;
+    (operand(input) ? reads_codes : reads_reals) = true;
+  }
+  for (const std::string& output : node.outputs)
+    for (const std::int64_t reader : index_.consumers(output))
+      is_quantized = is_quantized || is_quantize(graph_.nodes[static_cast<std::size_t>(reader)]);
+  if (!reads_codes) return "its inputs are not quantized";
+  if (reads_reals) return "not all of its inputs are quantized";
+  if (!is_quantized) return "its result is not quantized";
+  return "no integer kernel for it";
+}
+
+}  // namespace bitwright
