@@ -66,6 +66,19 @@ val to_js(const Tensor& tensor) {
   return object;
 }
 
+val to_js(const Tensor& tensor, const val& reused) {
+  const auto n_bytes = static_cast<double>(tensor.size_bytes());
+  if (reused.isUndefined() || reused.isNull() || reused["byteLength"].as<double>() != n_bytes) return to_js(tensor);
+  val object = val::object();
+  object.set("dtype", to_js(std::string(dtype_name(tensor.dtype()))));
+  object.set("shape", to_js(tensor.shape()));
+  val::global("Uint8Array")
+      .new_(reused["buffer"], reused["byteOffset"], reused["byteLength"])
+      .call<void>("set", val(typed_memory_view(tensor.bytes().size(), tensor.bytes().data())));
+  object.set("data", reused);
+  return object;
+}
+
 val to_js(const std::map<std::string, Tensor>& tensors) {
   val object = val::object();
   for (const auto& [name, tensor] : tensors) object.set(to_js(name), to_js(tensor));
@@ -131,9 +144,18 @@ Tensor tensor_from(const val& object, const std::string& name) {
                                                  std::to_string(expected) + " bytes, " +
                                                  std::to_string(static_cast<std::uint64_t>(n_bytes)) + " were given");
   Tensor tensor(*dtype, shape);
-  const val source = val::global("Uint8Array").new_(data["buffer"], data["byteOffset"], data["byteLength"]);
-  val(typed_memory_view(tensor.bytes().size(), tensor.bytes().data())).call<void>("set", source);
+  copy_bytes(data, tensor.bytes());
   return tensor;
+}
+
+bool copy_into(const val& object, Tensor& tensor) {
+  const val shape = object["shape"], data = object["data"];
+  if (string_from(object["dtype"]) != dtype_name(tensor.dtype()) || shape["length"].as<unsigned>() != tensor.rank()) return false;
+  for (unsigned axis = 0; axis < tensor.rank(); ++axis)
+    if (shape[axis].as<double>() != static_cast<double>(tensor.extent(axis))) return false;
+  if (data["byteLength"].as<double>() != static_cast<double>(tensor.size_bytes())) return false;
+  copy_bytes(data, tensor.bytes());
+  return true;
 }
 
 std::map<std::string, Tensor> tensors_from(const val& object) {
@@ -141,6 +163,19 @@ std::map<std::string, Tensor> tensors_from(const val& object) {
   const val names = val::global("Object").call<val>("keys", object);
   for (const std::string& name : strings_from(names)) tensors.emplace(name, tensor_from(object[name], name));
   return tensors;
+}
+
+SessionOptions session_options_from(const val& object) {
+  static constexpr std::string_view kFamilies[] = {"reference", "simd128", "usdot", "sdot"};
+  SessionOptions options;
+  options.n_threads = object["threads"].as<int>();
+  const std::string arithmetic = string_from(object["arithmetic"]), kernels = string_from(object["kernels"]);
+  options.arithmetic = arithmetic == "fast"           ? SessionArithmetic::fast
+                       : arithmetic == "integer_only" ? SessionArithmetic::integer_only
+                                                      : SessionArithmetic::simulated;
+  for (std::size_t i = 0; i < std::size(kFamilies); ++i)
+    if (kernels == kFamilies[i]) options.family = static_cast<KernelFamily>(i);
+  return options;
 }
 
 namespace {

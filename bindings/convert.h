@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/progress.h"
+#include "engine/session.h"
 #include "io/byte_sink.h"
 #include "io/byte_source.h"
 #include "model/model.h"
@@ -24,6 +25,8 @@ val to_js(const std::vector<std::string>& texts);
 val to_js(const Shape& shape);  // numbers; every extent is below 2^40
 /// {dtype, shape, data}: data is a fresh typed array, not a view.
 val to_js(const Tensor& tensor);
+/// The same; `data` is `reused` where that is a typed array of the right type and length.
+val to_js(const Tensor& tensor, const val& reused);
 val to_js(const std::map<std::string, Tensor>& tensors);
 /// {name, dtype, shape | null, dimNames}
 val to_js(const ValueInfo& info);
@@ -40,6 +43,10 @@ std::vector<std::string> strings_from(const val& list);
 /// Throws Error{invalid_argument} naming `name` where dtype, shape and length do not go together.
 Tensor tensor_from(const val& object, const std::string& name);
 std::map<std::string, Tensor> tensors_from(const val& object);
+/// Copies the object's values where it is a tensor of the same type and shape; false otherwise.
+bool copy_into(const val& object, Tensor& tensor);
+/// {threads, arithmetic, kernels}: web/src/session.ts has checked the words.
+SessionOptions session_options_from(const val& object);
 /// A recipe that web/src/recipe.ts has checked; throws Error{bad_recipe} for a word it does not know.
 Recipe recipe_from(const val& object, const std::string& canonical_json);
 ImageSpec image_spec_from(const val& object);

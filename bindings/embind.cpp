@@ -12,7 +12,7 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("disposeModel", &dispose_model);
   function("createSession", &create_session);
   function("runSession", &run_session);
-  function("profileSession", &profile_session);
+  function("explainSession", &explain_session);
   function("disposeSession", &dispose_session);
   function("beginCalibration", &begin_calibration);
   function("feedCalibration", &feed_calibration);

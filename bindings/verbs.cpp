@@ -68,43 +68,69 @@ void dispose_model(std::int32_t model) {
   objects().files.erase(model);
 }
 
-val create_session(std::int32_t model, int n_threads, bool has_profile) {
+val create_session(std::int32_t model, val options) {
   return guard([&] {
-    auto session = std::make_shared<Session>(objects().models.get(model), SessionOptions{.n_threads = n_threads});
-    session->set_profiling(has_profile);
+    auto session = std::make_shared<Session>(objects().models.get(model), session_options_from(options));
+    session->set_profiling(options["profile"].as<bool>());
     val result = val::object();
     const auto value = [](const ValueInfo& info) { return to_js(info); };
     result.set("inputs", to_js_list(session->inputs(), value));
     result.set("outputs", to_js_list(session->outputs(), value));
+    result.set("kernels", std::string(session->kernel_family()));
+    result.set("integer", session->is_integer());
     result.set("sessionId", objects().sessions.add(std::move(session)));
     return result;
   });
 }
 
-val run_session(std::int32_t session, val feeds, val observe) {
+namespace {
+
+/// Writes the feeds straight to where the run reads them; false where a first run, or one of other shapes, has to come first.
+bool feed_bound(Session& session, const val& feeds) {
+  const std::vector<std::string> names = strings_from(val::global("Object").call<val>("keys", feeds));
+  for (const ValueInfo& input : session.inputs())
+    if (session.bound_input(input.name) != nullptr && std::find(names.begin(), names.end(), input.name) == names.end())
+      return false;
+  for (const std::string& name : names) {
+    Tensor* bound = session.bound_input(name);
+    if (bound == nullptr || !copy_into(feeds[name], *bound)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+val run_session(std::int32_t session, val feeds, val observe, val outputs) {
   return guard([&] {
     const std::shared_ptr<Session> held = objects().sessions.get(session);
     const std::vector<std::string> names = strings_from(observe);
+    val result = val::object(), made = val::object();
+    if (names.empty() && feed_bound(*held, feeds)) {
+      for (const auto& [name, tensor] : held->run_bound())
+        made.set(std::string(name), to_js(*tensor, outputs[std::string(name)]));
+      result.set("outputs", made);
+      result.set("observed", val::object());
+      return result;
+    }
     std::map<std::string, Tensor> observed;
     OnValue on_value;
     if (!names.empty()) {
       held->observe(names);
       on_value = [&](const std::string& value, const Tensor& tensor) { observed.insert_or_assign(value, tensor.clone()); };
     }
-    const std::map<std::string, Tensor> outputs = held->run(tensors_from(feeds), on_value);
+    for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.set(name, to_js(tensor, outputs[name]));
     for (const std::string& name : names) {
       if (observed.contains(name)) continue;
       throw Error(ErrorCode::invalid_argument,
                   "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
     }
-    val result = val::object();
-    result.set("outputs", to_js(outputs));
+    result.set("outputs", made);
     result.set("observed", to_js(observed));
     return result;
   });
 }
 
-val profile_session(std::int32_t session) {
+val explain_session(std::int32_t session) {
   return guard([&] {
     return to_js_list(objects().sessions.get(session)->profile(), [](const NodeProfile& row) {
       val object = val::object();
@@ -112,6 +138,11 @@ val profile_session(std::int32_t session) {
       object.set("opType", row.op_type);
       object.set("timeMs", row.time_ms);
       object.set("runs", static_cast<double>(row.n_runs));
+      object.set("nodes", row.nodes);
+      object.set("kernel", row.kernel);
+      object.set("integer", row.is_integer);
+      object.set("layout", std::string(row.is_channels_last ? "channels_last" : "graph"));
+      object.set("reason", row.reason);
       return object;
     });
   });

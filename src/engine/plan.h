@@ -35,6 +35,7 @@ struct Step {
   bool is_steady = false;         // its outputs' types follow from the shapes of the graph's inputs
   std::vector<int> output_views;  // by output: the input whose bytes it shares, or kAbsent
   PreparedCall call;              // the last one made
+  std::string kernel;             // its kernel, kept for reports
 
   double time_ms = 0.0;
   std::uint64_t n_runs = 0;

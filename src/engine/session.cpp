@@ -13,6 +13,7 @@
 #include "engine/frozen_plan.h"
 #include "engine/integer_model.h"
 #include "engine/plan.h"
+#include "ops/fused.h"
 
 namespace bitwright {
 
@@ -38,6 +39,13 @@ class Session::Impl {
   const Graph& graph() const { return model_->graph; }
 
   std::map<std::string, Tensor> run(const std::map<std::string, Tensor>& feeds, const OnValue& on_value) {
+    if (on_value && integer_model_) {  // inner values are those of the model's own nodes
+      SessionOptions options = options_;
+      options.arithmetic = SessionArithmetic::simulated;
+      if (!simulated_) simulated_ = std::make_unique<Impl>(model_, options);
+      simulated_->observed_ = observed_;
+      return simulated_->run(feeds, on_value);
+    }
     check_feeds(model_->graph, initializers_, feeds);
     replan_for(feeds);
     std::vector<Tensor> by_input;
@@ -79,14 +87,51 @@ class Session::Impl {
 
   std::vector<NodeProfile> profile() const {
     std::vector<NodeProfile> rows;
-    for (const Step& step : plan_->steps)
-      if (!step.is_folded) rows.push_back({step.where + step.node->label(), step.node->op_type, step.time_ms, step.n_runs});
+    for (const Step& step : plan_->steps) {
+      if (step.is_folded) continue;
+      const Node& node = *step.node;
+      NodeProfile row{step.where + node.label(), node.op_type, step.time_ms, step.n_runs};
+      if (integer_model_ && overridden_.empty()) {
+        const bool is_inner = node.domain == kInternalDomain;
+        row.is_integer = is_inner || node.has("on_codes");
+        row.is_channels_last = node.attr_i("is_channels_last", 0) != 0;
+        (row.is_integer ? row.nodes : row.reason) = node.doc;
+        row.kernel = step.kernel;
+      }
+      rows.push_back(std::move(row));
+    }
     return rows;
   }
 
   std::uint64_t peak_bytes() const { return peak_bytes_; }
   std::uint64_t arena_bytes() const { return arena_->held_bytes() + (frozen_ ? frozen_->slab_bytes() : 0); }
   void set_profiling(bool is_on) { is_profiling_ = is_on; }
+  std::string_view kernel_family() const {
+    static constexpr std::string_view kNames[] = {"reference", "simd128", "usdot", "sdot"};
+    return kNames[static_cast<std::size_t>(options_.family.value_or(probed_family()))];
+  }
+  bool is_integer() const { return integer_model_ && overridden_.empty(); }
+
+  Tensor* bound_input(std::string_view name) {
+    if (!frozen_) return nullptr;
+    const std::vector<ValueInfo>& inputs = model_->graph.inputs;
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      if (inputs[i].name == name)
+        return frozen_->is_bound(i) ? &plan_->values[static_cast<std::size_t>(plan_->inputs[i])] : nullptr;
+    return nullptr;
+  }
+
+  std::map<std::string_view, const Tensor*> run_bound() {
+    const ThreadPoolScope scope(pool_.get());
+    results_.clear();
+    budget_ = WorkBudget(options_.limits);
+    arena_->begin_run();
+    frozen_->run(setting());
+    std::map<std::string_view, const Tensor*> outputs;
+    for (std::size_t i = 0; i < plan_->outputs.size(); ++i)
+      outputs.insert_or_assign(std::string_view(model_->graph.outputs[i].name), &output(i));
+    return outputs;
+  }
 
  private:
   const Tensor& output(std::size_t i) const {
@@ -180,8 +225,9 @@ class Session::Impl {
 
   std::shared_ptr<const Model> model_;
   SessionOptions options_;
-  WorkBudget budget_{options_.limits};  // of the run
+  WorkBudget budget_{options_.limits};          // of the run
   std::shared_ptr<const Model> integer_model_;  // what is planned where no initializer is fed; null: the model itself
+  std::unique_ptr<Impl> simulated_;             // for runs that are watched
   std::set<std::string> initializers_;
   std::unique_ptr<Arena> arena_ = std::make_unique<Arena>();
   std::vector<std::string> overridden_;
@@ -209,6 +255,10 @@ void Session::observe(std::vector<std::string> values) { impl_->observe(std::mov
 std::uint64_t Session::peak_activation_bytes() const { return impl_->peak_bytes(); }
 std::uint64_t Session::arena_bytes() const { return impl_->arena_bytes(); }
 std::vector<NodeProfile> Session::profile() const { return impl_->profile(); }
+std::string_view Session::kernel_family() const { return impl_->kernel_family(); }
+bool Session::is_integer() const { return impl_->is_integer(); }
+Tensor* Session::bound_input(std::string_view name) { return impl_->bound_input(name); }
+std::map<std::string_view, const Tensor*> Session::run_bound() { return impl_->run_bound(); }
 void Session::set_profiling(bool is_on) { impl_->set_profiling(is_on); }
 
 }  // namespace bitwright

@@ -37,11 +37,17 @@ struct SessionOptions {
   WorkLimits limits = {};
 };
 
+/// One step of the plan.
 struct NodeProfile {
   std::string node;
   std::string op_type;
   double time_ms = 0.0;
   std::uint64_t n_runs = 0;
+  std::string nodes = {};         // of integer steps: the nodes of the model that it stands for
+  std::string kernel = {};        // of integer steps, once the session has run
+  bool is_integer = false;        // computes on codes by integer kernels
+  bool is_channels_last = false;  // integer steps: layout of the result
+  std::string reason = {};        // why another step is none
 };
 
 /// Runs a model; parts between quantization and dequantization as SessionOptions::arithmetic says.
@@ -72,6 +78,15 @@ class Session {
   std::uint64_t arena_bytes() const;
   std::vector<NodeProfile> profile() const;
   void set_profiling(bool is_on);
+  /// "usdot", "sdot", "simd128" or "reference": which kernels the integer steps take.
+  std::string_view kernel_family() const;
+  /// True if steps of the plan compute on codes.
+  bool is_integer() const;
+
+  /// Where the next run finds this input's values, if the last run's shapes are to be run again; null otherwise.
+  Tensor* bound_input(std::string_view name);
+  /// Runs on what stands in the bound inputs, all of which must have been written. Results stay valid until the next run.
+  std::map<std::string_view, const Tensor*> run_bound();
 
  private:
   class Impl;

@@ -50,6 +50,7 @@ void bind_step(Step& step, Allocator& allocator, SubgraphRunner& subgraphs, bool
   const NodeRunSetting setting{*step.node, step.opset, allocator, subgraphs, step.state, is_deterministic, true};
   NodeRun run(setting, step.input_tensors, step.is_input_constant, step.output_types, step.is_output_wanted, step.output_tensors);
   step.call = step.op->prepare(run);
+  step.kernel = step.call.kernel;
   run.check_outputs();
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "kernels/probe.h"
 #include "ops/refusal.h"
 
 namespace bitwright {
@@ -16,8 +17,13 @@ Arithmetic arithmetic_of(const Node& node) {
   return node.attr_i("integer_only", 0) != 0 ? Arithmetic::integer_only : Arithmetic::fast;
 }
 
+KernelFamily probed_family() {
+  static const KernelFamily family = probe_kernel_family();
+  return family;
+}
+
 KernelFamily family_of(const Node& node) {
-  return static_cast<KernelFamily>(node.attr_i("family", static_cast<std::int64_t>(KernelFamily::simd128)));
+  return static_cast<KernelFamily>(node.attr_i("family", static_cast<std::int64_t>(probed_family())));
 }
 
 Requantizer make_requantizer(const Node& node, const std::vector<float>& accumulator_scales) {

@@ -24,6 +24,8 @@ struct CodeParams {
 CodeParams code_params(const Node& node, char operand);
 
 Arithmetic arithmetic_of(const Node& node);
+/// The best family of this build on this machine.
+KernelFamily probed_family();
 /// What the attribute says, else what the probe found on this machine.
 KernelFamily family_of(const Node& node);
 

@@ -256,6 +256,7 @@ class Fuser {
       return;
     }
     node.outputs[0] = names_.fresh(group.output.codes + "_u8");
+    if (is_last && result_rank >= 3) node.set(number("is_channels_last", 1));
     ranks_[group.output.codes] = result_rank;
     if (group.output.is_signed) signed_.insert(group.output.codes);
     InnerCodes& codes = inner_[group.output.codes];
@@ -359,7 +360,8 @@ class Fuser {
       Node drop;
       drop.name = core.name;
       drop.op_type = "Reshape";
-      drop.doc = "view";
+      drop.doc = fused_node(group, "").doc;
+      drop.set(number("on_codes", 1));
       drop.inputs = {pooled, record(group.output.codes + "_shape", Tensor::of<std::int64_t>({2}, {0, -1}))};
       drop.outputs = {""};
       return finish(group, std::move(drop), false, 2);
@@ -392,6 +394,7 @@ class Fuser {
   void emit_move(const FusedGroup& group) {
     Node node = model_.graph.nodes[group.core];
     node.doc = fused_node(group, "").doc;
+    node.set(number("on_codes", 1));
     const std::string codes = inner(group.inputs[0], false);
     node.inputs[0] = codes;
     for (std::size_t i = 1; i < node.inputs.size(); ++i) materialize(node.inputs[i]);

@@ -32,17 +32,28 @@ export {
   type PreprocessingChoice,
 } from './samples/preprocessing.js';
 export { onnxruntimeRunner, type OnnxRuntime, type OnnxRuntimeSession, type OnnxRuntimeTensor } from './runners/onnxruntime.js';
-export { createSession, Session, type NodeTime, type SessionOptions } from './session.js';
+export {
+  createSession,
+  Session,
+  sessionDefaults,
+  type NodeTime,
+  type SessionInfo,
+  type SessionOptions,
+  type SessionRunOptions,
+} from './session.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
+  Arithmetic,
   ByteInput,
   ByteReader,
   ByteWriter,
   DType,
+  ExplainRow,
   Feeds,
   ImagePreprocessing,
   ImagePreset,
   ImageSample,
+  KernelFamily,
   Progress,
   RunOptions,
   Sample,

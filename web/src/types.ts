@@ -117,3 +117,40 @@ export interface ImageSample {
 export type Sample = ({ readonly feeds: Feeds; readonly name?: string } | ImageSample) & { readonly label?: number };
 
 export type Samples = Iterable<Sample> | AsyncIterable<Sample>;
+
+/**
+ * How quantized parts of a model are computed: `fast` on codes by integer kernels that requantize in float, as onnxruntime does;
+ * `integer_only` on codes without float from the first quantization to the last dequantization; `simulated` each node in float,
+ * exactly as ONNX defines it.
+ */
+export type Arithmetic = 'fast' | 'integer_only' | 'simulated';
+
+/** Which integer kernels run; results have the same bits whichever it is. */
+export type KernelFamily = 'reference' | 'simd128' | 'usdot' | 'sdot';
+
+/** A session's options, all given. */
+export interface SessionSpec {
+  readonly threads: number;
+  readonly profile: boolean;
+  readonly arithmetic: Arithmetic;
+  readonly kernels: KernelFamily | 'auto';
+}
+
+/** One step of a planned model. */
+export interface ExplainRow {
+  readonly node: string;
+  readonly opType: string;
+  /** Over all runs of a session opened with `profile: true`. */
+  readonly timeMs: number;
+  readonly runs: number;
+  /** Of integer steps: the nodes of the model that it stands for. */
+  readonly nodes: string;
+  /** Of integer steps, once the session has run. */
+  readonly kernel: string;
+  /** Computes on codes by integer kernels. */
+  readonly integer: boolean;
+  /** `graph`: as the model has it. */
+  readonly layout: 'channels_last' | 'graph';
+  /** Why it is not an integer step. */
+  readonly reason: string;
+}

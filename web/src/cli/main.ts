@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { QuantError } from '../errors.js';
+import { benchCommand, benchSpec, explainCommand, explainSpec } from './bench.js';
 import { compareCommand, compareSpec } from './compare.js';
 import { exitCodeHelp, exitCodeOf, exitCodes, UsageError } from './exit-codes.js';
 import { inspectCommand, inspectSpec } from './inspect.js';
@@ -18,6 +19,8 @@ const commands: readonly Command[] = [
   { spec: quantizeSpec, run: quantizeCommand },
   { spec: compareSpec, run: compareCommand },
   { spec: runSpec, run: runCommand },
+  { spec: explainSpec, run: explainCommand },
+  { spec: benchSpec, run: benchCommand },
 ];
 
 function overview(): string {

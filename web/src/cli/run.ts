@@ -7,9 +7,10 @@ import { readNpy, writeNpy } from '../samples/npy.js';
 import { readNpz } from '../samples/npz.js';
 import { createSession } from '../session.js';
 import type { Tensor } from '../types.js';
+import { arithmeticOption, arithmetics } from './bench.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { type Context, onlyPositional, withContext } from './context.js';
-import { commonOptions, type CommandSpec, flag, sampleOptions, text, texts, type Values } from './options.js';
+import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
 import { collectSamples } from './samples.js';
 
 const { preprocess, mean, std, crop, resize, color } = sampleOptions as Required<typeof sampleOptions>;
@@ -26,7 +27,8 @@ export const runSpec: CommandSpec = {
       help: 'a picture, .npy, TensorProto .pb, or .npz with all inputs',
     },
     output: { type: 'string', short: 'o', value: 'DIR', help: 'write every output there as NAME.npy' },
-    profile: { type: 'boolean', help: 'show the time of every node' },
+    profile: { type: 'boolean', help: 'show the time of every step' },
+    arithmetic: arithmeticOption,
     ...({ preprocess, mean, std, crop, resize, color } as CommandSpec['options']),
     ...commonOptions,
   },
@@ -92,7 +94,11 @@ export async function runCommand(values: Values, positionals: readonly string[])
   if (pairs.length === 0) throw new UsageError("--input NAME=FILE is needed; 'bitwright inspect' shows the names");
   return await withContext(values, async (context) => {
     const model = await context.open(path);
-    const session = await createSession(model, { profile: flag(values, 'profile') }, context.run);
+    const session = await createSession(
+      model,
+      { profile: flag(values, 'profile'), arithmetic: oneOf(values, 'arithmetic', arithmetics) ?? 'fast' },
+      context.run,
+    );
     try {
       const outputs = await session.run(await feedsOf(context, model, pairs), context.run);
       const folder = text(values, 'output');

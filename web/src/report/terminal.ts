@@ -1,7 +1,7 @@
 /** Reports for the terminal: tables, bars, and as much colour as it takes. */
-import type { NodeTime } from '../session.js';
+import type { NodeTime, SessionInfo } from '../session.js';
 import { summarizeProfile } from './profile.js';
-import type { Tensor } from '../types.js';
+import type { ExplainRow, Tensor } from '../types.js';
 import { bytesText, countsText, numberText, percentText, shareText, sqnrText } from './format.js';
 import type { Comparison, ModelInfo, NodeRow, Report, ValueComparison } from './schema.js';
 
@@ -242,6 +242,72 @@ export function tensorText(name: string, tensor: Tensor): string {
     lines.push(`  ${values.slice(0, 8).map(numberText).join(', ')}${values.length > 8 ? ', ...' : ''}`);
   }
   return lines.join('\n');
+}
+
+const infoText = (info: SessionInfo): string =>
+  `${info.arithmetic}${info.integer ? '' : ' (the model has no integer parts)'}, ${info.kernels} kernels, ${info.module} module, ` +
+  `${info.threads} thread${info.threads === 1 ? '' : 's'} (${info.reason})`;
+
+/** Every step of a plan, in order. */
+export function explainText(info: SessionInfo, rows: readonly ExplainRow[], columns = 140): string {
+  const total = rows.reduce((sum, row) => sum + row.timeMs, 0);
+  const text = table(
+    [
+      { title: 'step', isElastic: true },
+      { title: 'kernel' },
+      { title: 'layout' },
+      { title: 'ms', isRight: true },
+      { title: 'share', isRight: true },
+      { title: 'stands for, or why it is no integer step', isElastic: true },
+    ],
+    rows.map((row) => [
+      row.node,
+      row.integer ? row.kernel || 'codes' : 'float',
+      row.layout,
+      (row.timeMs / Math.max(1, row.runs)).toFixed(3),
+      percentText(row.timeMs / Math.max(total, 1e-9)),
+      row.integer ? row.nodes : row.reason,
+    ]),
+    columns,
+  );
+  const integer = rows.filter((row) => row.integer);
+  const share = integer.reduce((sum, row) => sum + row.timeMs, 0) / Math.max(total, 1e-9);
+  return `${infoText(info)}\n\n${text}\n\n${integer.length} of ${rows.length} steps on codes, ${percentText(share)} of the time`;
+}
+
+export interface BenchResult {
+  readonly info: SessionInfo;
+  /** From the model's bytes to the first result. */
+  readonly firstMs: number;
+  readonly rows: readonly {
+    readonly name: string;
+    readonly medianMs: number;
+    readonly leastMs: number;
+    readonly mostMs: number;
+    readonly runs: number;
+  }[];
+}
+
+export function benchText({ info, firstMs, rows }: BenchResult, columns = 120): string {
+  const own = rows[0]?.medianMs ?? 0;
+  const text = table(
+    [
+      { title: 'engine' },
+      { title: 'median ms', isRight: true },
+      { title: 'least', isRight: true },
+      { title: 'most', isRight: true },
+      { title: 'times ours', isRight: true },
+    ],
+    rows.map((row) => [
+      row.name,
+      row.medianMs.toFixed(3),
+      row.leastMs.toFixed(3),
+      row.mostMs.toFixed(3),
+      (row.medianMs / Math.max(own, 1e-9)).toFixed(2),
+    ]),
+    columns,
+  );
+  return `${infoText(info)}\nfirst result after ${firstMs.toFixed(0)} ms\n\n${text}`;
 }
 
 export function profileText(rows: readonly NodeTime[], columns = 120): string {

@@ -5,7 +5,7 @@
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
 import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
-import type { ImagePreprocessing, Tensor, ValueInfo } from '../types.js';
+import type { ExplainRow, ImagePreprocessing, KernelFamily, SessionSpec, Tensor, TypedArray, ValueInfo } from '../types.js';
 
 export type Guarded<T> =
   { readonly value: T; readonly error?: undefined } | { readonly value?: undefined; readonly error: Omit<ErrorData, 'name'> };
@@ -38,15 +38,15 @@ export interface Core {
   disposeModel(modelId: number): void;
   createSession(
     modelId: number,
-    threads: number,
-    profile: boolean,
-  ): Guarded<{ sessionId: number; inputs: ValueInfo[]; outputs: ValueInfo[] }>;
+    options: SessionSpec,
+  ): Guarded<{ sessionId: number; inputs: ValueInfo[]; outputs: ValueInfo[]; kernels: KernelFamily; integer: boolean }>;
   runSession(
     sessionId: number,
     feeds: CoreTensorMap,
     observe: readonly string[],
+    outputs: Readonly<Record<string, TypedArray>>,
   ): Guarded<{ outputs: CoreTensorMap; observed: CoreTensorMap }>;
-  profileSession(sessionId: number): Guarded<{ node: string; opType: string; timeMs: number; runs: number }[]>;
+  explainSession(sessionId: number): Guarded<ExplainRow[]>;
   disposeSession(sessionId: number): void;
   beginCalibration(modelId: number, recipe: Recipe, external: boolean): Guarded<{ calibrationId: number; values: string[] }>;
   feedCalibration(calibrationId: number, feeds: CoreTensorMap): Guarded<CoreTensorMap>;

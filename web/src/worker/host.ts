@@ -102,10 +102,10 @@ export class Host {
       this.core.disposeModel(modelId);
       return null;
     },
-    createSession: ({ modelId, threads, profile }) => unwrap(this.core.createSession(modelId, threads, profile)),
-    runSession: async ({ sessionId, sample, observe }) =>
-      unwrap(this.core.runSession(sessionId, await this.feedsOf(sample), observe)),
-    profileSession: ({ sessionId }) => unwrap(this.core.profileSession(sessionId)),
+    createSession: ({ modelId, options }) => unwrap(this.core.createSession(modelId, options)),
+    runSession: async ({ sessionId, sample, observe, outputs }) =>
+      unwrap(this.core.runSession(sessionId, await this.feedsOf(sample), observe, outputs)),
+    explainSession: ({ sessionId }) => unwrap(this.core.explainSession(sessionId)),
     disposeSession: ({ sessionId }) => {
       this.core.disposeSession(sessionId);
       return null;

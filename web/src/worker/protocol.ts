@@ -1,7 +1,16 @@
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
 import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
-import type { ImagePreprocessing, Progress, Tensor, ValueInfo } from '../types.js';
+import type {
+  ExplainRow,
+  ImagePreprocessing,
+  KernelFamily,
+  Progress,
+  SessionSpec,
+  Tensor,
+  TypedArray,
+  ValueInfo,
+} from '../types.js';
 
 /** Where a host reads bytes from. `path` works in Node only, `reader` only where host and caller share a thread. */
 export type SourceSpec =
@@ -79,17 +88,26 @@ export interface Calls {
   inspect: { request: { modelId: number }; answer: ModelInfo };
   disposeModel: { request: { modelId: number }; answer: null };
   createSession: {
-    request: { modelId: number; threads: number; profile: boolean };
-    answer: { sessionId: number; inputs: readonly ValueInfo[]; outputs: readonly ValueInfo[] };
+    request: { modelId: number; options: SessionSpec };
+    answer: {
+      sessionId: number;
+      inputs: readonly ValueInfo[];
+      outputs: readonly ValueInfo[];
+      kernels: KernelFamily;
+      integer: boolean;
+    };
   };
   runSession: {
-    request: { sessionId: number; sample: SampleSpec; observe: readonly string[] };
+    request: {
+      sessionId: number;
+      sample: SampleSpec;
+      observe: readonly string[];
+      /** Written in place on the caller's own thread; a worker gets none. */
+      outputs: Readonly<Record<string, TypedArray>>;
+    };
     answer: { outputs: Readonly<Record<string, Tensor>>; observed: Readonly<Record<string, Tensor>> };
   };
-  profileSession: {
-    request: { sessionId: number };
-    answer: readonly { node: string; opType: string; timeMs: number; runs: number }[];
-  };
+  explainSession: { request: { sessionId: number }; answer: readonly ExplainRow[] };
   disposeSession: { request: { sessionId: number }; answer: null };
   beginCalibration: {
     request: { modelId: number; recipe: Recipe; external: boolean };
