@@ -213,6 +213,8 @@ inline i16x8 add_saturated(i16x8 a, i16x8 b) {
 /// The high 32 bits of the signed products.
 inline i32x4 multiply_high(i32x4 a, i32x4 b) {
 #if defined(__wasm_simd128__)
+  // Or LLVM shares the widened b between uses, in another block than they, and multiplies 64 bits by 64: eight instructions for two.
+  asm volatile("" : "+r"(b));
   return (i32x4)wasm_i32x4_shuffle(wasm_i64x2_extmul_low_i32x4((v128_t)a, (v128_t)b),
                                    wasm_i64x2_extmul_high_i32x4((v128_t)a, (v128_t)b), 1, 3, 5, 7);
 #else

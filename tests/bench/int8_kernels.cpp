@@ -4,8 +4,10 @@
 #include <wasm_simd128.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,8 +51,9 @@ struct Task {
   std::string name;
   double products;
   std::function<void()> run;
+  std::string group = {};  // its tasks are summed up
   int repeats = 1;
-  std::vector<double> ms;
+  std::vector<double> ms = {};
 };
 
 /// Rounds of all tasks in turn; medians.
@@ -63,11 +66,11 @@ void measure(std::vector<Task>& tasks) {
       took += emscripten_get_now() - start;
     }
     const double start = emscripten_get_now();
-    for (int i = 0; i < 5; ++i) task.run();
-    const double each = (emscripten_get_now() - start) / 5;
-    task.repeats = std::max(1, static_cast<int>(3.0 / std::max(each, 1e-4)));
+    for (int i = 0; i < 20; ++i) task.run();
+    const double each = (emscripten_get_now() - start) / 20;
+    task.repeats = std::max(1, static_cast<int>(1.0 / std::max(each, 1e-3)));
   }
-  for (int round = 0; round < 11; ++round)
+  for (int round = 0; round < 25; ++round)
     for (Task& task : tasks) {
       const double start = emscripten_get_now();
       for (int i = 0; i < task.repeats; ++i) task.run();
@@ -76,11 +79,21 @@ void measure(std::vector<Task>& tasks) {
   for (Task& task : tasks) std::sort(task.ms.begin(), task.ms.end());
   const Task& peak = tasks[0];
   const double peak_rate = peak.products / peak.ms[0] * 1e-6;
+  std::map<std::string, std::array<double, 2>> groups;
+  const auto print = [&](const std::string& name, double products, double ms, double best_ms) {
+    const double best = products / best_ms * 1e-6;
+    std::printf("{\"name\":\"%s\",\"ms\":%.4f,\"best_ms\":%.4f,\"gmacs\":%.2f,\"of_peak\":%.3f}\n", name.c_str(), ms, best_ms,
+                best, best / peak_rate);
+  };
   for (const Task& task : tasks) {
-    const double rate = task.products / task.ms[task.ms.size() / 2] * 1e-6, best = task.products / task.ms[0] * 1e-6;
-    std::printf("{\"name\":\"%s\",\"ms\":%.4f,\"gmacs\":%.2f,\"best\":%.2f,\"of_peak\":%.3f}\n", task.name.c_str(),
-                task.ms[task.ms.size() / 2], rate, best, best / peak_rate);
+    if (task.group.empty()) {
+      print(task.name, task.products, task.ms[task.ms.size() / 2], task.ms[0]);
+    } else {
+      groups[task.group][0] += task.products;
+      groups[task.group][1] += task.ms[0];
+    }
   }
+  for (const auto& [name, sums] : groups) print("MobileNetV2 " + name, sums[0], sums[1], sums[1]);
 }
 
 struct Tensors {
@@ -138,11 +151,8 @@ void add_conv(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& k
   char name[160];
   std::snprintf(name, sizeof(name), "%s %dx%dx%d->%d k%d s%d %s", l.what, int(l.height), int(l.width), int(l.channels),
                 int(l.out_channels), int(l.kernel), int(l.stride), std::string(variant.name).c_str());
-  tasks.push_back({name,
-                   double(oh * ow) * double(conv.k()) * double(l.out_channels),
-                   [conv, run = variant.run] { conv_u8_i8_blocked(conv, run); },
-                   1,
-                   {}});
+  tasks.push_back({name, double(oh * ow) * double(conv.k()) * double(l.out_channels),
+                   [conv, run = variant.run] { conv_u8_i8_blocked(conv, run); }});
 }
 
 void add_depthwise(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, const Layer& l,
@@ -179,8 +189,7 @@ void add_depthwise(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors
   char name[160];
   std::snprintf(name, sizeof(name), "%s %dx%dx%d k%d s%d %s", l.what, int(l.height), int(l.width), int(l.channels), int(l.kernel),
                 int(l.stride), std::string(variant.name).c_str());
-  tasks.push_back(
-      {name, double(oh * ow * taps * l.channels), [d, run = variant.run] { depthwise_u8_i8_blocked(d, run); }, 1, {}});
+  tasks.push_back({name, double(oh * ow * taps * l.channels), [d, run = variant.run] { depthwise_u8_i8_blocked(d, run); }});
 }
 
 /// Work on every code: `products` counts codes.
@@ -196,13 +205,10 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
   set_add_multipliers(binary, 0.5, 0.75);
   for (const BinaryU8Variant& variant : binary_u8_variants())
     if (variant.family != KernelFamily::reference)
-      tasks.push_back({std::string(variant.name) + " 56x56x24",
-                       double(n),
-                       [binary, run = variant.run] { binary_u8_blocked(binary, run); },
-                       1,
-                       {}});
+      tasks.push_back(
+          {std::string(variant.name) + " 56x56x24", double(n), [binary, run = variant.run] { binary_u8_blocked(binary, run); }});
   const LookupU8 lookup{.n = n, .x = t.x.data(), .y = t.y.data(), .table = t.x.data() + 1000};
-  tasks.push_back({"lookup_u8 56x56x24", double(n), [lookup] { lookup_u8_blocked(lookup); }, 1, {}});
+  tasks.push_back({"lookup_u8 56x56x24", double(n), [lookup] { lookup_u8_blocked(lookup); }});
   PoolU8 pool{.geometry = {.input = {1, 7, 7}, .kernel = {1, 7, 7}},
               .channels = 1280,
               .x = t.x.data(),
@@ -210,19 +216,50 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
               .y = t.y.data(),
               .y_pixel_stride = 1280};
   pool.requantize = requantize(t, 224 * 224 * 3, 0.02);
-  tasks.push_back({"average_pool_u8 7x7x1280",
-                   49.0 * 1280,
-                   [pool] { pool_u8_blocked(pool, choose_pool_u8(PoolOperation::average, Arithmetic::fast)); },
-                   1,
-                   {}});
+  tasks.push_back({"average_pool_u8 7x7x1280", 49.0 * 1280,
+                   [pool] { pool_u8_blocked(pool, choose_pool_u8(PoolOperation::average, Arithmetic::fast)); }});
   const BorderU8 border{.channels = 3, .pixels = 224 * 224, .pixel_stride = 3, .scale = 0.02f, .zero_point = 114};
   tasks.push_back(
-      {"quantize_u8 224x224x3", 224.0 * 224 * 3, [border, &t] { quantize_u8(border, t.multipliers.data(), t.y.data()); }, 1, {}});
+      {"quantize_u8 224x224x3", 224.0 * 224 * 3, [border, &t] { quantize_u8(border, t.multipliers.data(), t.y.data()); }});
   const BorderU8 wide{.channels = kChannels, .pixels = kPixels, .pixel_stride = kChannels, .scale = 0.02f, .zero_point = 114};
-  tasks.push_back(
-      {"quantize_u8 56x56x24", double(n), [wide, &t] { quantize_u8(wide, t.multipliers.data(), t.y.data()); }, 1, {}});
-  tasks.push_back(
-      {"dequantize_u8 56x56x24", double(n), [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data()); }, 1, {}});
+  tasks.push_back({"quantize_u8 56x56x24", double(n), [wide, &t] { quantize_u8(wide, t.multipliers.data(), t.y.data()); }});
+  tasks.push_back({"dequantize_u8 56x56x24", double(n), [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data()); }});
+}
+
+/// The layers of MobileNetV2 1.0 224, run in turn; by kind, and in all.
+void add_network(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, AccResult result, Arithmetic arithmetic) {
+  const KernelFamily family = KernelFamily::simd128;
+  const auto convolution = *std::find_if(conv_u8_i8_variants().begin(), conv_u8_i8_variants().end(),
+                                         [&](const ConvU8I8Variant& v) { return v.family == family && v.result == result; });
+  const auto depthwise =
+      *std::find_if(depthwise_u8_i8_variants().begin(), depthwise_u8_i8_variants().end(),
+                    [&](const DepthwiseU8I8Variant& v) { return v.family == family && v.arithmetic == arithmetic; });
+  std::vector<Task> first, point, depth;
+  add_conv(first, kept, {"first", 224, 224, 3, 32, 3, 2}, convolution);
+  const std::ptrdiff_t blocks[][4] = {{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2}, {6, 64, 4, 2},
+                                      {6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1}};
+  std::ptrdiff_t channels = 32, size = 112;
+  for (const auto& block : blocks)
+    for (std::ptrdiff_t i = 0; i < block[2]; ++i) {
+      const std::ptrdiff_t wide = channels * block[0], stride = i == 0 ? block[3] : 1;
+      if (block[0] > 1) add_conv(point, kept, {"point", size, size, channels, wide, 1, 1}, convolution);
+      add_depthwise(depth, kept, {"depth", size, size, wide, 0, 3, stride}, depthwise);
+      size /= stride;
+      channels = block[1];
+      add_conv(point, kept, {"point", size, size, wide, channels, 1, 1}, convolution);
+    }
+  add_conv(point, kept, {"point", 7, 7, 320, 1280, 1, 1}, convolution);
+  add_conv(point, kept, {"point", 1, 1, 1280, 1000, 1, 1}, convolution);
+  const std::string name = arithmetic == Arithmetic::fast ? " fast" : " integer_only";
+  const auto add = [&](const char* what, std::vector<Task>& parts) {
+    for (Task& part : parts) {
+      part.group = what + name;
+      tasks.push_back(part);
+    }
+  };
+  add("first convolution", first);
+  add("pointwise", point);
+  add("depthwise", depth);
 }
 
 }  // namespace
@@ -231,7 +268,7 @@ int main(int argc, char** argv) {
   const std::string only = argc > 1 ? argv[1] : "";
   std::vector<std::unique_ptr<Tensors>> kept;
   std::vector<Task> tasks;
-  tasks.push_back({"peak dot_i16x8", 4 * 6 * 8 * 20000.0, [] { peak_dot16(20000); }, 1, {}});
+  tasks.push_back({"peak dot_i16x8", 4 * 6 * 8 * 20000.0, [] { peak_dot16(20000); }});
   const Layer products[] = {
       {"product", 1, 512, 512, 512, 1, 1},   {"product", 1, 128, 768, 768, 1, 1},  {"product", 1, 128, 768, 3072, 1, 1},
       {"product", 1, 128, 3072, 768, 1, 1},  {"product", 1, 1, 1280, 1000, 1, 1},  {"pointwise", 112, 112, 32, 16, 1, 1},
@@ -254,6 +291,10 @@ int main(int argc, char** argv) {
     for (const DepthwiseU8I8Variant& variant : depthwise_u8_i8_variants())
       if (variant.family != KernelFamily::reference && (only.empty() || std::string(layer.what) == only))
         add_depthwise(tasks, kept, layer, variant);
+  if (only.empty() || only == "network") {
+    add_network(tasks, kept, AccResult::fast, Arithmetic::fast);
+    add_network(tasks, kept, AccResult::integer_only, Arithmetic::integer_only);
+  }
   if (only.empty() || only == "codes") add_codes(tasks, kept);
   measure(tasks);
   return 0;
