@@ -138,7 +138,10 @@ class Depthwise {
       if constexpr (kStride > 0) {
         const i16x8* tap = columns;
 #pragma GCC unroll 1
-        for (int i = 0; i < 6; ++i, tap += 2, w += 32) step(tap, w);
+        for (int kx = 0; kx < 3; ++kx, tap += 4, w += 64) {
+          step(tap, w);
+          step(tap + 2, w + 32);
+        }
       } else {
         for (std::ptrdiff_t kx = 0; kx < width; ++kx)
           for (std::ptrdiff_t pair = 0; pair < pairs; ++pair, w += 32) step(columns + kx * per_tap + 2 * pair, w);
