@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/xxh64.h"
+#include "convert_scheme.h"
 
 namespace bitwright::bindings {
 
@@ -232,19 +233,7 @@ Recipe recipe_from(const val& object, const std::string& canonical_json) {
   recipe.activation = scheme_from(object["activation"]);
   recipe.weight = scheme_from(object["weight"]);
   const val calibration = object["calibration"];
-  const std::string method = string_from(calibration["method"]);
-  if (method == "min_max")
-    recipe.calibration.method = CalibrationMethod::min_max;
-  else if (method == "moving_average")
-    recipe.calibration.method = CalibrationMethod::moving_average;
-  else if (method == "percentile")
-    recipe.calibration.method = CalibrationMethod::percentile;
-  else if (method == "entropy")
-    recipe.calibration.method = CalibrationMethod::entropy;
-  else if (method == "mse")
-    recipe.calibration.method = CalibrationMethod::mse;
-  else
-    bad_word("calibration.method", method);
+  recipe.calibration.method = calibration_method_from(string_from(calibration["method"]));
   recipe.calibration.moving_average_rate = calibration["movingAverageRate"].as<double>();
   recipe.calibration.percentile = calibration["percentile"].as<double>();
   recipe.calibration.n_bins = calibration["bins"].as<int>();

@@ -25,6 +25,8 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("finishComparison", &finish_comparison);
   function("disposeComparison", &dispose_comparison);
   function("preprocessImage", &preprocess_picture);
+  function("listSchemes", &list_schemes);
+  function("tryScheme", &try_scheme);
   function("modelWithOutputs", &model_with_outputs);
   function("readTensorProto", &read_tensor);
   function("writeTensorProto", &write_tensor);

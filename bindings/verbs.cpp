@@ -7,9 +7,11 @@
 #include "api/calibration_run.h"
 #include "api/handles.h"
 #include "api/quantize.h"
+#include "api/try_scheme.h"
 #include "api/version.h"
 #include "convert.h"
 #include "convert_report.h"
+#include "convert_scheme.h"
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
 #include "guard.h"
@@ -27,6 +29,10 @@ struct Objects {
   Handles<Session> sessions{"session"};
   Handles<CalibrationRun> calibrations{"calibration"};
   Handles<Comparison> comparisons{"comparison"};
+  /// The constant that schemes were last tried on: a slider tries one again and again.
+  std::int32_t tried_model = 0;
+  std::string tried_name;
+  Tensor tried;
 };
 
 Objects& objects() {
@@ -66,6 +72,10 @@ val inspect_model(std::int32_t model) {
 void dispose_model(std::int32_t model) {
   objects().models.remove(model);
   objects().files.erase(model);
+  if (objects().tried_model == model) {
+    objects().tried_model = 0;
+    objects().tried = Tensor();
+  }
 }
 
 val create_session(std::int32_t model, val options) {
@@ -232,6 +242,37 @@ val preprocess_picture(val rgb, double width, double height, val spec) {
     const std::vector<std::uint8_t> pixels = bytes_from(rgb);
     return to_js(
         preprocess_image(pixels, static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), image_spec_from(spec)));
+  });
+}
+
+val list_schemes() {
+  return guard([] { return val(named_schemes_json()); });
+}
+
+val try_scheme(std::int32_t model, std::string name, val tensor, val request) {
+  return guard([&] {
+    Objects& all = objects();
+    const TensorScheme scheme = scheme_input_from(request);
+    std::int64_t axis = scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
+    Tensor given;
+    const Tensor* values = &given;
+    if (model == 0) {
+      given = tensor_from(tensor, "values");
+      if (given.dtype() != DType::f32) throw Error(ErrorCode::invalid_argument, "schemes are tried on values of type f32");
+    } else {
+      const std::shared_ptr<const Model> held = all.models.get(model);
+      if (all.tried_model != model || all.tried_name != name) {
+        all.tried = float_constant(*held, name);
+        all.tried_model = model;
+        all.tried_name = name;
+      }
+      values = &all.tried;
+      axis = scheme_axis(*held, name, values->shape(), scheme.grain);
+    }
+    if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
+    const val index = request["scaleIndex"];
+    return to_js(report_scheme(values->data<float>(), values->shape(), scheme, axis,
+                               index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>())));
   });
 }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "quant/store_codes.h"
+
 namespace bitwright {
 
 /// Appends codes of 1 to 8 bits to packed bytes, low bits first and without gaps.
@@ -20,6 +22,18 @@ class Packer {
     }
     while (i < n && n_held_ != 0) push(codes[i++]);
     if (bits_ == 4) {
+      for (; i + 32 <= n; i += 32, out_ += 16) {
+        u8x16 a;
+        u8x16 b;
+        std::memcpy(&a, codes + i, sizeof(a));
+        std::memcpy(&b, codes + i + 16, sizeof(b));
+        const u8x16 even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        const u8x16 odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        // A shift of 16-bit lanes: what it moves across bytes is masked away.
+        const auto high = std::bit_cast<u8x16>(std::bit_cast<u16x8>(odd) << 4) & 0xf0;
+        const u8x16 both = (even & 0x0f) | high;
+        std::memcpy(out_, &both, sizeof(both));
+      }
       for (; i + 2 <= n; i += 2) *out_++ = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 1] << 4));
     } else if (bits_ == 2) {
       for (; i + 4 <= n; i += 4)
@@ -69,6 +83,16 @@ inline void unpack(const std::uint8_t* bytes, int bits, std::size_t first, std::
   if (bits == 4) {
     if (n != 0 && first % 2 != 0) codes[i++] = one(first);
     const std::uint8_t* in = bytes + (first + i) / 2;
+    for (; i + 32 <= n; i += 32, in += 16) {
+      u8x16 both;
+      std::memcpy(&both, in, sizeof(both));
+      const u8x16 low = both & 0x0f;
+      const auto high = std::bit_cast<u8x16>(std::bit_cast<u16x8>(both) >> 4) & 0x0f;
+      const u8x16 a = __builtin_shufflevector(low, high, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      const u8x16 b = __builtin_shufflevector(low, high, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      std::memcpy(codes + i, &a, sizeof(a));
+      std::memcpy(codes + i + 16, &b, sizeof(b));
+    }
     for (; i + 2 <= n; i += 2, ++in) {
       codes[i] = *in & 15u;
       codes[i + 1] = *in >> 4;

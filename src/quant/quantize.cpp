@@ -7,6 +7,7 @@
 #include "quant/packing.h"
 #include "quant/reference.h"
 #include "quant/runs.h"
+#include "quant/store_codes.h"
 
 namespace bitwright {
 
@@ -52,31 +53,13 @@ struct SharedScale {
   }
 };
 
-typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
-typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
-
-/// Stores the low bits of 16 codes.
-inline void store(std::uint8_t* out, i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
-  const auto ab = __builtin_shufflevector(std::bit_cast<u16x8>(a), std::bit_cast<u16x8>(b), 0, 2, 4, 6, 8, 10, 12, 14);
-  const auto cd = __builtin_shufflevector(std::bit_cast<u16x8>(c), std::bit_cast<u16x8>(d), 0, 2, 4, 6, 8, 10, 12, 14);
-  const auto all = __builtin_shufflevector(std::bit_cast<u8x16>(ab), std::bit_cast<u8x16>(cd), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18,
-                                           20, 22, 24, 26, 28, 30);
-  std::memcpy(out, &all, sizeof(all));
-}
-inline void store(std::uint16_t* out, i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
-  const auto ab = __builtin_shufflevector(std::bit_cast<u16x8>(a), std::bit_cast<u16x8>(b), 0, 2, 4, 6, 8, 10, 12, 14);
-  const auto cd = __builtin_shufflevector(std::bit_cast<u16x8>(c), std::bit_cast<u16x8>(d), 0, 2, 4, 6, 8, 10, 12, 14);
-  std::memcpy(out, &ab, sizeof(ab));
-  std::memcpy(out + 8, &cd, sizeof(cd));
-}
-
 template <typename Code>
 void quantize_same(const float* x, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, Code* out) {
   const SharedScale shared(scale, zero_point, range);
   std::size_t i = 0;
   for (; i + 16 <= n; i += 16)
-    store(out + i, shared.codes_of(load_f32x4(x + i)), shared.codes_of(load_f32x4(x + i + 4)),
-          shared.codes_of(load_f32x4(x + i + 8)), shared.codes_of(load_f32x4(x + i + 12)));
+    store_codes(out + i, shared.codes_of(load_f32x4(x + i)), shared.codes_of(load_f32x4(x + i + 4)),
+                shared.codes_of(load_f32x4(x + i + 8)), shared.codes_of(load_f32x4(x + i + 12)));
   for (; i < n; ++i) out[i] = static_cast<Code>(shared.codes_of(splat(x[i]))[0]);
 }
 
@@ -93,7 +76,7 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
     const SharedScale shared(1.0f, zero_points[0], range);
     const auto four = [&](std::size_t i) { return shared.codes_of(load_f32x4(x + i), load_f32x4(scales + i)); };
     std::size_t i = 0;
-    for (; i + 16 <= n; i += 16) store(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
+    for (; i + 16 <= n; i += 16) store_codes(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
     for (; i < n; ++i) out[i] = static_cast<Code>(shared.codes_of(splat(x[i]), splat(scales[i]))[0]);
     return;
   }
@@ -103,7 +86,7 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
     return codes_of(load_f32x4(x + i), load_f32x4(scales + i), load_i32x4(zero_points + i), qmin, qmax);
   };
   std::size_t i = 0;
-  for (; i + 16 <= n; i += 16) store(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
+  for (; i + 16 <= n; i += 16) store_codes(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
   for (; i < n; ++i) out[i] = static_cast<Code>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
 }
 
@@ -219,6 +202,11 @@ void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, c
 }
 
 }  // namespace
+
+void quantize_run(const float* values, std::size_t n, float scale, std::int32_t zero_point, CodeRange range,
+                  std::uint8_t* codes) {
+  quantize_same(values, n, scale, zero_point, range, codes);
+}
 
 void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
                      std::span<std::uint8_t> codes) {

@@ -45,6 +45,9 @@ void quantize_packed(std::span<const float> values, const Shape& shape, const Qu
 void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
                        std::span<float> values);
 
+/// Codes of up to 8 bits of neighbours that share a scale, one a byte (the low bits where they are signed).
+void quantize_run(const float* values, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, std::uint8_t* codes);
+
 struct QuantizedTensor {
   Tensor codes;
   QuantParams params;

@@ -20,6 +20,7 @@ void test('what the package exports is what its page says, and nothing else', ()
     'errorMeanings',
     'imagePresets',
     'inspect',
+    'listSchemes',
     'loadModel',
     'onnxruntimeRunner',
     'openToolkit',
@@ -35,6 +36,7 @@ void test('what the package exports is what its page says, and nothing else', ()
     'reportSchemaVersion',
     'shareText',
     'sqnrText',
+    'tryScheme',
     'writeNpy',
   ]);
 });

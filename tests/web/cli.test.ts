@@ -410,3 +410,27 @@ void test('compare measures two models, run runs one, and both speak JSON', asyn
   assert.ok(existsSync(at('outputs/logits.npy')));
   assert.match((await cli(words)).stdout, /logits/);
 });
+
+void test('schemes lists what inspect takes, and inspect shows what a scheme makes of a tensor', async () => {
+  const list = await cli(['schemes', '--json']);
+  assert.equal(list.status, 0);
+  const names = (JSON.parse(list.stdout) as { name: string }[]).map(({ name }) => name);
+  for (const name of ['i8', 'nf4', 'mxfp4', 'nvfp4', 'kmeans16', 'bcq2', 'ternary', 'binary', 'pq4'])
+    assert.ok(names.includes(name));
+  assert.match((await cli(['schemes'])).stdout, /nf4 +4 +per_block 64/);
+  const info = await cli(['inspect', examplePath, '--json']);
+  const { tensors } = JSON.parse(info.stdout) as { tensors: { name: string; shape: number[] }[] };
+  const tensor = tensors.find(({ shape }) => shape.length === 4)?.name ?? '';
+  const shown = await cli(['inspect', examplePath, '--tensor', tensor, '--scheme', 'nf4']);
+  assert.equal(shown.status, 0);
+  assert.match(shown.stdout, /as nf4: nf4, 4 bits/);
+  assert.match(shown.stdout, /SQNR \d+\.\d dB/);
+  assert.match(shown.stdout, /[▁▂▃▄▅▆▇█]/);
+  assert.match(shown.stdout, /┴/);
+  const json = await cli(['inspect', examplePath, '--tensor', tensor, '--scheme', 'i4_b32', '--block-size', '16', '--json']);
+  const report = JSON.parse(json.stdout) as { bits: number; granularity: string };
+  assert.equal(report.bits, 4);
+  assert.match(report.granularity, /block_size=16/);
+  assert.equal((await cli(['inspect', examplePath, '--scheme', 'nf4'])).status, 2);
+  assert.equal((await cli(['inspect', examplePath, '--tensor', 'nobody'])).status, 2);
+});

@@ -23,6 +23,7 @@ export { bytesText, percentText, shareText, sqnrText } from './report/format.js'
 export { reportHtml } from './report/html.js';
 export { summarizeProfile, type NodeShare, type ProfileSummary } from './report/profile.js';
 export * from './report/schema.js';
+export { listSchemes, tryScheme, type SchemeInput, type SchemeTarget } from './try-scheme.js';
 export { readNpy, writeNpy } from './samples/npy.js';
 export { readNpz } from './samples/npz.js';
 export {

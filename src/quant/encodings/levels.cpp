@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/simd.h"
 #include "quant/encodings/encoding.h"
+#include "quant/store_codes.h"
 
 namespace bitwright {
 
@@ -102,30 +103,32 @@ class SmallFloatCodes {
   std::int32_t offset_;
 };
 
-/// How many boundaries are less, for at most 15 of them.
-struct FewRanks {
-  std::span<const float> boundaries;
-  i32x4 operator()(f32x4 x) const {
-    x = float_of_bits(bits_of(x) & (x == x));
-    i32x4 rank = splat(0);
-    for (const float boundary : boundaries) rank -= i32x4(x > splat(boundary));
-    return rank;
+/// How many boundaries are less, for at most 15 of them; 16 reals at a time, so that a boundary is loaded once for all.
+void few_ranks(std::span<const float> boundaries, const float* steps, std::uint8_t* ranks) {
+  f32x4 x[4];
+  i32x4 rank[4] = {};
+  for (int k = 0; k < 4; ++k) {
+    x[k] = load_f32x4(steps + 4 * k);
+    x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
   }
-};
+  for (const float boundary : boundaries) {
+    const f32x4 b = splat(boundary);
+    for (int k = 0; k < 4; ++k) rank[k] -= i32x4(x[k] > b);
+  }
+  store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
+}
 
-typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
-
-template <typename CodesOfFour>
-void in_fours(const float* steps, std::size_t n, std::uint8_t* codes, CodesOfFour&& codes_of_four) {
+/// Calls `sixteen` for all of n reals: what is left over travels through a buffer.
+template <typename Sixteen>
+void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen&& sixteen) {
   std::size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    const auto at = [&](std::size_t k) { return std::bit_cast<u8x16>(codes_of_four(load_f32x4(steps + i + 4 * k))); };
-    const u8x16 ab = __builtin_shufflevector(at(0), at(1), 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-    const u8x16 cd = __builtin_shufflevector(at(2), at(3), 0, 4, 8, 12, 16, 20, 24, 28, 0, 4, 8, 12, 16, 20, 24, 28);
-    const u8x16 all = __builtin_shufflevector(ab, cd, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23);
-    std::memcpy(codes + i, &all, sizeof(all));
-  }
-  for (; i < n; ++i) codes[i] = static_cast<std::uint8_t>(codes_of_four(splat(steps[i]))[0]);
+  for (; i + 16 <= n; i += 16) sixteen(steps + i, codes + i);
+  if (i == n) return;
+  float rest[16] = {};
+  std::uint8_t found[16];
+  std::copy(steps + i, steps + n, rest);
+  sixteen(rest, found);
+  std::copy_n(found, n - i, codes + i);
 }
 
 }  // namespace
@@ -214,9 +217,14 @@ std::uint8_t code_of(const LevelTable& table, float step) {
 }
 
 void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::uint8_t* codes) {
-  if (table.format != nullptr) return in_fours(steps, n, codes, SmallFloatCodes(*table.format));
+  if (table.format != nullptr) {
+    const SmallFloatCodes four(*table.format);
+    return in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) {
+      store_codes(out, four(load_f32x4(x)), four(load_f32x4(x + 4)), four(load_f32x4(x + 8)), four(load_f32x4(x + 12)));
+    });
+  }
   if (table.boundaries.size() < 16) {
-    in_fours(steps, n, codes, FewRanks{table.boundaries});
+    in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(table.boundaries, x, out); });
   } else {
     for (std::size_t i = 0; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
   }

@@ -70,16 +70,21 @@ class ScaledEncoder {
   }
 
   void run() {
+    e_.codes.resize(static_cast<std::size_t>((e_.n_codes() * e_.scheme.bits + 7) / 8));
+    const bool is_contiguous = layout_.is_per_position ? layout_.inner == 1 : layout_.outer == 1;
+    if (is_contiguous && !values_.empty() && !is_fitted() && !has_super_scales() && e_.scheme.bits <= 8 &&
+        e_.scheme.clipping == CalibrationMethod::min_max && e_.scheme.rounding == Rounding::nearest_even)
+      return encode_at_once();
     choose();
-    e_.codes.assign(static_cast<std::size_t>((e_.n_codes() * e_.scheme.bits + 7) / 8), 0);
-    if (values_.empty()) return;
-    if (!is_uniform_)
-      code_levels();
-    else if (e_.scheme.rounding == Rounding::nearest_even)
-      quantize_packed(values_, e_.shape, {e_.scheme.dtype, e_.range, e_.granularity, e_.scales, e_.zero_points}, e_.scheme.bits,
-                      e_.codes);
-    else
-      code_rounded();
+    if (!values_.empty()) {
+      if (!is_uniform_)
+        code_levels();
+      else if (e_.scheme.rounding == Rounding::nearest_even)
+        quantize_packed(values_, e_.shape, {e_.scheme.dtype, e_.range, e_.granularity, e_.scales, e_.zero_points}, e_.scheme.bits,
+                        e_.codes);
+      else
+        code_rounded();
+    }
     e_.levels = std::move(table_.levels);
   }
 
@@ -110,47 +115,90 @@ class ScaledEncoder {
     return static_cast<std::int32_t>(std::clamp(code, static_cast<double>(e_.range.qmin), static_cast<double>(e_.range.qmax)));
   }
 
+  bool is_fitted() const { return e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary; }
+  bool has_super_scales() const { return e_.scheme.scale_form == ScaleForm::f8e4m3fn || e_.scheme.scale_form == ScaleForm::u6; }
+
+  /// Adds the stored scale of the next group, and its zero point.
+  void settle(RealRange range, float ideal, const StoredScales& stored) {
+    if (is_uniform_ && e_.scheme.scale_form == ScaleForm::f32) {
+      const ScaleZeroPoint chosen = choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric);
+      e_.scales.push_back(chosen.scale);
+      e_.zero_points.push_back(chosen.zero_point);
+      return;
+    }
+    const auto index = static_cast<std::int64_t>(e_.scales.size());
+    const StoredScales::Stored scale = stored.round(ideal, is_fitted() ? ideal : reach(range), index);
+    e_.scales.push_back(scale.scale);
+    if (has_super_scales() || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.push_back(scale.code);
+    if (is_uniform_) e_.zero_points.push_back(zero_point(range, scale.scale));
+  }
+
+  /// Where each group's values stand side by side and nothing but their ends decides its scale: values are read from memory once.
+  void encode_at_once() {
+    const StoredScales stored(e_.scheme.scale_form, layout_, {}, largest_level());
+    const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
+    e_.scales.reserve(n_scales);
+    if (is_uniform_) e_.zero_points.reserve(n_scales);
+    Packer packer(e_.codes.data(), e_.scheme.bits);
+    float steps[kCodePiece];
+    std::uint8_t codes[kCodePiece];
+    std::int64_t n_held = 0;
+    const auto flush = [&] {
+      if (!is_uniform_) codes_of(table_, steps, static_cast<std::size_t>(n_held), codes);
+      packer.append(codes, static_cast<std::size_t>(n_held));
+      n_held = 0;
+    };
+    const std::int64_t row = layout_.extent * layout_.inner;
+    const std::int64_t group = layout_.block * layout_.inner;
+    for (std::int64_t first = 0; first < layout_.outer * row; first += row)
+      for (std::int64_t from = 0; from < row; from += group) {
+        const std::int64_t length = std::min(group, row - from);
+        const float* x = values_.data() + first + from;
+        const MinMax ends = scan_min_max({x, static_cast<std::size_t>(length)});
+        e_.n_not_finite += ends.n_not_finite;
+        const RealRange range = ends.range();
+        settle(range, is_uniform_ && e_.scheme.scale_form == ScaleForm::f32 ? 0.0f : ideal_scale(range), stored);
+        const float scale = e_.scales.back();
+        for (std::int64_t at = 0; at < length;) {
+          const std::int64_t n = std::min(kCodePiece - n_held, length - at);
+          if (is_uniform_)
+            quantize_run(x + at, static_cast<std::size_t>(n), scale, e_.zero_points.back(), e_.range, codes + n_held);
+          else
+            for (std::int64_t i = 0; i < n; ++i) steps[n_held + i] = x[at + i] / scale;
+          n_held += n;
+          at += n;
+          if (n_held == kCodePiece) flush();
+        }
+      }
+    flush();
+    packer.finish();
+    e_.levels = std::move(table_.levels);
+  }
+
   void choose() {
     const std::vector<MinMax> ends = scan_min_max(values_, e_.shape, e_.granularity);
-    RealRange whole;
-    for (const MinMax& end : ends) {
-      const RealRange range = end.range();
-      whole = {std::min(whole.rmin, range.rmin), std::max(whole.rmax, range.rmax)};
-      e_.n_not_finite += end.n_not_finite;
-    }
-    // A group of zeros takes the scale of the whole tensor, as in choose_params.
-    std::vector<RealRange> ranges(ends.size());
+    for (const MinMax& end : ends) e_.n_not_finite += end.n_not_finite;
+    GroupReader groups(values_, layout_, e_.shape, options_, e_.n_not_finite != 0);
     std::vector<float> ideal(ends.size());
+    std::vector<float> decisive(ends.size());  // for the scales of scales: any serves a group of zeros
     for (std::size_t i = 0; i < ends.size(); ++i) {
       const RealRange range = ends[i].range();
-      ranges[i] = range.rmin == 0.0f && range.rmax == 0.0f ? whole : range;
-      ideal[i] = ideal_scale(ranges[i]);
+      ideal[i] = ideal_scale(range);
+      if (is_fitted()) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
+      decisive[i] = range.rmin == 0.0f && range.rmax == 0.0f ? 0.0f : ideal[i];
     }
-    const bool is_fitted = e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary;
-    const bool sees_groups = is_fitted || e_.scheme.clipping != CalibrationMethod::min_max;
-    GroupReader groups(values_, layout_, e_.shape, options_, e_.n_not_finite != 0);
-    if (is_fitted)
-      for (std::size_t i = 0; i < ends.size(); ++i) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
-
-    std::vector<float> decisive = ideal;  // scales that values need; any serves a group of zeros
-    for (std::size_t i = 0; i < ends.size(); ++i)
-      if (ends[i].range().rmin == 0.0f && ends[i].range().rmax == 0.0f) decisive[i] = 0.0f;
     const StoredScales stored(e_.scheme.scale_form, layout_, decisive, largest_level());
     e_.super_scales = stored.super_scales();
     e_.scales.reserve(ends.size());
-    const bool has_codes = e_.scheme.scale_form != ScaleForm::f32 && e_.scheme.scale_form != ScaleForm::f16;
     for (std::size_t i = 0; i < ends.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
-      RealRange range = ranges[i];
-      if (sees_groups && !is_fitted && ends[i].has_finite()) {
-        range = clipped(groups(at), ends[i].range(), stored, at);
-        if (range.rmin == 0.0f && range.rmax == 0.0f) range = ranges[i];
+      RealRange range = ends[i].range();
+      if (!is_fitted() && e_.scheme.clipping != CalibrationMethod::min_max && decisive[i] > 0.0f) {
+        const RealRange narrower = clipped(groups(at), range, stored, at);
+        if (narrower.rmin != 0.0f || narrower.rmax != 0.0f) range = narrower;
         ideal[i] = ideal_scale(range);
       }
-      const StoredScales::Stored scale = stored.round(ideal[i], is_fitted ? ideal[i] : reach(range), at);
-      e_.scales.push_back(scale.scale);
-      if (has_codes) e_.scale_codes.push_back(scale.code);
-      if (is_uniform_) e_.zero_points.push_back(zero_point(range, scale.scale));
+      settle(range, ideal[i], stored);
     }
   }
 

@@ -7,6 +7,7 @@ import { inspectCommand, inspectSpec } from './inspect.js';
 import { type CommandSpec, helpText, parseCommand, type Values } from './options.js';
 import { quantizeCommand, quantizeSpec } from './quantize.js';
 import { runCommand, runSpec } from './run.js';
+import { schemesCommand, schemesSpec } from './schemes.js';
 import { packageVersion } from './version.js';
 
 interface Command {
@@ -21,6 +22,7 @@ const commands: readonly Command[] = [
   { spec: runSpec, run: runCommand },
   { spec: explainSpec, run: explainCommand },
   { spec: benchSpec, run: benchCommand },
+  { spec: schemesSpec, run: schemesCommand },
 ];
 
 function overview(): string {

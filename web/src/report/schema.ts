@@ -142,3 +142,54 @@ export interface ModelInfo extends ModelSummary {
   readonly externalBytes: number;
   readonly isQuantized: boolean;
 }
+
+/** A scheme that `--scheme` and recipes take by name. */
+export interface NamedScheme {
+  readonly name: string;
+  readonly encoding: string;
+  /** What a code stands for. */
+  readonly formula: string;
+  readonly bits: number;
+  /** What `bits` may be for this encoding. */
+  readonly minBits: number;
+  readonly maxBits: number;
+  readonly granularity: string;
+  readonly blockSize: number;
+  readonly scaleForm: string;
+  /** Files and operators that hold it. */
+  readonly targets: string;
+}
+
+/** What a scheme makes of one tensor. */
+export interface SchemeReport {
+  readonly encoding: string;
+  readonly formula: string;
+  readonly bits: number;
+  readonly shape: readonly number[];
+  readonly granularity: string;
+  readonly scaleForm: string;
+  /** Values that are NaN (stored as 0) or infinite (stored as the end of the range). */
+  readonly notFinite: number;
+  readonly scaleCount: number;
+  readonly storedBytes: number;
+  /** Scales, zero points and codebooks included. */
+  readonly bitsPerWeight: number;
+  readonly sqnr: Sqnr;
+  readonly cosine: number;
+  readonly meanSquaredError: number;
+  readonly maxAbsError: number;
+  /** Of the values; null where none is finite. */
+  readonly histogram: Histogram | null;
+  /** How often each code is used in the whole tensor, from the least code on; empty for 16 bits. */
+  readonly codeCounts: readonly number[];
+  /** What each of these codes stands for under scale `scaleIndex`; empty for 16 bits and codebooks of vectors. */
+  readonly grid: readonly number[];
+  readonly scaleIndex: number;
+  /** The numbers of the formula, of that scale. */
+  readonly scale: number;
+  readonly zeroPoint: number;
+  readonly qmin: number;
+  readonly qmax: number;
+  readonly rmin: number;
+  readonly rmax: number;
+}

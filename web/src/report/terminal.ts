@@ -22,7 +22,7 @@ function clipped(cell: string, width: number): string {
 }
 
 /** Aligned columns; the elastic ones shrink to fit. */
-function table(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
+export function table(columns: readonly Column[], rows: readonly (readonly string[])[], width: number): string {
   const widths = columns.map((column, i) => Math.max(column.title.length, ...rows.map((row) => (row[i] ?? '').length)));
   let excess = widths.reduce((sum, w) => sum + w + 2, -2) - Math.max(width, 60);
   const elastic = columns.map((_, i) => i).filter((i) => columns[i]?.isElastic === true);

@@ -1,6 +1,7 @@
 /** Answers calls: holds the compiled module and turns requests into its functions. Runs in a worker, or beside its caller. */
 import { fromErrorData, QuantError } from '../errors.js';
 import { decodeImage } from '../samples/decode-image.js';
+import type { NamedScheme } from '../report/schema.js';
 import type { Progress, Tensor } from '../types.js';
 import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
 import type { Platform } from './platform.js';
@@ -163,6 +164,8 @@ export class Host {
         this.core.disposeModel(copyId);
       }
     },
+    listSchemes: () => JSON.parse(unwrap(this.core.listSchemes())) as NamedScheme[],
+    tryScheme: ({ modelId, name, tensor, scheme }) => unwrap(this.core.tryScheme(modelId, name, tensor, scheme)),
     readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),
     writeTensorProto: ({ name, tensor }) => ({ bytes: unwrap(this.core.writeTensorProto(name, tensor)) }),
     liveHandles: () => ({ handles: this.core.liveHandles() }),

@@ -1,6 +1,7 @@
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
-import type { Comparison, LintRow, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
+import type { SchemeInput } from '../try-scheme.js';
+import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type {
   ExplainRow,
   ImagePreprocessing,
@@ -136,6 +137,12 @@ export interface Calls {
   finishComparison: { request: { comparisonId: number }; answer: Comparison };
   disposeComparison: { request: { comparisonId: number }; answer: null };
   preprocess: { request: { sample: SampleSpec }; answer: Tensor };
+  listSchemes: { request: object; answer: readonly NamedScheme[] };
+  /** On a constant of the model by name, or on `tensor` where modelId is 0. */
+  tryScheme: {
+    request: { modelId: number; name: string; tensor: Tensor | null; scheme: SchemeInput };
+    answer: SchemeReport;
+  };
   /** The file of the model with inner values as further outputs, for a runner of the caller's. */
   modelWithOutputs: { request: { modelId: number; values: readonly string[] }; answer: { bytes: Uint8Array } };
   readTensorProto: { request: { bytes: Uint8Array }; answer: { name: string; tensor: Tensor } };

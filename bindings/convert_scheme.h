@@ -1,0 +1,24 @@
+#pragma once
+
+#include <emscripten/val.h>
+
+#include <string>
+
+#include "quant/scheme.h"
+#include "report/scheme_report.h"
+
+namespace bitwright::bindings {
+
+using emscripten::val;
+
+/// `{scheme: NAME}` with any of the other keys of SchemeInput (web/src/try-scheme.ts), which replace what the name stands for.
+/// Throws Error{invalid_argument} for a name or word that the core does not know.
+TensorScheme scheme_input_from(const val& object);
+/// Throws Error{bad_recipe} for another word.
+CalibrationMethod calibration_method_from(const std::string& word);
+
+val to_js(const SchemeReport& report);  // SchemeReport of web/src/report/schema.ts
+/// Every named scheme as JSON text, a list of NamedScheme.
+std::string named_schemes_json();
+
+}  // namespace bitwright::bindings

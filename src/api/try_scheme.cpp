@@ -1,0 +1,85 @@
+#include "api/try_scheme.h"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "base/error.h"
+#include "passes/graph_edit.h"
+#include "passes/weights.h"
+#include "tensor/elements.h"
+#include "tensor/raw_allocator.h"
+
+namespace bitwright {
+
+namespace {
+
+const TensorRecord* find_constant(const Model& model, std::string_view name) {
+  const auto among = [&](const Graph& graph) -> const TensorRecord* {
+    for (const TensorRecord& record : graph.initializers)
+      if (record.name == name) return &record;
+    return nullptr;
+  };
+  const TensorRecord* found = among(model.graph);
+  visit_nodes(model, [&](const Node& node, const std::string&) {
+    for (const Attribute& attribute : node.attributes) {
+      if (found != nullptr) return;
+      if (attribute.g) found = among(*attribute.g);
+      for (const std::shared_ptr<Graph>& graph : attribute.graphs)
+        if (graph && found == nullptr) found = among(*graph);
+      if (attribute.t && !node.outputs.empty() && node.outputs[0] == name) found = attribute.t.get();
+    }
+  });
+  return found;
+}
+
+}  // namespace
+
+Tensor float_constant(const Model& model, std::string_view name) {
+  const TensorRecord* record = find_constant(model, name);
+  if (record == nullptr)
+    throw Error(ErrorCode::invalid_argument,
+                "the model has no constant tensor " + quoted(std::string(name)) + "; 'inspect' lists the largest ones")
+        .about(std::string(name));
+  switch (record->dtype) {
+    case DType::f32:
+      return record->load();
+    case DType::f16:
+    case DType::bf16:
+    case DType::f64:
+      break;
+    default:
+      throw Error(ErrorCode::unsupported, "tensor " + quoted(std::string(name)) + " has elements of " +
+                                              std::string(dtype_name(record->dtype)) + "; schemes are for floats")
+          .about(std::string(name));
+  }
+  const Tensor given = record->load();
+  Tensor values(DType::f32, record->shape, raw_allocator());
+  const std::span<float> out = values.data<float>();
+  std::vector<double> piece(4096);
+  for (std::size_t at = 0; at < out.size(); at += piece.size()) {
+    const std::span<double> part(piece.data(), std::min(piece.size(), out.size() - at));
+    read_elements(given, static_cast<std::int64_t>(at), part);
+    std::transform(part.begin(), part.end(), out.begin() + static_cast<std::ptrdiff_t>(at),
+                   [](double value) { return static_cast<float>(value); });
+  }
+  return values;
+}
+
+std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, TensorScheme::Grain grain) {
+  std::optional<WeightAxes> axes;
+  visit_nodes(model, [&](const Node& node, const std::string&) {
+    for (std::size_t i = 0; i < node.inputs.size() && !axes; ++i) {
+      if (node.inputs[i] != name) continue;
+      Node reader = node;
+      WeightUse use{&reader, i, "", std::vector<std::int64_t>(shape.size()), static_cast<std::int64_t>(shape.size())};
+      std::iota(use.axes.begin(), use.axes.end(), 0);
+      axes = weight_axes(use);
+    }
+  });
+  const bool is_channel = grain == TensorScheme::Grain::per_channel;
+  if (!axes) return is_channel ? 0 : -1;
+  return is_channel ? axes->channel : axes->reduction;
+}
+
+}  // namespace bitwright
