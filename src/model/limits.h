@@ -16,9 +16,9 @@ inline constexpr std::uint64_t kMaxMessages = 1u << 23;
 /// Names and symbolic dimensions. Longest seen in real models: about 500 bytes (scoped PyTorch names).
 inline constexpr std::uint64_t kMaxNameBytes = 1u << 20;
 /// String attributes, doc strings and metadata values. Largest seen: a few MB (tokenizer vocabularies, compiled contexts).
-inline constexpr std::uint64_t kMaxTextBytes = 1u << 28;
+inline constexpr std::uint64_t kMaxTextBytes = 1u << 26;
 /// Fields we carry without reading them. Largest seen: a few MB (sparse initializers, training information).
-inline constexpr std::uint64_t kMaxUnknownBytes = 1u << 28;
+inline constexpr std::uint64_t kMaxUnknownBytes = 1u << 26;
 /// Keys of one external_data list. ONNX defines six.
 inline constexpr std::uint64_t kMaxExternalKeys = 64;
 /// How often the tensors of a model may use each byte of its external files, on average. Tied weights use theirs twice or three

@@ -1,6 +1,7 @@
 // Cases 33 to 46 of the list of bad inputs: graphs that are not well formed, or ask for too much.
 #include <doctest/doctest.h>
 
+#include <ctime>
 #include <limits>
 
 #include "api/quantize.h"
@@ -177,12 +178,11 @@ TEST_CASE("bad input 38: a million nodes, and a value with a million uses, are r
   graph.text(2, "g").message(11, onnx_value("X"));
   const std::string bytes = graph.bytes() + nodes;
   const Wire model = Wire().number(1, 7).message(8, Wire().number(2, 13)).text(7, bytes);
-  const auto start = std::chrono::steady_clock::now();
+  const std::clock_t start = std::clock();
   const Model read = read_onnx(memory_source(model));
   static_cast<void>(inspect(read));
   CHECK_FALSE(GraphIndex(read.graph).consumers("X").empty());
-  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  CHECK(taken.count() < 50.0);  // 5 s are promised; ten times that is a hang
+  CHECK(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC < 50.0);  // 5 s are promised; ten times that is a hang
 }
 
 TEST_CASE("bad input 39: opsets of 0, below 0 and beyond are refused where they are read or run; without one nothing runs") {
