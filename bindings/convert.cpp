@@ -81,9 +81,16 @@ val to_js(const Tensor& tensor, const val& reused) {
 }
 
 val to_js(const std::map<std::string, Tensor>& tensors) {
-  val object = val::object();
-  for (const auto& [name, tensor] : tensors) object.set(to_js(name), to_js(tensor));
-  return object;
+  // Not set one by one: a value may be called __proto__.
+  val entries = val::array();
+  unsigned n = 0;
+  for (const auto& [name, tensor] : tensors) {
+    val entry = val::array();
+    entry.set(0, to_js(name));
+    entry.set(1, to_js(tensor));
+    entries.set(n++, entry);
+  }
+  return val::global("Object").call<val>("fromEntries", entries);
 }
 
 val to_js(const ValueInfo& info) {

@@ -9,6 +9,7 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("version", &version);
   function("openModel", &open_model);
   function("inspect", &inspect_model);
+  function("activationBytes", &activations_of_model);
   function("disposeModel", &dispose_model);
   function("createSession", &create_session);
   function("runSession", &run_session);

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "allocation.h"
 #include "base/error.h"
 
 namespace bitwright::bindings {
@@ -33,7 +34,10 @@ val guard(Verb&& verb) {
   } catch (const Error& error) {
     return error_object(error.code(), error.what(), error.subject());
   } catch (const std::bad_alloc&) {
-    return error_object(ErrorCode::out_of_memory, "memory could not be had; dispose other models or use a smaller one", "");
+    return error_object(
+        ErrorCode::out_of_memory,
+        "a block of " + std::to_string(last_refused_bytes()) + " bytes cannot be had; dispose other models or use a smaller one",
+        "");
   } catch (const std::exception& error) {
     return error_object(ErrorCode::internal, error.what(), "");
   }

@@ -14,6 +14,7 @@ using emscripten::val;
 std::string version();
 val open_model(val source, val open_external);
 val inspect_model(std::int32_t model);
+val activations_of_model(std::int32_t model);
 void dispose_model(std::int32_t model);
 val create_session(std::int32_t model, val options);
 val run_session(std::int32_t session, val feeds, val observe, val outputs);

@@ -1,4 +1,4 @@
-import { type Progress, quantize } from 'bitwright';
+import { forecast, type Progress, quantize } from 'bitwright';
 import { model, onModel } from './engine.js';
 import { clearMessages, say, showError } from './messages.js';
 import { element } from './page.js';
@@ -51,6 +51,8 @@ async function run(): Promise<void> {
     const others = evaluation();
     const measured = others === undefined ? calibration : await prepareSamples(others, opened.info, choice);
     const isSame = calibration !== undefined && calibration === measured;
+    const memory = await forecast(opened, { recipe: recipe(), measures: measured !== undefined }, { signal: controller.signal });
+    say(`This ${memory.text}.`);
     const result = await quantize(
       opened,
       {
@@ -58,7 +60,11 @@ async function run(): Promise<void> {
         ...(calibration && { calibration: calibration.samples, sourceNote: `${calibration.samples.length} files of your own` }),
         evaluation: measured?.samples ?? false,
         ...(calibration?.note !== undefined && { preprocessingNote: calibration.note }),
-        warnings: [...(calibration?.warnings ?? []), ...(isSame ? ['measured on the calibration samples themselves'] : [])],
+        warnings: [
+          ...(calibration?.warnings ?? []),
+          ...(isSame ? ['measured on the calibration samples themselves'] : []),
+          ...(memory.isEnough ? [] : [`${memory.text}: it may end for want of memory`]),
+        ],
       },
       { signal: controller.signal, onProgress: showProgress },
     );

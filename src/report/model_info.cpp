@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <string_view>
+#include <unordered_set>
 
 #include "base/error.h"
 #include "ops/op.h"
@@ -65,9 +67,10 @@ ModelInfo inspect(const Model& model) {
   for (const Function& function : model.functions)
     for (const Node& node : function.nodes) inspector.visit(node);
   inspector.finish();
-  const GraphIndex index(model.graph);
+  std::unordered_set<std::string_view> constants;
+  for (const TensorRecord& record : model.graph.initializers) constants.insert(record.name);
   for (const ValueInfo& input : model.graph.inputs)
-    if (index.initializer(input.name) == nullptr) info.inputs.push_back(input);
+    if (constants.count(input.name) == 0) info.inputs.push_back(input);
   info.outputs = model.graph.outputs;
   try {
     check_runnable(model);

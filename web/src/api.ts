@@ -2,6 +2,7 @@
 export { calibrate, Calibration, type CalibrateOptions, type Runner } from './calibrate.js';
 export { compare, type CompareOptions } from './compare.js';
 export { errorMeanings, QuantError, type ErrorCode } from './errors.js';
+export { forecast, type Forecast, type ForecastOptions } from './forecast.js';
 export { inspect } from './inspect.js';
 export { loadModel, Model, type LoadOptions } from './load-model.js';
 export { quantize, type QuantizeOptions, type QuantizeResult } from './quantize.js';

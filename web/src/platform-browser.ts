@@ -118,5 +118,10 @@ export const browserPlatform: Platform = {
     if (spec.kind !== 'bytes') throw new QuantError('invalid_argument', 'a browser writes to memory only');
     return memorySink(spec.expectedBytes);
   },
+  memoryBytes: () => {
+    // In GiB, rounded down to a power of two and at most 8, to tell little about the machine; not in every browser.
+    const { deviceMemory } = navigator as { deviceMemory?: number };
+    return deviceMemory === undefined ? Number.MAX_SAFE_INTEGER : deviceMemory * 2 ** 30;
+  },
   decodeOtherImage,
 };

@@ -3,7 +3,9 @@ import {
   closeSync,
   fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
+  readdirSync,
   readSync,
   realpathSync,
   renameSync,
@@ -12,7 +14,7 @@ import {
   constants,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import { basename, dirname, join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -47,13 +49,17 @@ const descriptors = new FinalizationRegistry<number>((descriptor) => {
   closeSync(descriptor);
 });
 
-function pathSource(path: string, name: string): CoreSource {
-  let descriptor: number;
+function openFile(path: string, name: string, flags = 0): number {
   try {
-    descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+    // A fifo or a device must not make us wait.
+    return openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | flags);
   } catch (error) {
     throw new QuantError('io_failed', `${name}: cannot be opened: ${messageOf(error)}`, name);
   }
+}
+
+/** Takes the descriptor over. */
+function descriptorSource(descriptor: number, name: string): CoreSource {
   const status = fstatSync(descriptor);
   if (!status.isFile()) {
     closeSync(descriptor);
@@ -77,7 +83,7 @@ function openSource(spec: SourceSpec): CoreSource {
     case 'bytes':
       return bytesSource(spec.name, spec.bytes);
     case 'path':
-      return pathSource(spec.path, spec.name);
+      return descriptorSource(openFile(spec.path, spec.name), spec.name);
     case 'reader':
       return readerSource(spec.name, spec.reader.sizeBytes, (offset, target) => spec.reader.read(offset, target), undefined);
     case 'blob':
@@ -85,25 +91,46 @@ function openSource(spec: SourceSpec): CoreSource {
   }
 }
 
-/** Files in the model's own folder only, after links are resolved; regular files with one name only (no hard links). */
+/** Files in the model's own folder only: regular ones with one name, reached through no link. */
 function openSibling(model: SourceSpec, name: string): CoreSource | null {
   if (model.kind !== 'path') return null;
-  const folder = realpathSync(dirname(model.path));
-  const wished = join(folder, name);
-  let real: string;
-  try {
-    real = realpathSync(wished);
-  } catch {
-    return null;
-  }
-  if (real !== wished || !real.startsWith(folder.endsWith(sep) ? folder : folder + sep)) {
+  const refuse = (finding: string): never => {
     throw new QuantError(
       'bad_external_data',
-      `external data '${name}' is a link or leaves the model's folder; give it by name with the option 'external' (CLI: --external-root)`,
+      `external data '${name}' ${finding}; give it by name with the option 'external' (CLI: --external-root DIR)`,
       name,
     );
+  };
+  const folder = realpathSync(dirname(model.path));
+  const wished = join(folder, name);
+  const status = lstatSync(wished, { throwIfNoEntry: false });
+  if (status === undefined) return null;
+  if (status.isSymbolicLink()) refuse('is a link');
+  if (!status.isFile()) refuse('is no regular file');
+  const descriptor = openFile(wished, name, constants.O_NOFOLLOW ?? 0);
+  const opened = fstatSync(descriptor);
+  // Asked after opening: what is read is what was looked at, whatever happens to the names meanwhile.
+  const isSame = opened.ino === status.ino && opened.dev === status.dev;
+  const isInside = realpathSync(wished) === wished && wished.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+  if (isSame && isInside && opened.nlink === 1) return descriptorSource(descriptor, name);
+  closeSync(descriptor);
+  return refuse(
+    !isSame ? 'changed while it was opened' : isInside ? 'has a second name (a hard link)' : "leaves the model's folder",
+  );
+}
+
+/** Takes away what processes that were killed left beside this target. */
+function removeLeftovers(path: string): void {
+  const prefix = `.${basename(path)}.`;
+  for (const name of readdirSync(dirname(path))) {
+    const owner = name.startsWith(prefix) ? /^(\d+)\.[0-9a-z]+\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
+    if (owner === undefined) continue;
+    try {
+      process.kill(Number(owner), 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') unlinkSync(join(dirname(path), name));
+    }
   }
-  return pathSource(real, name);
 }
 
 /** Writes beside the target under a temporary name; the target appears by renaming, or not at all. */
@@ -111,6 +138,7 @@ function pathSink(path: string): OpenedSink {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`);
   let descriptor: number;
   try {
+    removeLeftovers(path);
     descriptor = openSync(temporary, 'wx');
   } catch (error) {
     throw new QuantError('io_failed', `${basename(path)}: cannot be written: ${messageOf(error)}`, path);
@@ -141,15 +169,32 @@ function pathSink(path: string): OpenedSink {
       },
     },
     finish: () => {
-      fsyncSync(descriptor);
-      closeSync(descriptor);
-      isOpen = false;
-      renameSync(temporary, path);
+      try {
+        fsyncSync(descriptor);
+        closeSync(descriptor);
+        isOpen = false;
+        renameSync(temporary, path);
+      } catch (error) {
+        throw new QuantError('io_failed', `${basename(path)}: cannot be written: ${messageOf(error)}`, path);
+      }
       process.off('exit', discard);
       return { bytes: new Uint8Array(0), sizeBytes };
     },
     discard,
   };
+}
+
+/** Writes a whole file under its name, or none. */
+export function writeWhole(path: string, content: Uint8Array | string): void {
+  const sink = pathSink(path);
+  try {
+    const problem = sink.core.write(typeof content === 'string' ? new TextEncoder().encode(content) : content);
+    if (problem !== '') throw new QuantError('io_failed', problem, path);
+    sink.finish();
+  } catch (error) {
+    sink.discard();
+    throw error;
+  }
 }
 
 export const nodePlatform: Platform = {
@@ -160,6 +205,7 @@ export const nodePlatform: Platform = {
     if (spec.kind === 'path') return pathSink(spec.path);
     return spec.kind === 'writer' ? writerSink(spec.writer) : memorySink(spec.expectedBytes);
   },
+  memoryBytes: totalmem,
   decodeOtherImage: null,
 };
 

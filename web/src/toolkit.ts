@@ -47,9 +47,10 @@ export class Owned {
     if (!this.isLive) return;
     this.isLive = false;
     owners.unregister(this);
-    // The core frees it when the calls before it are done; a toolkit that is closed has freed everything already.
+    // The core frees it when the calls before it are done. Freeing cannot fail: it is refused by a toolkit that was closed or
+    // whose engine stopped (`internal`, told to the call that stopped it), and they have freed everything already.
     this.release().catch((error: unknown) => {
-      if (!(error instanceof QuantError && error.code === 'disposed')) throw error;
+      if (!(error instanceof QuantError && (error.code === 'disposed' || error.code === 'internal'))) throw error;
     });
   }
 
@@ -98,6 +99,11 @@ export class Toolkit {
   /** How many models, sessions, calibrations and comparisons live: for tests. */
   async liveHandles(): Promise<number> {
     return (await this.call('liveHandles', {})).handles;
+  }
+
+  /** Bytes that the engine's memory has grown to: it keeps them until the toolkit is disposed. */
+  async heldBytes(): Promise<number> {
+    return (await this.call('liveHandles', {})).heldBytes;
   }
 
   async dispose(): Promise<void> {

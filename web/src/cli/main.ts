@@ -81,6 +81,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   // The reader of a pipe went away: nobody is left to tell.
   process.exit(error.code === 'EPIPE' ? exitCodes.done : exitCodes.failed);
 });
+// Without a reader of progress the work goes on.
+process.stderr.on('error', () => undefined);
 const words = process.argv.slice(2);
 try {
   process.exitCode = await main(words);

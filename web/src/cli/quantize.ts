@@ -1,7 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 
 import { QuantError } from '../errors.js';
+import { writeWhole } from '../platform-node.js';
+import { forecast } from '../forecast.js';
 import { quantize } from '../quantize.js';
 import { parseRecipe, parseRecipeJson, type Recipe, type RecipeInput, recipePresets, type RecipePreset } from '../recipe.js';
 import { reportHtml } from '../report/html.js';
@@ -129,6 +131,9 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
     const warnings = [...new Set([...(calibration?.warnings ?? []), ...(evaluation?.warnings ?? [])])];
     if (recipe.mode === 'static' && evaluation === calibration)
       warnings.push('measured on the calibration samples themselves; give --evaluate PATH for samples of their own');
+    const { text: memory, isEnough } = await forecast(model, { recipe, measures: evaluation !== null }, context.run);
+    if (!isEnough) warnings.push(`${memory}: it may end with out_of_memory; take mode weight_only without samples`);
+    else context.note(memory);
     for (const warning of warnings) context.note(`warning: ${warning}`);
     const result = await quantize(
       model,
@@ -148,7 +153,7 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
       context.run,
     );
     try {
-      if (reportPath !== undefined) writeFileSync(reportPath, reportHtml(result.report));
+      if (reportPath !== undefined) writeWhole(reportPath, reportHtml(result.report));
       context.print(
         flag(values, 'json')
           ? JSON.stringify(result.report)

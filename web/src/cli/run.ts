@@ -1,7 +1,8 @@
-import { readFileSync, writeFileSync, mkdirSync } from 'node:fs';
+import { readFileSync, mkdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 
 import { QuantError } from '../errors.js';
+import { writeWhole } from '../platform-node.js';
 import { profileText, tensorText } from '../report/terminal.js';
 import { readNpy, writeNpy } from '../samples/npy.js';
 import { readNpz } from '../samples/npz.js';
@@ -88,6 +89,15 @@ async function feedsOf(
   return feeds;
 }
 
+/** Names from a file are made fit for one: no separators, at most 200 characters, each once. */
+function fileNameOf(output: string, taken: Set<string>): string {
+  const stem = output.replace(/[^\w.-]/g, '_').slice(0, 200);
+  let name = `${stem}.npy`;
+  for (let i = 1; taken.has(name); ++i) name = `${stem}_${i}.npy`;
+  taken.add(name);
+  return name;
+}
+
 export async function runCommand(values: Values, positionals: readonly string[]): Promise<number> {
   const path = onlyPositional(positionals, 'MODEL', 'run');
   const pairs = texts(values, 'input');
@@ -104,8 +114,8 @@ export async function runCommand(values: Values, positionals: readonly string[])
       const folder = text(values, 'output');
       if (folder !== undefined) {
         mkdirSync(folder, { recursive: true });
-        for (const [name, tensor] of Object.entries(outputs))
-          writeFileSync(join(folder, `${name.replace(/[^\w.-]/g, '_')}.npy`), writeNpy(tensor));
+        const taken = new Set<string>();
+        for (const [name, tensor] of Object.entries(outputs)) writeWhole(join(folder, fileNameOf(name, taken)), writeNpy(tensor));
       }
       const profile = flag(values, 'profile') ? await session.profile() : [];
       if (flag(values, 'json')) {

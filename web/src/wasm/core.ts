@@ -36,6 +36,8 @@ export interface Core {
   version(): string;
   openModel(source: CoreSource, openExternal: (name: string) => CoreSource | null): Guarded<number>;
   inspect(modelId: number): Guarded<ModelInfo>;
+  /** Alive at once in a run: an estimate. */
+  activationBytes(modelId: number): Guarded<number>;
   disposeModel(modelId: number): void;
   createSession(
     modelId: number,
@@ -95,6 +97,8 @@ export interface Core {
   readTensorProto(bytes: Uint8Array): Guarded<{ name: string; tensor: Tensor }>;
   writeTensorProto(name: string, tensor: Tensor): Guarded<Uint8Array>;
   liveHandles(): number;
+  /** The module's memory as it is now; its length is all that may be looked at. */
+  readonly HEAPU8: Uint8Array;
 }
 
 export type CoreFactory = (options: {

@@ -4,7 +4,7 @@ import { decodeImage } from '../samples/decode-image.js';
 import type { NamedScheme } from '../report/schema.js';
 import type { Progress, Tensor } from '../types.js';
 import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
-import type { Platform } from './platform.js';
+import type { OpenedSink, Platform } from './platform.js';
 import type { AnswerOf, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
 
 type Handlers = {
@@ -45,8 +45,18 @@ function paced<T>(onProgress: (progress: Progress) => void, work: (tell: CorePro
   return result;
 }
 
+/** What a 32-bit module can address. */
+const maxModuleBytes = 2 ** 32;
+
+/** True for what leaves the module's memory in an unknown state: a trap, or a stack that ran over. */
+function isCrash(error: unknown): error is Error {
+  return error instanceof WebAssembly.RuntimeError || (error instanceof RangeError && /call stack/i.test(error.message));
+}
+
 /** One opened toolkit on the host's side. */
 export class Host {
+  private crash: QuantError | undefined;
+
   private constructor(
     private readonly core: Core,
     private readonly platform: Platform,
@@ -61,7 +71,14 @@ export class Host {
   async call<V extends Verb>(verb: V, request: RequestOf<V>, onProgress: (progress: Progress) => void): Promise<AnswerOf<V>> {
     const handler = this.handlers[verb] as Handlers[V] | undefined;
     if (handler === undefined) throw new QuantError('internal', `the host has no verb '${String(verb)}'`);
-    return await handler(request, onProgress);
+    if (this.crash !== undefined) throw this.crash;
+    try {
+      return await handler(request, onProgress);
+    } catch (error) {
+      if (!isCrash(error)) throw error;
+      this.crash = new QuantError('internal', `the engine stopped: ${error.message}; open a new toolkit, and report it please`);
+      throw this.crash;
+    }
   }
 
   private async feedsOf(sample: SampleSpec): Promise<Record<string, Tensor>> {
@@ -99,6 +116,11 @@ export class Host {
       }
     },
     inspect: ({ modelId }) => unwrap(this.core.inspect(modelId)),
+    memory: ({ modelId }) => ({
+      activationBytes: unwrap(this.core.activationBytes(modelId)),
+      heldBytes: this.core.HEAPU8.byteLength,
+      allowedBytes: Math.min(maxModuleBytes, this.platform.memoryBytes()),
+    }),
     disposeModel: ({ modelId }) => {
       this.core.disposeModel(modelId);
       return null;
@@ -128,11 +150,14 @@ export class Host {
     },
     writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
       const main = this.write(sink, 'the model');
-      const external = externalSink === null ? null : this.write(externalSink, externalName);
+      let external: OpenedSink | null = null;
       try {
-        paced(onProgress, (tell) => unwrap(this.core.writeModel(modelId, main.core, external?.core ?? null, externalName, tell)));
-        const written = main.finish();
-        return { ...written, external: external === null ? null : { name: externalName, ...external.finish() } };
+        if (externalSink !== null) external = this.write(externalSink, externalName);
+        const taker = external?.core ?? null;
+        paced(onProgress, (tell) => unwrap(this.core.writeModel(modelId, main.core, taker, externalName, tell)));
+        // The model last: where it stands, its data stands too.
+        const data = external === null ? null : { name: externalName, ...external.finish() };
+        return { ...main.finish(), external: data };
       } catch (error) {
         main.discard();
         external?.discard();
@@ -168,6 +193,6 @@ export class Host {
     tryScheme: ({ modelId, name, tensor, scheme }) => unwrap(this.core.tryScheme(modelId, name, tensor, scheme)),
     readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),
     writeTensorProto: ({ name, tensor }) => ({ bytes: unwrap(this.core.writeTensorProto(name, tensor)) }),
-    liveHandles: () => ({ handles: this.core.liveHandles() }),
+    liveHandles: () => ({ handles: this.core.liveHandles(), heldBytes: this.core.HEAPU8.byteLength }),
   };
 }

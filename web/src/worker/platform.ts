@@ -26,6 +26,8 @@ export interface Platform {
   /** External data beside the model, by the name that stands in it; null where the user gave no such file. */
   openSibling(model: SourceSpec, name: string): CoreSource | null;
   openSink(spec: SinkSpec, name: string): OpenedSink;
+  /** What the machine has, as far as the host tells. */
+  memoryBytes(): number;
   /** Pictures that are neither JPEG nor PNG, where the host can read them (browsers: WebP, AVIF ...). */
   decodeOtherImage: ((bytes: Uint8Array, name: string) => Promise<Picture>) | null;
 }

@@ -87,6 +87,11 @@ export interface Calls {
     answer: { modelId: number; info: ModelInfo };
   };
   inspect: { request: { modelId: number }; answer: ModelInfo };
+  /** What a run of the model keeps alive, what the module's memory has, and what it may have. */
+  memory: {
+    request: { modelId: number };
+    answer: { activationBytes: number; heldBytes: number; allowedBytes: number };
+  };
   disposeModel: { request: { modelId: number }; answer: null };
   createSession: {
     request: { modelId: number; options: SessionSpec };
@@ -147,7 +152,7 @@ export interface Calls {
   modelWithOutputs: { request: { modelId: number; values: readonly string[] }; answer: { bytes: Uint8Array } };
   readTensorProto: { request: { bytes: Uint8Array }; answer: { name: string; tensor: Tensor } };
   writeTensorProto: { request: { name: string; tensor: Tensor }; answer: { bytes: Uint8Array } };
-  liveHandles: { request: object; answer: { handles: number } };
+  liveHandles: { request: object; answer: { handles: number; heldBytes: number } };
 }
 
 export type Verb = keyof Calls;
