@@ -5,11 +5,11 @@
 // in the shared folder, where it is there, and the bundled example.
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { buildPreset } from './build.mjs';
 import { Failure, buildFolder, capture, main, root, run, say } from './steps.mjs';
 
-const corpora = process.env.BITWRIGHT_FUZZ_CORPUS ?? join(root, 'build/fuzz-corpus');
+const corpora = resolve(root, process.env.BITWRIGHT_FUZZ_CORPUS ?? 'build/fuzz-corpus');
 const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 const maxSeedBytes = 8192;
 
@@ -51,8 +51,8 @@ function corpusOf(target) {
   return folder;
 }
 
-/** What stops a run that goes astray; the engine's own limits are far below. */
-const guards = ['-rss_limit_mb=2048', '-malloc_limit_mb=1024', '-timeout=20', '-max_len=16384'];
+/** One seed, so that a run can be repeated, and what stops a run that goes astray; the engine's own limits are far below. */
+const guards = ['-seed=1', '-rss_limit_mb=2048', '-malloc_limit_mb=1024', '-timeout=20', '-max_len=16384'];
 
 export async function fuzz(seconds, names = targets) {
   await buildPreset('fuzz', names);

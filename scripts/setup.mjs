@@ -17,6 +17,7 @@ const welcome = [
   { program: 'ccache', packageName: 'ccache', without: 'a clean build takes as long as the first' },
   { program: 'chromium', packageName: 'chromium', without: 'browser tests are skipped' },
   { program: 'clang++', packageName: 'clang', without: 'no second native compiler and no fuzzing' },
+  { program: 'clang-tidy', packageName: 'clang-tidy', without: 'npm run tidy checks nothing' },
   { program: 'clang-format', packageName: 'clang-format', without: 'C++ formatting is not checked' },
 ];
 const headers = [
