@@ -37,6 +37,18 @@ void word_into(const val& object, const char* key, const char* const (&words)[n]
   if (!value.isUndefined()) member = word_from<Enum>(string_from(value), words, key, ErrorCode::invalid_argument);
 }
 
+/// Keys go through one type: each literal would be an instantiation of its own.
+class Row {
+ public:
+  void set(const char* key, const val& value) { object_.set(key, value); }
+  void set(const char* key, double number) { set(key, val(number)); }
+  void set(const char* key, std::string_view text) { set(key, val(std::string(text))); }
+  const val& object() const { return object_; }
+
+ private:
+  val object_ = val::object();
+};
+
 template <typename T>
 val numbers(const std::vector<T>& list) {
   return to_js_list(list, [](T number) { return val(static_cast<double>(number)); });
@@ -72,43 +84,44 @@ TensorScheme scheme_input_from(const val& object) {
 }
 
 val to_js(const SchemeReport& report) {
-  const auto count = [](std::uint64_t n) { return val(static_cast<double>(n)); };
-  val object = val::object();
-  object.set("encoding", std::string(encoding_info(report.scheme.encoding).name));
-  object.set("formula", std::string(encoding_info(report.scheme.encoding).summary));
-  object.set("bits", report.scheme.bits);
-  object.set("shape", to_js(report.shape));
-  object.set("granularity", report.granularity);
-  object.set("scaleForm", std::string(kScaleForms[static_cast<int>(report.scheme.scale_form)]));
-  object.set("notFinite", count(report.n_not_finite));
-  object.set("scaleCount", count(report.n_scales));
-  object.set("storedBytes", count(report.stored_bytes));
-  object.set("bitsPerWeight", report.bits_per_weight);
-  val sqnr = val::object();
+  const EncodingInfo& info = encoding_info(report.scheme.encoding);
+  Row row;
+  row.set("encoding", info.name);
+  row.set("formula", info.summary);
+  row.set("bits", report.scheme.bits);
+  row.set("shape", to_js(report.shape));
+  row.set("granularity", std::string_view(report.granularity));
+  row.set("scaleForm", std::string_view(kScaleForms[static_cast<int>(report.scheme.scale_form)]));
+  row.set("notFinite", static_cast<double>(report.n_not_finite));
+  row.set("scaleCount", static_cast<double>(report.n_scales));
+  row.set("storedBytes", static_cast<double>(report.stored_bytes));
+  row.set("bitsPerWeight", report.bits_per_weight);
+  Row sqnr;
   sqnr.set("sqnrDb", std::isfinite(report.sqnr_db) ? val(report.sqnr_db) : val::null());
-  sqnr.set("isExact", std::isinf(report.sqnr_db) && report.sqnr_db > 0.0);
-  object.set("sqnr", sqnr);
-  object.set("cosine", report.cosine);
-  object.set("meanSquaredError", report.mean_squared_error);
-  object.set("maxAbsError", report.max_abs_error);
+  sqnr.set("isExact", val(std::isinf(report.sqnr_db) && report.sqnr_db > 0.0));
+  row.set("sqnr", sqnr.object());
+  row.set("cosine", report.cosine);
+  row.set("meanSquaredError", report.mean_squared_error);
+  row.set("maxAbsError", report.max_abs_error);
   val histogram = val::null();
   if (report.histogram) {
-    histogram = val::object();
-    histogram.set("min", report.histogram->min);
-    histogram.set("max", report.histogram->max);
-    histogram.set("counts", numbers(report.histogram->counts));
+    Row bins;
+    bins.set("min", static_cast<double>(report.histogram->min));
+    bins.set("max", static_cast<double>(report.histogram->max));
+    bins.set("counts", numbers(report.histogram->counts));
+    histogram = bins.object();
   }
-  object.set("histogram", histogram);
-  object.set("codeCounts", numbers(report.code_counts));
-  object.set("grid", numbers(report.grid));
-  object.set("scaleIndex", static_cast<double>(report.scale_index));
-  object.set("scale", report.scale);
-  object.set("zeroPoint", report.zero_point);
-  object.set("qmin", report.range.qmin);
-  object.set("qmax", report.range.qmax);
-  object.set("rmin", report.rmin);
-  object.set("rmax", report.rmax);
-  return object;
+  row.set("histogram", histogram);
+  row.set("codeCounts", numbers(report.code_counts));
+  row.set("grid", numbers(report.grid));
+  row.set("scaleIndex", static_cast<double>(report.scale_index));
+  row.set("scale", static_cast<double>(report.scale));
+  row.set("zeroPoint", report.zero_point);
+  row.set("qmin", report.range.qmin);
+  row.set("qmax", report.range.qmax);
+  row.set("rmin", static_cast<double>(report.rmin));
+  row.set("rmax", static_cast<double>(report.rmax));
+  return row.object();
 }
 
 std::string named_schemes_json() {

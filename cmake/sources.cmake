@@ -11,6 +11,7 @@ endfunction()
 
 # Wasm only: these folders and files of src hold no loop that a real model spends its time in, and are compiled for size.
 set(BITWRIGHT_COLD_SOURCES api engine files io model passes ops report/comparison report/model_info
+  quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins report/scheme_report
   CACHE STRING "what is compiled for size in wasm")
 set(BITWRIGHT_COLD_FLAG -Oz CACHE STRING "how it is compiled; empty: as the rest")
 function(bitwright_shrink_cold_sources)

@@ -128,8 +128,8 @@ ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is
   }
   const double furthest = std::max(static_cast<double>(codes.qmax) - chosen.zero_point,
                                    static_cast<double>(chosen.zero_point) - static_cast<double>(codes.qmin));
-  if (furthest > 0.0) scale = std::min(scale, kLargestReal / furthest);
-  chosen.scale = static_cast<float>(std::min(scale, kLargestReal));
+  if (scale * std::max(furthest, 1.0) > kLargestReal) scale = kLargestReal / std::max(furthest, 1.0);
+  chosen.scale = static_cast<float>(scale);
   return chosen;
 }
 

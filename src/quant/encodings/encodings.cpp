@@ -3,7 +3,6 @@
 #include <string>
 
 #include "base/error.h"
-#include "base/float16.h"
 #include "quant/encodings/encoding.h"
 #include "quant/encodings/groups.h"
 #include "quant/encodings/stored_scales.h"
@@ -37,8 +36,6 @@ Encode encode_function(Encoding encoding) {
   }
 }
 
-bool has_scales(Encoding encoding) { return encode_function(encoding) == encode_scaled; }
-
 [[noreturn]] void refuse(const std::string& finding) { throw Error(ErrorCode::invalid_argument, "scheme: " + finding); }
 
 void check_range(const char* what, std::int64_t value, std::int64_t least, std::int64_t most) {
@@ -57,6 +54,8 @@ DType holding_type(DType dtype, int bits) {
 }
 
 }  // namespace
+
+bool has_scales(Encoding encoding) { return encode_function(encoding) == encode_scaled; }
 
 const EncodingInfo& encoding_info(Encoding encoding) { return kInfos[static_cast<std::size_t>(encoding)]; }
 
@@ -145,48 +144,6 @@ EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, c
   }
   encode_function(encoded.scheme.encoding)(encoded, values, axis, options);
   return encoded;
-}
-
-void decode_tensor(const EncodedTensor& e, std::span<float> values) {
-  if (static_cast<std::int64_t>(values.size()) != n_elements(e.shape))
-    throw Error(ErrorCode::shape_mismatch,
-                std::to_string(values.size()) + " values were asked for of shape " + to_string(e.shape));
-  const Encoding encoding = e.scheme.encoding;
-  if (encoding == Encoding::uniform)
-    return dequantize_packed(e.codes, e.shape, {e.scheme.dtype, e.range, e.granularity, e.scales, e.zero_points}, e.scheme.bits,
-                             values);
-  if (encoding == Encoding::product) return decode_product(e, values);
-  if (encoding == Encoding::f16 || encoding == Encoding::bf16) {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      const auto half = static_cast<std::uint16_t>(e.codes[2 * i] | e.codes[2 * i + 1] << 8);
-      values[i] = encoding == Encoding::f16 ? f16_to_f32(half) : bf16_to_f32(half);
-    }
-    return;
-  }
-  const bool is_scaled = has_scales(encoding);
-  const std::size_t n_levels = is_scaled ? 0 : static_cast<std::size_t>(e.scheme.n_entries);  // 0: shared by all
-  std::uint8_t codes[kCodePiece];
-  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t at = 0; at < count; at += kCodePiece) {
-      const std::int64_t n = std::min(kCodePiece, count - at);
-      unpack(e.codes.data(), e.scheme.bits, static_cast<std::size_t>(element + at), static_cast<std::size_t>(n), codes);
-      float* out = values.data() + element + at;
-      const std::int64_t first = scale + at * step;
-      if (step == 0) {
-        const float* levels = e.levels.data() + static_cast<std::size_t>(scale) * n_levels;
-        const float factor = is_scaled ? e.scales[static_cast<std::size_t>(scale)] : 1.0f;
-        for (std::int64_t i = 0; i < n; ++i) out[i] = factor * levels[codes[i]];
-      } else if (is_scaled) {
-        for (std::int64_t i = 0; i < n; ++i) out[i] = e.scales[static_cast<std::size_t>(first + i)] * e.levels[codes[i]];
-      } else {
-        for (std::int64_t i = 0; i < n; ++i) out[i] = e.levels[static_cast<std::size_t>(first + i) * n_levels + codes[i]];
-      }
-    }
-  };
-  for_each_run(
-      scale_layout(e.granularity, e.shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
 }
 
 std::int64_t EncodedTensor::n_codes() const {

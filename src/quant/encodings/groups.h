@@ -66,6 +66,9 @@ struct CodeSums {
 struct LevelTable;
 CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std::span<const float> importance);
 
+/// False where levels are fitted, or the code is the real.
+bool has_scales(Encoding encoding);
+
 // One function for each family: fills `encoded`, whose scheme, shape, granularity and range are set.
 void encode_scaled(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
 void encode_half(EncodedTensor& encoded, std::span<const float> values, std::int64_t axis, const EncodeOptions& options);
