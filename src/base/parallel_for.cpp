@@ -58,6 +58,8 @@ struct Loop {
 
 }  // namespace
 
+/// Waking a thread takes 1 us in Node and 13 to 18 in Chromium, and an inference has a hundred loops: workers spin from loop to
+/// loop, and sleep when none has come for as long as between runs.
 class ThreadPool::Impl {
  public:
   explicit Impl(int n_threads) {
@@ -71,11 +73,8 @@ class ThreadPool::Impl {
   }
 
   ~Impl() {
-    {
-      const std::lock_guard lock(mutex_);
-      is_ending_ = true;
-    }
-    wake_.notify_all();
+    is_ending_ = true;
+    wake();
     for (std::thread& worker : workers_) worker.join();
   }
 
@@ -86,44 +85,50 @@ class ThreadPool::Impl {
     loop.body = &body;
     loop.n = n;
     loop.piece = piece;
-    {
-      const std::lock_guard lock(mutex_);
-      loop_ = &loop;
-      ++generation_;
-    }
-    wake_.notify_all();
+    loop_ = &loop;
+    ++generation_;
+    if (n_asleep_ != 0) wake();
     loop.work();
-    std::unique_lock lock(mutex_);
     loop_ = nullptr;  // nobody joins from here on
-    idle_.wait(lock, [this] { return n_busy_ == 0; });
-    lock.unlock();
+    for (int spins = 0; n_busy_ != 0; ++spins)
+      if (spins > kSpins) std::this_thread::yield();
     if (loop.error) std::rethrow_exception(loop.error);
   }
 
  private:
+  static constexpr int kSpins = 20000;  // about 50 us
+
+  void wake() {
+    { const std::lock_guard lock(mutex_); }  // a worker between its last look and its sleep is waited for
+    wake_.notify_all();
+  }
+
   void serve() {
     std::uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
     for (;;) {
-      wake_.wait(lock, [&] { return is_ending_ || (loop_ != nullptr && generation_ != seen); });
+      for (int spins = 0; generation_ == seen && !is_ending_; ++spins)
+        if (spins > kSpins) {
+          std::unique_lock lock(mutex_);
+          ++n_asleep_;
+          wake_.wait(lock, [&] { return is_ending_ || generation_ != seen; });
+          --n_asleep_;
+        }
       if (is_ending_) return;
       seen = generation_;
-      Loop* const loop = loop_;
+      // Either the caller sees this worker busy and waits for it, or the worker sees that the loop is over.
       ++n_busy_;
-      lock.unlock();
-      loop->work();
-      lock.lock();
-      if (--n_busy_ == 0) idle_.notify_one();
+      if (Loop* const loop = loop_) loop->work();
+      --n_busy_;
     }
   }
 
   std::mutex mutex_;
   std::condition_variable wake_;
-  std::condition_variable idle_;
-  Loop* loop_ = nullptr;
-  std::uint64_t generation_ = 0;
-  int n_busy_ = 0;
-  bool is_ending_ = false;
+  std::atomic<Loop*> loop_{nullptr};
+  std::atomic<std::uint64_t> generation_{0};
+  std::atomic<int> n_busy_{0};
+  std::atomic<int> n_asleep_{0};
+  std::atomic<bool> is_ending_{false};
   std::vector<std::thread> workers_;
 };
 
