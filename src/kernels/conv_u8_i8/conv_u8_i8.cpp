@@ -1,6 +1,7 @@
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/parallel_for.h"
 
@@ -30,7 +31,7 @@ void conv_u8_i8_blocked(const ConvU8I8& conv, ConvU8I8Kernel kernel) {
   const std::ptrdiff_t rows =
       std::clamp<std::ptrdiff_t>((kProductsPerTask / (8 * k * columns) + 4) / 5 * 5, 5, (pixels + 4) / 5 * 5);
   const std::ptrdiff_t row_blocks = (pixels + rows - 1) / rows, column_blocks = (panels + columns - 1) / columns;
-  parallel_for(row_blocks * column_blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+  const auto work = [&](std::int64_t begin, std::int64_t end) {
     // Neighbouring row blocks of one column block run as one: its panels stay in cache.
     for (auto task = static_cast<std::ptrdiff_t>(begin); task < static_cast<std::ptrdiff_t>(end);) {
       const std::ptrdiff_t row = task % row_blocks, column = task / row_blocks * columns;
@@ -41,7 +42,8 @@ void conv_u8_i8_blocked(const ConvU8I8& conv, ConvU8I8Kernel kernel) {
                     .last_panel = std::min(column + columns, panels)});
       task += n;
     }
-  });
+  };
+  parallel_for(row_blocks * column_blocks, 1, std::ref(work));  // by reference: what it captures would not fit beside the pointer
 }
 
 }  // namespace bitwright
