@@ -8,7 +8,7 @@
 namespace bitwright {
 
 /// A copy of the model for our engine alone, with its quantized parts as integer operators (see passes/fuse_integer.h); null where
-/// it has none.
+/// it has no codes, or the arithmetic is `simulated`.
 std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options);
 
 }  // namespace bitwright

@@ -110,7 +110,10 @@ class Session::Impl {
     static constexpr std::string_view kNames[] = {"reference", "simd128", "usdot", "sdot"};
     return kNames[static_cast<std::size_t>(options_.family.value_or(probed_family()))];
   }
-  bool is_integer() const { return integer_model_ && overridden_.empty(); }
+  bool is_integer() const {
+    return std::any_of(plan_->steps.begin(), plan_->steps.end(),
+                       [](const Step& step) { return step.node->domain == kInternalDomain; });
+  }
 
   Tensor* bound_input(std::string_view name) {
     if (!frozen_) return nullptr;

@@ -1,5 +1,6 @@
 // Add, Mul, Lookup, Concat and pools on codes.
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/binary_u8/binary_u8.h"
 #include "kernels/lookup_u8/lookup_u8.h"
@@ -150,10 +151,16 @@ void infer_concat(InferContext& context) {
 }
 
 struct ConcatCall {
-  std::vector<LookupU8> parts;
-  std::uint8_t same[256];
+  std::vector<LookupU8> parts;  // without a table: copied
   void run() const {
-    for (const LookupU8& part : parts) lookup_u8_blocked(part);
+    for (const LookupU8& part : parts) {
+      if (part.table != nullptr) {
+        lookup_u8_blocked(part);
+        continue;
+      }
+      for (std::ptrdiff_t row = 0; row < part.rows; ++row)
+        std::memcpy(part.y + row * part.y_row_stride, part.x + row * part.x_row_stride, static_cast<std::size_t>(part.n));
+    }
   }
 };
 
@@ -161,7 +168,6 @@ PreparedCall prepare_concat(RunContext& context) {
   const Node& node = context.node();
   Tensor& y = context.output(0);
   auto call = std::make_shared<ConcatCall>();
-  for (int i = 0; i < 256; ++i) call->same[i] = static_cast<std::uint8_t>(i);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), y.rank()));
   std::ptrdiff_t inner = 1, rows = 1, at = 0;
   for (std::size_t a = 0; a < y.rank(); ++a) (a < axis ? rows : inner) *= static_cast<std::ptrdiff_t>(y.extent(a));
@@ -175,7 +181,7 @@ PreparedCall prepare_concat(RunContext& context) {
                            .y = y.bytes().data() + at,
                            .x_row_stride = n,
                            .y_row_stride = inner,
-                           .table = context.has_input(table) ? context.input(table).bytes().data() : call->same});
+                           .table = context.has_input(table) ? context.input(table).bytes().data() : nullptr});
     at += n;
   }
   return prepared<ConcatCall>(std::move(call), "lookup_u8");

@@ -21,12 +21,12 @@ struct InnerCodes {
   std::string last;   // channels last
 };
 
-Attribute number(std::string name, std::int64_t value) { return Attribute::of_int(std::move(name), value); }
+Attribute integer(std::string name, std::int64_t value) { return Attribute::of_int(std::move(name), value); }
 
 void say_codes(Node& node, char operand, const CodedOperand& codes) {
   const std::string letter(1, operand);
   node.set(Attribute::of_float(letter + "_scale", codes.scale));
-  node.set(number(letter + "_zero_point", codes.zero_point));
+  node.set(integer(letter + "_zero_point", codes.zero_point));
 }
 
 /// u8 codes of a constant, channels last if asked, with leading extents of 1 up to `rank`.
@@ -55,9 +55,11 @@ class Fuser {
       : model_(model), how_(how), patterns_(model, types), names_(model) {}
 
   PassResult run() {
-    const std::vector<FusedGroup> groups = patterns_.find();
+    std::vector<FusedGroup> groups = patterns_.find();
+    // onnxruntime normalizes layers in float.
+    if (how_.arithmetic == Arithmetic::fast)
+      std::erase_if(groups, [](const FusedGroup& group) { return group.kind == Fused::layer_norm; });
     PassResult result;
-    if (groups.empty()) return result;
     std::vector<const FusedGroup*> at(model_.graph.nodes.size(), nullptr);
     std::vector<std::uint8_t> is_absorbed(model_.graph.nodes.size(), 0);
     for (const FusedGroup& group : groups) {
@@ -127,7 +129,7 @@ class Fuser {
       Node node = inner_node("Quantize", quantize.name, {quantize.inputs[0]}, names_.fresh(operand.codes + "_u8"));
       node.doc = quantize.label();
       say_codes(node, 'x', *patterns_.quantized(quantize));
-      if (is_last) node.set(number("channels_last", 1));
+      if (is_last) node.set(integer("channels_last", 1));
       return wanted = push(std::move(node));
     }
     materialize(operand.codes);
@@ -138,8 +140,8 @@ class Fuser {
   std::string layout(const std::string& from, const std::string& wish, const char* to, bool is_flipped, DType dtype) {
     Node node = inner_node("Layout", "", {from}, names_.fresh(wish + "_u8"));
     if (*to != 0) node.set(Attribute::of_string("to", to));
-    if (is_flipped) node.set(number("flip", 1));
-    if (dtype == DType::i8) node.set(number("is_signed", 1));
+    if (is_flipped) node.set(integer("flip", 1));
+    if (dtype == DType::i8) node.set(integer("is_signed", 1));
     return push(std::move(node));
   }
 
@@ -160,8 +162,8 @@ class Fuser {
       Node node = inner_node("Layout", "", {is_last ? codes.last : codes.first}, value);
       if (is_last) node.set(Attribute::of_string("to", "first"));
       if (is_signed) {
-        node.set(number("flip", 1));
-        node.set(number("is_signed", 1));
+        node.set(integer("flip", 1));
+        node.set(integer("is_signed", 1));
       }
       push(std::move(node));
       return;
@@ -176,7 +178,7 @@ class Fuser {
       Node dequantize = inner_node("Dequantize", node.name, {is_last ? codes.last : codes.first}, value);
       dequantize.doc = node.label();
       say_codes(dequantize, 'x', *operand);
-      if (is_last) dequantize.set(number("channels_last", 1));
+      if (is_last) dequantize.set(integer("channels_last", 1));
       push(std::move(dequantize));
       return;
     }
@@ -219,15 +221,15 @@ class Fuser {
     const Node& core = model_.graph.nodes[group.core];
     Node node = inner_node(std::move(op_type), core.name.empty() ? core.outputs[0] : core.name, {}, "");
     for (const std::size_t i : group.nodes) node.doc += (node.doc.empty() ? "" : ", ") + model_.graph.nodes[i].label();
-    if (how_.arithmetic == Arithmetic::integer_only) node.set(number("integer_only", 1));
-    if (how_.family) node.set(number("family", static_cast<std::int64_t>(*how_.family)));
+    if (how_.arithmetic == Arithmetic::integer_only) node.set(integer("integer_only", 1));
+    if (how_.family) node.set(integer("family", static_cast<std::int64_t>(*how_.family)));
     if (group.gives_reals) {
       node.set(Attribute::of_string("result", "f32"));
       return node;
     }
     say_codes(node, 'y', group.output);
-    if (group.qmin != 0) node.set(number("qmin", group.qmin));
-    if (group.qmax != 255) node.set(number("qmax", group.qmax));
+    if (group.qmin != 0) node.set(integer("qmin", group.qmin));
+    if (group.qmax != 255) node.set(integer("qmax", group.qmax));
     return node;
   }
 
@@ -256,7 +258,7 @@ class Fuser {
       return;
     }
     node.outputs[0] = names_.fresh(group.output.codes + "_u8");
-    if (is_last && result_rank >= 3) node.set(number("is_channels_last", 1));
+    if (is_last && result_rank >= 3) node.set(integer("is_channels_last", 1));
     ranks_[group.output.codes] = result_rank;
     if (group.output.is_signed) signed_.insert(group.output.codes);
     InnerCodes& codes = inner_[group.output.codes];
@@ -276,8 +278,13 @@ class Fuser {
       case Fused::max_pool:
       case Fused::average_pool:
         return emit_pool(group);
+      case Fused::softmax:
+      case Fused::layer_norm:
+        return emit_rows(group);
       case Fused::lookup:
         return emit_lookup(group);
+      case Fused::pixels:
+        return emit_pixels(group);
       case Fused::move:
         return emit_move(group);
     }
@@ -298,7 +305,7 @@ class Fuser {
     if (is_conv)
       copy_attributes(core, node, {"kernel_shape", "strides", "pads", "dilations", "group", "auto_pad"});
     else if (group.is_transposed)
-      node.set(number("transpose_w", 1));
+      node.set(integer("transpose_w", 1));
     finish(group, std::move(node), is_conv, own_rank);
   }
 
@@ -336,7 +343,7 @@ class Fuser {
                                                       [&](const CodedOperand& input) { return is_inner_last(input); });
     const Node& core = model_.graph.nodes[group.core];
     Node node = fused_node(group, "Concat");
-    node.set(number("axis", axis_in(core.attr_i("axis", 0), own_rank, is_last)));
+    node.set(integer("axis", axis_in(core.attr_i("axis", 0), own_rank, is_last)));
     for (const CodedOperand& input : group.inputs) node.inputs.push_back(inner(input, is_last, own_rank));
     for (const CodedOperand& input : group.inputs) node.inputs.push_back(recode_table(input, group.output));
     finish(group, std::move(node), is_last, own_rank);
@@ -351,7 +358,7 @@ class Fuser {
     node.inputs = {inner(group.inputs[0], true)};
     say_codes(node, 'x', group.inputs[0]);
     if (is_reduction || core.op_type.find("Global") != std::string::npos)
-      node.set(number("is_global", 1));
+      node.set(integer("is_global", 1));
     else
       copy_attributes(core, node, {"kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode", "count_include_pad"});
     if (is_reduction && core.attr_i("keepdims", 1) == 0) {
@@ -361,7 +368,7 @@ class Fuser {
       drop.name = core.name;
       drop.op_type = "Reshape";
       drop.doc = fused_node(group, "").doc;
-      drop.set(number("on_codes", 1));
+      drop.set(integer("on_codes", 1));
       drop.inputs = {pooled, record(group.output.codes + "_shape", Tensor::of<std::int64_t>({2}, {0, -1}))};
       drop.outputs = {""};
       return finish(group, std::move(drop), false, 2);
@@ -390,11 +397,53 @@ class Fuser {
     finish(group, std::move(node), is_last, own_rank);
   }
 
+  void emit_rows(const FusedGroup& group) {
+    const Node& core = model_.graph.nodes[group.core];
+    const bool is_softmax = group.kind == Fused::softmax;
+    const std::int64_t own_rank = group_rank(group);
+    std::int64_t axis = core.attr_i("axis", model_.opset() < 13 ? 1 : -1);
+    if (axis < 0) axis += own_rank;
+    const bool is_last = is_softmax && axis != own_rank - 1;
+    Node node = fused_node(group, is_softmax ? "Softmax" : "LayerNormalization");
+    node.inputs = core.inputs;
+    node.inputs[0] = inner(group.inputs[0], is_last);
+    say_codes(node, 'x', group.inputs[0]);
+    copy_attributes(core, node, {"epsilon"});
+    finish(group, std::move(node), is_last, own_rank);
+  }
+
+  /// Where each pixel of the result comes from is found by the operator itself, run on the pixels' numbers.
+  void emit_pixels(const FusedGroup& group) {
+    const Node& core = model_.graph.nodes[group.core];
+    Shape numbers_shape = *patterns_.shape(core.inputs[0]);
+    const auto own_rank = static_cast<std::int64_t>(numbers_shape.size());
+    const std::int64_t images = numbers_shape[0], channels = numbers_shape[1];
+    Tensor numbers(DType::f32, numbers_shape);
+    const std::span<float> number = numbers.data<float>();
+    const std::int64_t plane = images * channels == 0 ? 1 : numbers.n_elements() / (images * channels);
+    for (std::size_t i = 0; i < number.size(); ++i) number[i] = static_cast<float>(static_cast<std::int64_t>(i) % plane + 1);
+    std::vector<Tensor> held(core.inputs.size());
+    std::vector<const Tensor*> inputs{&numbers};
+    for (std::size_t i = 1; i < core.inputs.size(); ++i) {
+      if (const TensorRecord* constant = patterns_.index().initializer(core.inputs[i])) held[i] = constant->load();
+      inputs.push_back(held[i].is_defined() ? &held[i] : nullptr);
+    }
+    const Tensor moved = how_.evaluate(core, inputs);
+    Shape index_shape(moved.shape().begin() + 2, moved.shape().end());
+    Tensor index(DType::i32, index_shape);
+    for (std::size_t i = 0; i < index.data<std::int32_t>().size(); ++i)
+      index.data<std::int32_t>()[i] = static_cast<std::int32_t>(moved.data<float>()[i]) - 1;  // what Pad fills is 0 here
+    Node node = fused_node(group, "Pixels");
+    node.inputs = {inner(group.inputs[0], true), record(group.output.codes + "_index", std::move(index))};
+    node.set(integer("fill", group.inputs[0].zero_point));
+    finish_recoded(group, std::move(node), true, own_rank);
+  }
+
   /// Operators that only move codes run as they are, on codes in the graph's layout.
   void emit_move(const FusedGroup& group) {
     Node node = model_.graph.nodes[group.core];
     node.doc = fused_node(group, "").doc;
-    node.set(number("on_codes", 1));
+    node.set(integer("on_codes", 1));
     const std::string codes = inner(group.inputs[0], false);
     node.inputs[0] = codes;
     for (std::size_t i = 1; i < node.inputs.size(); ++i) materialize(node.inputs[i]);

@@ -44,6 +44,12 @@ std::int64_t IntegerPatterns::rank(const std::string& value) const {
   return static_cast<std::int64_t>(found->second.shape->size());
 }
 
+std::optional<Shape> IntegerPatterns::shape(const std::string& value) const {
+  const auto found = types_.find(value);
+  if (found == types_.end() || !found->second.is_known()) return std::nullopt;
+  return found->second.shape;
+}
+
 const Node* IntegerPatterns::producer(const std::string& value) const {
   const std::int64_t i = index_.producer(value);
   return i < 0 ? nullptr : &graph_.nodes[static_cast<std::size_t>(i)];
@@ -186,6 +192,33 @@ bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::
   return true;
 }
 
+bool IntegerPatterns::fits_int32(const FusedGroup& group, std::size_t axis) const {
+  const Shape& shape = group.weights->record->shape;
+  const std::int64_t n = shape[axis], k = n == 0 ? 0 : n_elements(shape) / n;
+  std::vector<std::int64_t> bias(static_cast<std::size_t>(n), 0);
+  if (group.bias.is_defined()) bias = to_i64_vector(group.bias);
+  std::int64_t largest = 0;
+  for (const std::int64_t code : bias) largest = std::max(largest, std::abs(code));
+  constexpr std::int64_t kMost = 0x7fffffff, kTerm = 2 * 255;  // of activations and of their zero point, each up to 255
+  if (k * kTerm * 2 * 255 + largest <= kMost) return true;
+  // Near the limit the weights themselves are asked.
+  const Tensor weights = group.weights->record->load();
+  const std::vector<std::int64_t> codes = to_i64_vector(weights);
+  std::int64_t inner = 1;
+  for (std::size_t i = axis + 1; i < shape.size(); ++i) inner *= shape[i];
+  std::vector<std::int64_t> sums(static_cast<std::size_t>(n), 0);
+  const std::vector<std::int64_t>& zeros = group.weights->zero_points;
+  const std::int64_t to_signed = weights.dtype() == DType::u8 ? 128 : 0;
+  for (std::size_t i = 0; i < codes.size(); ++i) {
+    const auto channel = static_cast<std::size_t>(static_cast<std::int64_t>(i) / inner % n);
+    const std::int64_t zero = (zeros.empty() ? 0 : zeros[zeros.size() == 1 ? 0 : channel]) - to_signed;
+    sums[channel] += std::abs(codes[i] - to_signed) + std::abs(zero);
+  }
+  for (std::size_t channel = 0; channel < sums.size(); ++channel)
+    if (sums[channel] * kTerm + std::abs(bias[channel]) > kMost) return false;
+  return true;
+}
+
 /// Relu and Clip in front of a QuantizeLinear leave a range of its codes.
 bool IntegerPatterns::clips(const Node& node, FusedGroup& group) const {
   float low = -INFINITY, high = INFINITY;
@@ -229,7 +262,7 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
   const auto first_rank = [&] { return rank(node.inputs[0]) >= 0 ? rank(node.inputs[0]) : rank(group.inputs[0].codes); };
   if (is_onnx(node, "Conv")) {
     if (!inputs(Fused::conv, 1) || !(group.weights = weights(node.inputs[1], 0))) return std::nullopt;
-    if (!set_bias(node, input_of(node, 2), group.weights->record->shape[0], group)) return std::nullopt;
+    if (!set_bias(node, input_of(node, 2), group.weights->record->shape[0], group) || !fits_int32(group, 0)) return std::nullopt;
     return group;
   }
   if (is_onnx(node, "Gemm")) {
@@ -240,11 +273,12 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     if (!(group.weights = weights(node.inputs[1], axis)) || group.weights->record->shape.size() != 2) return std::nullopt;
     if (!set_bias(node, input_of(node, 2), group.weights->record->shape[static_cast<std::size_t>(axis)], group))
       return std::nullopt;
+    if (!fits_int32(group, static_cast<std::size_t>(axis))) return std::nullopt;
     return group;
   }
   if (is_onnx(node, "MatMul")) {
     if (!inputs(Fused::gemm, 1) || !(group.weights = weights(node.inputs[1], 1))) return std::nullopt;
-    if (group.weights->record->shape.size() != 2) return std::nullopt;
+    if (group.weights->record->shape.size() != 2 || !fits_int32(group, 1)) return std::nullopt;
     return group;
   }
   if (is_onnx(node, "Add")) return inputs(Fused::add, 2);
@@ -274,10 +308,41 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     if (!spatial.empty()) return std::nullopt;
     return group;
   }
+  if (is_onnx(node, "Softmax") && inputs(Fused::softmax, 1)) {
+    // Rows are the last axis, in the graph's layout or channels last; before opset 13 all axes from the given one are one.
+    std::int64_t axis = node.attr_i("axis", opset_ < 13 ? 1 : -1);
+    if (axis < 0) axis += first_rank();
+    if (first_rank() < 1 || (axis != first_rank() - 1 && (opset_ < 13 || axis != 1))) return std::nullopt;
+    return group;
+  }
+  if (is_onnx(node, "LayerNormalization")) {
+    const std::int64_t axis = node.attr_i("axis", -1);
+    const std::string beta = input_of(node, 2);
+    if (!inputs(Fused::layer_norm, 1) || (axis != -1 && axis != first_rank() - 1)) return std::nullopt;
+    if (!constant(node.inputs[1]) || (!beta.empty() && !constant(beta))) return std::nullopt;
+    return group;
+  }
+  if (is_one_of(node, {"Pad", "Slice", "Resize", "Upsample"}) && is_pixel_move(node)) return inputs(Fused::pixels, 1);
   if (is_one_of(node, {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Slice", "Gather", "Expand", "Tile",
                        "DepthToSpace", "SpaceToDepth"}))
     return inputs(Fused::move, 1);
   return std::nullopt;
+}
+
+bool IntegerPatterns::is_pixel_move(const Node& node) const {
+  const auto from = shape(node.inputs[0]), to = shape(node.outputs[0]);
+  if (!from || !to || from->size() < 3 || to->size() != from->size() || (*from)[0] != (*to)[0] || (*from)[1] != (*to)[1])
+    return false;
+  for (std::size_t i = 1; i < node.inputs.size(); ++i)
+    if (!node.inputs[i].empty() && index_.initializer(node.inputs[i]) == nullptr) return false;
+  constexpr std::int64_t kMaxIndex = 1 << 23;  // numbers up to here are exact floats
+  if (n_elements(*to) > kMaxIndex || n_elements(*from) > kMaxIndex) return false;
+  if (node.op_type == "Resize" || node.op_type == "Upsample") return node.attr_s("mode", "nearest") == "nearest";
+  if (node.op_type != "Pad") return true;
+  const std::string mode = node.attr_s("mode", "constant");
+  if (mode != "constant") return mode == "reflect" || mode == "edge";
+  const auto fill = node.inputs.size() > 2 && !node.inputs[2].empty() ? constant(node.inputs[2]) : std::nullopt;
+  return node.attr_f("value", 0.0f) == 0.0f && (!fill || (*fill)[0] == 0.0f);  // real 0 has a code
 }
 
 /// Nodes between one coded value and a QuantizeLinear that compute a function of that value alone.
@@ -457,6 +522,8 @@ std::string IntegerPatterns::reason(std::size_t i) const {
   for (const std::string& output : node.outputs)
     for (const std::int64_t reader : index_.consumers(output))
       is_quantized = is_quantized || is_quantize(graph_.nodes[static_cast<std::size_t>(reader)]);
+  if (is_one_of(node, {"Conv", "Gemm", "MatMul"}) && operand(node.inputs[0]) && !core_group(node))
+    return "no integer kernel for its weights, its attributes or sums that could leave int32";
   if (!reads_codes) return "its inputs are not quantized";
   if (reads_reals) return "not all of its inputs are quantized";
   if (!is_quantized) return "its result is not quantized";

@@ -28,7 +28,7 @@ struct CodedWeights {
 };
 
 /// What a fused operator computes.
-enum class Fused { conv, gemm, add, mul, concat, max_pool, average_pool, lookup, move };
+enum class Fused { conv, gemm, add, mul, concat, max_pool, average_pool, softmax, layer_norm, lookup, pixels, move };
 
 /// Nodes of the graph that become one.
 struct FusedGroup {
@@ -48,7 +48,8 @@ struct FusedGroup {
 /// Looks at one graph; indices are those of its nodes.
 class IntegerPatterns {
  public:
-  IntegerPatterns(const Model& model, const ValueTypes& types) : graph_(model.graph), index_(model.graph), types_(types) {}
+  IntegerPatterns(const Model& model, const ValueTypes& types)
+      : graph_(model.graph), index_(model.graph), types_(types), opset_(model.opset()) {}
 
   /// Groups in the order of `at`; no node is in two.
   std::vector<FusedGroup> find();
@@ -56,6 +57,8 @@ class IntegerPatterns {
   std::string reason(std::size_t node) const;
 
   const GraphIndex& index() const { return index_; }
+  /// The value's shape, if every extent is known.
+  std::optional<Shape> shape(const std::string& value) const;
   /// The rank of a value; -1 if unknown.
   std::int64_t rank(const std::string& value) const;
   /// The codes behind a value that DequantizeLinear makes with one scale.
@@ -73,6 +76,8 @@ class IntegerPatterns {
   std::optional<std::vector<float>> constant(const std::string& value) const;
   /// False where the bias is none that int32 codes can say: the group stays float.
   bool set_bias(const Node& node, const std::string& value, std::int64_t n, FusedGroup& group) const;
+  /// True if no accumulator of the layer can leave int32, whichever kernel sums it. Channels lie along the weights' `axis`.
+  bool fits_int32(const FusedGroup& group, std::size_t axis) const;
   bool is_read_once(const std::string& value) const;
   bool take(FusedGroup group);
 
@@ -81,11 +86,14 @@ class IntegerPatterns {
   std::optional<FusedGroup> lookup(const std::string& value, std::size_t quantize) const;
   std::optional<FusedGroup> qlinear(std::size_t at) const;
   std::optional<FusedGroup> product(std::size_t at) const;
+  /// True if the node moves whole pixels from known places to known places.
+  bool is_pixel_move(const Node& node) const;
   bool clips(const Node& node, FusedGroup& group) const;
 
   const Graph& graph_;
   const GraphIndex index_;
   const ValueTypes& types_;
+  std::int64_t opset_;
   std::vector<std::uint8_t> is_taken_;
 };
 
