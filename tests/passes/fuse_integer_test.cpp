@@ -220,6 +220,44 @@ TEST_CASE("fuse_integer: concat, pooling, product with a constant per channel, a
   }
 }
 
+TEST_CASE("fuse_integer: softmax along channels, moves of whole pixels, and layers whose sums could leave int32") {
+  QdqBuilder b({1, 6, 5, 4});
+  const std::string x = b.pair("x", 0.02f, 128);
+  b.graph.initializers.push_back(TensorRecord::of("pads", Tensor::of<std::int64_t>({8}, {0, 0, 1, 0, 0, 0, 0, 2})));
+  const std::string padded = b.pair(b.node("Pad", {x, "pads"}, "padded"), 0.02f, 128);
+  b.graph.initializers.push_back(TensorRecord::of("factors", Tensor::of<float>({4}, {1.0f, 1.0f, 2.0f, 2.0f})));
+  const std::string large = b.pair(b.node("Resize", {padded, "", "factors"}, "large",
+                                          {Attribute::of_string("mode", "nearest"), Attribute::of_string("nearest_mode", "floor"),
+                                           Attribute::of_string("coordinate_transformation_mode", "asymmetric")}),
+                                   0.02f, 128);
+  for (const char* name : {"starts", "ends", "axes"})
+    b.graph.initializers.push_back(
+        TensorRecord::of(name, Tensor::of<std::int64_t>({2}, name[0] == 's'   ? std::initializer_list<std::int64_t>{1, 2}
+                                                             : name[0] == 'e' ? std::initializer_list<std::int64_t>{9, 11}
+                                                                              : std::initializer_list<std::int64_t>{2, 3})));
+  const std::string part = b.pair(b.node("Slice", {large, "starts", "ends", "axes"}, "part"), 0.02f, 128);
+  b.output(b.pair(b.node("Softmax", {part}, "soft", {Attribute::of_int("axis", 1)}), 1.0f / 256.0f, 0));
+  const auto rows =
+      check_equals_simulated(b.graph, {1, 6, 5, 4}, {.scale = 1.0f / 256.0f, .share = 0.001, .integer_share = 0.001});
+  CHECK(n_of(rows, "Pixels") == 3);
+  CHECK(n_of(rows, "Softmax") == 1);
+  CHECK(rows.size() == 6);
+
+  QdqBuilder wide({1, 2, 4, 4});
+  const std::string read = wide.pair("x", 0.02f, 128);
+  const std::string w = wide.weights("w", {2, 2, 1, 1}, 0);
+  wide.graph.initializers.push_back(TensorRecord::of("b", Tensor::of<std::int32_t>({2}, {2147483000, 0})));
+  const Tensor scales = wide.graph.find_initializer("w_scale")->load();
+  wide.graph.initializers.push_back(
+      TensorRecord::of("bs", Tensor::of<float>({2}, {0.02f * scales.data<float>()[0], 0.02f * scales.data<float>()[1]})));
+  wide.graph.nodes.push_back(make_node("DequantizeLinear", {"b", "bs"}, {"bd"}, {Attribute::of_int("axis", 0)}));
+  wide.output(wide.pair(wide.node("Conv", {read, w, "bd"}, "c"), 1000.0f, 128));
+  const auto left = check_equals_simulated(wide.graph, {1, 2, 4, 4}, {.scale = 1000.0f, .share = 0.0, .integer_share = 0.0});
+  CHECK(std::any_of(left.begin(), left.end(), [](const NodeProfile& row) {
+    return row.op_type == "Conv" && !row.is_integer && row.reason.find("int32") != std::string::npos;
+  }));
+}
+
 TEST_CASE("fuse_integer: broken scales and biases are refused by node and tensor") {
   const auto message = [](float scale, std::int32_t bias_code, float bias_scale) {
     QdqBuilder b({1, 2, 4, 4});
