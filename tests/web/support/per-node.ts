@@ -4,7 +4,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { createSession, quantize, type Feeds, type Model, type RecipeInput, type Tensor } from '../../../web/src/node.js';
+import {
+  createSession,
+  loadModel,
+  quantize,
+  type Feeds,
+  type Model,
+  type RecipeInput,
+  type Session,
+  type Tensor,
+} from '../../../web/src/node.js';
 import { cutAtCodes, cutName, groupsOf, nodesOf, type Group } from './cut-model.js';
 import { openRuntime, runtimeNames, whyNotExact, type OpenedRuntime, type RuntimeName } from './onnxruntime.js';
 
@@ -79,11 +88,15 @@ export async function checkGroups(
   const tallies = new Map<string, Tally>();
   const apart: Record<string, number> = {};
   let optimized: ReturnType<typeof nodesOf> = [];
+  let integer: Session | undefined;
+  let cutModel: Model | undefined;
   try {
     for (const sample of feeds.slice(0, runs)) {
       const { outputs: floats, observed } = await session.runObserved(sample, names);
       if (opened.length === 0) {
         const cut = cutAtCodes(result.bytes, observed);
+        cutModel = await loadModel(model.toolkit, cut);
+        integer = await createSession(cutModel, { arithmetic: 'fast' });
         for (const name of exact) {
           if (name === 'onnxruntime-web') {
             opened.push({ name, runtime: await openRuntime(name, cut) });
@@ -94,16 +107,22 @@ export async function checkGroups(
           optimized = found.optimized;
         }
       }
+      const fast = await integer?.run({ ...sample, ...observed });
       for (const { name, runtime } of opened) {
         const outputs = await runtime.run({ ...sample, ...observed });
         for (const group of groups) {
-          const [ours, theirs] = [observed[group.codes], outputs[cutName(group.codes)]];
-          assert.ok(ours !== undefined && theirs !== undefined, `${group.codes} was not computed`);
-          const key = `${name}: ${group.label} [${kernelOf(optimized, group)}]`;
-          const tally = tallies.get(key) ?? { total: 0, equal: 0, worst: 0, groups: 0 };
-          tallies.set(key, tally);
-          tally.groups += sample === feeds[0] ? 1 : 0;
-          count(tally, ours, theirs, group.codes);
+          const theirs = outputs[cutName(group.codes)];
+          for (const [arithmetic, ours] of [
+            ['simulated', observed[group.codes]],
+            ['fast', fast?.[cutName(group.codes)]],
+          ] as const) {
+            assert.ok(ours !== undefined && theirs !== undefined, `${group.codes} was not computed`);
+            const key = `${arithmetic}, ${name}: ${group.label} [${kernelOf(optimized, group)}]`;
+            const tally = tallies.get(key) ?? { total: 0, equal: 0, worst: 0, groups: 0 };
+            tallies.set(key, tally);
+            tally.groups += sample === feeds[0] ? 1 : 0;
+            count(tally, ours, theirs, group.codes);
+          }
         }
         for (const [output, ours] of Object.entries(floats)) {
           if (ours.dtype !== 'f32') continue;
@@ -114,6 +133,8 @@ export async function checkGroups(
     }
   } finally {
     session.dispose();
+    integer?.dispose();
+    cutModel?.dispose();
     result.dispose();
     for (const { runtime } of opened) await runtime.close();
   }
