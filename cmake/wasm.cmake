@@ -29,6 +29,6 @@ if(binding_sources)
 endif()
 
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
-target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1
+target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1 --profiling-funcs  # names: tests/build disassembles it
   -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
 set_target_properties(bitwright_tests PROPERTIES SUFFIX .mjs)
