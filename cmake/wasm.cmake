@@ -32,3 +32,10 @@ endif()
 target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1 --profiling-funcs  # names: tests/build disassembles it
   -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
 set_target_properties(bitwright_tests PROPERTIES SUFFIX .mjs)
+
+# Speed of the integer kernels, built on demand by tests/bench/int8-kernels.bench.mjs.
+add_executable(int8_kernels EXCLUDE_FROM_ALL tests/bench/int8_kernels.cpp)
+target_include_directories(int8_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+target_link_libraries(int8_kernels PRIVATE bitwright_core)
+target_link_options(int8_kernels PRIVATE ${wasm_link} -O1 -sINVOKE_RUN=0 -sEXPORTED_RUNTIME_METHODS=callMain)
+set_target_properties(int8_kernels PROPERTIES SUFFIX .mjs)

@@ -1,5 +1,5 @@
 // Speed of the integer kernels against the peak of their multiplying instruction, timed in the same run (wasm only).
-// Prints one JSON object a line. tests/bench/int8.bench.mjs builds and runs it in Node 24 and Chromium.
+// Prints one JSON object a line. tests/bench/int8-kernels.bench.mjs builds and runs it in Node 24 and Chromium.
 #include <emscripten.h>
 #include <wasm_simd128.h>
 
