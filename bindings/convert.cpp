@@ -60,23 +60,23 @@ val data_of(const Tensor& tensor) {
 }  // namespace
 
 val to_js(const Tensor& tensor) {
-  val object = val::object();
+  Object object;
   object.set("dtype", to_js(std::string(dtype_name(tensor.dtype()))));
   object.set("shape", to_js(tensor.shape()));
   object.set("data", data_of(tensor));
   return object;
 }
 
-val to_js(const Tensor& tensor, const val& reused) {
+val to_js(const Tensor& tensor, const Object& reused) {
   const auto n_bytes = static_cast<double>(tensor.size_bytes());
-  if (reused.isUndefined() || reused.isNull() || reused["byteLength"].as<double>() != n_bytes) return to_js(tensor);
-  val object = val::object();
+  if (reused.isUndefined() || reused.isNull() || reused.number("byteLength") != n_bytes) return to_js(tensor);
+  Object object;
   object.set("dtype", to_js(std::string(dtype_name(tensor.dtype()))));
   object.set("shape", to_js(tensor.shape()));
   val::global("Uint8Array")
       .new_(reused["buffer"], reused["byteOffset"], reused["byteLength"])
       .call<void>("set", val(typed_memory_view(tensor.bytes().size(), tensor.bytes().data())));
-  object.set("data", reused);
+  object.set("data", static_cast<const val&>(reused));
   return object;
 }
 
@@ -94,7 +94,7 @@ val to_js(const std::map<std::string, Tensor>& tensors) {
 }
 
 val to_js(const ValueInfo& info) {
-  val object = val::object();
+  Object object;
   object.set("name", to_js(info.name));
   object.set("dtype", to_js(std::string(dtype_name(info.dtype))));
   object.set("shape", info.has_shape ? to_js(info.shape) : val::null());
@@ -104,9 +104,9 @@ val to_js(const ValueInfo& info) {
 
 std::string string_from(const val& text) { return text.as<std::string>(); }
 
-std::vector<std::string> strings_from(const val& list) {
+std::vector<std::string> strings_from(const Object& list) {
   std::vector<std::string> texts;
-  const auto n = list["length"].as<unsigned>();
+  const auto n = list.count("length");
   for (unsigned i = 0; i < n; ++i) texts.push_back(string_from(list[i]));
   return texts;
 }
@@ -116,27 +116,27 @@ namespace {
 constexpr std::size_t kCopiedPieceBytes = std::size_t{1} << 19;
 constexpr std::uint64_t kReadPieceBytes = std::uint64_t{4} << 20;
 
-void copy_bytes(const val& typed_array, std::span<std::uint8_t> out) {
+void copy_bytes(const Object& typed_array, std::span<std::uint8_t> out) {
   const val source = val::global("Uint8Array").new_(typed_array["buffer"], typed_array["byteOffset"], typed_array["byteLength"]);
   val(typed_memory_view(out.size(), out.data())).call<void>("set", source);
 }
 
 }  // namespace
 
-std::vector<std::uint8_t> bytes_from(const val& typed_array) {
-  std::vector<std::uint8_t> bytes(typed_array["byteLength"].as<unsigned>());
+std::vector<std::uint8_t> bytes_from(const Object& typed_array) {
+  std::vector<std::uint8_t> bytes(typed_array.count("byteLength"));
   copy_bytes(typed_array, bytes);
   return bytes;
 }
 
-Tensor tensor_from(const val& object, const std::string& name) {
-  const std::string word = string_from(object["dtype"]);
+Tensor tensor_from(const Object& object, const std::string& name) {
+  const std::string word = object.text("dtype");
   const auto dtype = dtype_from_name(word);
   if (!dtype || *dtype == DType::string)
     throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the element type " + quoted(word) + " is not known");
   Shape shape;
-  const val extents = object["shape"];
-  const auto rank = extents["length"].as<unsigned>();
+  const Object extents = object["shape"];
+  const auto rank = extents.count("length");
   for (unsigned i = 0; i < rank; ++i) {
     const auto extent = extents[i].as<double>();
     if (!(extent >= 0.0) || extent > static_cast<double>(kMaxElements) ||
@@ -144,8 +144,8 @@ Tensor tensor_from(const val& object, const std::string& name) {
       throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the shape has an extent that is not a count");
     shape.push_back(static_cast<std::int64_t>(extent));
   }
-  const val data = object["data"];
-  const auto n_bytes = data["byteLength"].as<double>();
+  const Object data = object["data"];
+  const auto n_bytes = data.number("byteLength");
   const std::uint64_t expected = packed_bytes(*dtype, static_cast<std::uint64_t>(n_elements(shape)));
   if (n_bytes != static_cast<double>(expected))
     throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": " + word + to_string(shape) + " needs " +
@@ -156,28 +156,28 @@ Tensor tensor_from(const val& object, const std::string& name) {
   return tensor;
 }
 
-bool copy_into(const val& object, Tensor& tensor) {
-  const val shape = object["shape"], data = object["data"];
-  if (string_from(object["dtype"]) != dtype_name(tensor.dtype()) || shape["length"].as<unsigned>() != tensor.rank()) return false;
+bool copy_into(const Object& object, Tensor& tensor) {
+  const Object shape = object["shape"], data = object["data"];
+  if (object.text("dtype") != dtype_name(tensor.dtype()) || shape.count("length") != tensor.rank()) return false;
   for (unsigned axis = 0; axis < tensor.rank(); ++axis)
     if (shape[axis].as<double>() != static_cast<double>(tensor.extent(axis))) return false;
-  if (data["byteLength"].as<double>() != static_cast<double>(tensor.size_bytes())) return false;
+  if (data.number("byteLength") != static_cast<double>(tensor.size_bytes())) return false;
   copy_bytes(data, tensor.bytes());
   return true;
 }
 
-std::map<std::string, Tensor> tensors_from(const val& object) {
+std::map<std::string, Tensor> tensors_from(const Object& object) {
   std::map<std::string, Tensor> tensors;
-  const val names = val::global("Object").call<val>("keys", object);
-  for (const std::string& name : strings_from(names)) tensors.emplace(name, tensor_from(object[name], name));
+  const val names = val::global("Object").call<val>("keys", static_cast<const val&>(object));
+  for (const std::string& name : strings_from(names)) tensors.emplace(name, tensor_from(object.val::operator[](name), name));
   return tensors;
 }
 
-SessionOptions session_options_from(const val& object) {
+SessionOptions session_options_from(const Object& object) {
   static constexpr std::string_view kFamilies[] = {"reference", "simd128", "usdot", "sdot"};
   SessionOptions options;
-  options.n_threads = object["threads"].as<int>();
-  const std::string arithmetic = string_from(object["arithmetic"]), kernels = string_from(object["kernels"]);
+  options.n_threads = static_cast<int>(object.number("threads"));
+  const std::string arithmetic = object.text("arithmetic"), kernels = object.text("kernels");
   options.arithmetic = arithmetic == "fast"           ? SessionArithmetic::fast
                        : arithmetic == "integer_only" ? SessionArithmetic::integer_only
                                                       : SessionArithmetic::simulated;
@@ -192,15 +192,15 @@ namespace {
   throw Error(ErrorCode::bad_recipe, std::string("recipe: ") + key + " is " + quoted(word) + ", which the core does not know");
 }
 
-TensorScheme scheme_from(const val& object) {
+TensorScheme scheme_from(const Object& object) {
   TensorScheme scheme;
-  const std::string word = string_from(object["dtype"]);
+  const std::string word = object.text("dtype");
   const auto dtype = dtype_from_name(word);
   if (!dtype) bad_word("dtype", word);
   scheme.dtype = *dtype;
-  scheme.is_symmetric = object["symmetric"].as<bool>();
-  scheme.narrow_range = object["narrowRange"].as<bool>();
-  const std::string grain = string_from(object["granularity"]);
+  scheme.is_symmetric = object.truth("symmetric");
+  scheme.narrow_range = object.truth("narrowRange");
+  const std::string grain = object.text("granularity");
   if (grain == "per_tensor")
     scheme.grain = TensorScheme::Grain::per_tensor;
   else if (grain == "per_channel")
@@ -209,15 +209,15 @@ TensorScheme scheme_from(const val& object) {
     scheme.grain = TensorScheme::Grain::per_block;
   else
     bad_word("granularity", grain);
-  scheme.block_size = object["blockSize"].as<int>();
+  scheme.block_size = static_cast<int>(object.number("blockSize"));
   return scheme;
 }
 
 }  // namespace
 
-Recipe recipe_from(const val& object, const std::string& canonical_json) {
+Recipe recipe_from(const Object& object, const std::string& canonical_json) {
   Recipe recipe;
-  const std::string mode = string_from(object["mode"]);
+  const std::string mode = object.text("mode");
   if (mode == "static")
     recipe.mode = QuantMode::static_;
   else if (mode == "dynamic")
@@ -228,7 +228,7 @@ Recipe recipe_from(const val& object, const std::string& canonical_json) {
     recipe.mode = QuantMode::float16;
   else
     bad_word("mode", mode);
-  const std::string target = string_from(object["target"]);
+  const std::string target = object.text("target");
   if (target == "onnxruntime-web")
     recipe.target = Target::onnxruntime_web;
   else if (target == "onnxruntime")
@@ -239,36 +239,38 @@ Recipe recipe_from(const val& object, const std::string& canonical_json) {
     bad_word("target", target);
   recipe.activation = scheme_from(object["activation"]);
   recipe.weight = scheme_from(object["weight"]);
-  const val calibration = object["calibration"];
-  recipe.calibration.method = calibration_method_from(string_from(calibration["method"]));
-  recipe.calibration.moving_average_rate = calibration["movingAverageRate"].as<double>();
-  recipe.calibration.percentile = calibration["percentile"].as<double>();
-  recipe.calibration.n_bins = calibration["bins"].as<int>();
+  const Object calibration = object["calibration"];
+  recipe.calibration.method = calibration_method_from(calibration.text("method"));
+  recipe.calibration.moving_average_rate = calibration.number("movingAverageRate");
+  recipe.calibration.percentile = calibration.number("percentile");
+  recipe.calibration.n_bins = static_cast<int>(calibration.number("bins"));
   recipe.include = strings_from(object["include"]);
   recipe.exclude = strings_from(object["exclude"]);
-  const val float16 = object["float16"];
-  recipe.float16_weights_only = float16["weightsOnly"].as<bool>();
-  recipe.float16_keep_io = float16["keepIo"].as<bool>();
+  const Object float16 = object["float16"];
+  recipe.float16_weights_only = float16.truth("weightsOnly");
+  recipe.float16_keep_io = float16.truth("keepIo");
   recipe.float16_block_list = strings_from(float16["blockList"]);
-  recipe.fold_batch_norm = object["foldBatchNorm"].as<bool>();
-  recipe.seed = static_cast<std::uint64_t>(object["seed"].as<double>());
+  recipe.fold_batch_norm = object.truth("foldBatchNorm");
+  recipe.seed = static_cast<std::uint64_t>(object.number("seed"));
   recipe.canonical_json = canonical_json;
   return recipe;
 }
 
-ImageSpec image_spec_from(const val& object) {
+ImageSpec image_spec_from(const Object& object) {
   ImageSpec spec;
-  spec.resize_shorter = static_cast<std::int64_t>(object["resize"].as<double>());
-  spec.crop_width = static_cast<std::int64_t>(object["cropWidth"].as<double>());
-  spec.crop_height = static_cast<std::int64_t>(object["cropHeight"].as<double>());
-  spec.resampling = string_from(object["resampling"]) == "bilinear" ? Resampling::bilinear : Resampling::bicubic;
-  const std::string color = string_from(object["color"]);
+  spec.resize_shorter = object.whole("resize");
+  spec.crop_width = object.whole("cropWidth");
+  spec.crop_height = object.whole("cropHeight");
+  spec.resampling = object.text("resampling") == "bilinear" ? Resampling::bilinear : Resampling::bicubic;
+  const std::string color = object.text("color");
   spec.color = color == "bgr" ? ColorOrder::bgr : color == "grey" ? ColorOrder::grey : ColorOrder::rgb;
-  spec.layout = string_from(object["layout"]) == "nhwc" ? ImageLayout::nhwc : ImageLayout::nchw;
-  spec.scale = object["scale"].as<double>();
+  spec.layout = object.text("layout") == "nhwc" ? ImageLayout::nhwc : ImageLayout::nchw;
+  spec.scale = object.number("scale");
+  const Object mean = object["mean"];
+  const Object deviation = object["std"];
   for (unsigned c = 0; c < 3; ++c) {
-    spec.mean[c] = object["mean"][c].as<double>();
-    spec.std[c] = object["std"][c].as<double>();
+    spec.mean[c] = mean[c].as<double>();
+    spec.std[c] = deviation[c].as<double>();
   }
   return spec;
 }
@@ -278,8 +280,8 @@ namespace {
 /// Bytes that were copied in, without zeroing the memory first; each piece is hashed while it lies in the cache.
 class CopiedSource final : public HashedSource {
  public:
-  CopiedSource(const val& typed_array, std::string name)
-      : size_bytes_(typed_array["byteLength"].as<unsigned>()), bytes_(new std::uint8_t[size_bytes_]), name_(std::move(name)) {
+  CopiedSource(const Object& typed_array, std::string name)
+      : size_bytes_(typed_array.count("byteLength")), bytes_(new std::uint8_t[size_bytes_]), name_(std::move(name)) {
     for (std::size_t offset = 0; offset < size_bytes_; offset += kCopiedPieceBytes) {
       const std::span<std::uint8_t> piece(bytes_.get() + offset, std::min(kCopiedPieceBytes, size_bytes_ - offset));
       copy_bytes(typed_array.call<val>("subarray", offset, offset + piece.size()), piece);
@@ -380,9 +382,9 @@ class JsExternalData final : public ExternalData {
 
 }  // namespace
 
-std::shared_ptr<HashedSource> source_from(const val& object) {
-  const std::string name = string_from(object["name"]);
-  const auto size_bytes = static_cast<std::uint64_t>(object["sizeBytes"].as<double>());
+std::shared_ptr<HashedSource> source_from(const Object& object) {
+  const std::string name = object.text("name");
+  const auto size_bytes = static_cast<std::uint64_t>(object.number("sizeBytes"));
   const val bytes = object["bytes"];
   if (!bytes.isUndefined() && !bytes.isNull()) return std::make_shared<CopiedSource>(bytes, name);
   return std::make_shared<JsSource>(object, name, size_bytes);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/sorted_order.h"
 #include "convert.h"
 #include "json_text.h"
 #include "model/limits.h"
@@ -17,7 +18,7 @@ val count(std::uint64_t n) { return val(static_cast<double>(n)); }
 
 /// JSON has no infinity: an exact value is null with isExact.
 val sqnr(double sqnr_db) {
-  val object = val::object();
+  Object object;
   object.set("sqnrDb", std::isfinite(sqnr_db) ? val(sqnr_db) : val::null());
   object.set("isExact", std::isinf(sqnr_db) && sqnr_db > 0.0);
   return object;
@@ -25,7 +26,7 @@ val sqnr(double sqnr_db) {
 
 val share(const ShareOf& share) {
   const Interval interval = wilson_interval(share.count, share.total);
-  val object = val::object();
+  Object object;
   object.set("count", count(share.count));
   object.set("total", count(share.total));
   object.set("share", share.total == 0 ? 0.0 : static_cast<double>(share.count) / static_cast<double>(share.total));
@@ -35,7 +36,7 @@ val share(const ShareOf& share) {
 }
 
 val value_row(const ValueComparison& row) {
-  val object = val::object();
+  Object object;
   object.set("value", row.value);
   object.set("node", row.node);
   object.set("opType", row.op_type);
@@ -48,9 +49,9 @@ val value_row(const ValueComparison& row) {
 }
 
 val output_row(const OutputComparison& row) {
-  val object = value_row(row.whole);
+  Object object(value_row(row.whole));
   std::vector<double> samples = row.sample_sqnr_db;
-  std::sort(samples.begin(), samples.end());
+  sort_list(samples);
   const double median = samples.empty() ? 0.0 : samples[samples.size() / 2];
   object.set("medianSqnrDb", samples.empty() || !std::isfinite(median) ? val::null() : val(median));
   object.set("top1Agreement", row.has_top1 ? share(row.top1_agreement) : val::null());
@@ -59,7 +60,7 @@ val output_row(const OutputComparison& row) {
 
 val histogram_object(const std::optional<ValueHistogram>& histogram) {
   if (!histogram) return val::null();
-  val object = val::object();
+  Object object;
   object.set("min", histogram->min);
   object.set("max", histogram->max);
   object.set("counts", to_js_list(histogram->counts, count));
@@ -67,7 +68,7 @@ val histogram_object(const std::optional<ValueHistogram>& histogram) {
 }
 
 val tensor_row(const TensorReport& row) {
-  val object = val::object();
+  Object object;
   object.set("tensor", row.tensor);
   object.set("role", std::string(tensor_role_name(row.role)));
   object.set("dtype", std::string(dtype_name(row.dtype)));
@@ -127,7 +128,7 @@ void put_tensor(JsonText& json, const TensorInfo& row) {
 }  // namespace
 
 val to_js(const Model& model, const ModelInfo& info) {
-  val object = val::object();
+  Object object;
   object.set("fileName", model.file_name);
   object.set("bytes", count(model.file_bytes));
   object.set("externalBytes", count(model.external_bytes));
@@ -141,7 +142,7 @@ val to_js(const Model& model, const ModelInfo& info) {
   object.set("inputs", to_js_list(info.inputs, value));
   object.set("outputs", to_js_list(info.outputs, value));
   object.set("operators", to_js_list(info.operators, [](const OperatorCount& row) {
-               val item = val::object();
+               Object item;
                item.set("opType", row.op_type);
                item.set("domain", row.domain);
                item.set("count", count(row.count));
@@ -158,28 +159,28 @@ val to_js(const Model& model, const ModelInfo& info) {
 }
 
 val to_js(const ComparisonResult& comparison) {
-  val object = val::object();
+  Object object;
   object.set("samples", count(comparison.n_samples));
   object.set("outputs", to_js_list(comparison.outputs, output_row));
   object.set("values", to_js_list(comparison.values, value_row));
-  val accuracy = val::null();
+  object.set("accuracy", val::null());
   if (comparison.has_labels) {
-    accuracy = val::object();
+    Object accuracy;
     accuracy.set("reference", share(comparison.reference_accuracy));
     accuracy.set("quantized", share(comparison.quantized_accuracy));
     accuracy.set("lost", static_cast<double>(comparison.reference_accuracy.count) -
                              static_cast<double>(comparison.quantized_accuracy.count));
+    object.set("accuracy", accuracy);
   }
-  object.set("accuracy", accuracy);
   return object;
 }
 
 val to_js(const QuantizeResult& result) {
-  val object = val::object();
+  Object object;
   object.set("nodes", parsed_list(result.nodes, put_node));
   object.set("tensors", to_js_list(result.tensors, tensor_row));
   object.set("lint", to_js_list(result.lint, [](const LintRow& row) {
-               val item = val::object();
+               Object item;
                item.set("severity", std::string(severity_name(row.severity)));
                item.set("node", row.node);
                item.set("message", row.message);

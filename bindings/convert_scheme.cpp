@@ -26,13 +26,13 @@ Enum word_from(const std::string& word, const char* const (&words)[n], const cha
 }
 
 template <typename Member>
-void number_into(const val& object, const char* key, Member& member) {
+void number_into(const Object& object, const char* key, Member& member) {
   const val value = object[key];
   if (!value.isUndefined()) member = static_cast<Member>(value.as<double>());
 }
 
 template <typename Enum, std::size_t n>
-void word_into(const val& object, const char* key, const char* const (&words)[n], Enum& member) {
+void word_into(const Object& object, const char* key, const char* const (&words)[n], Enum& member) {
   const val value = object[key];
   if (!value.isUndefined()) member = word_from<Enum>(string_from(value), words, key, ErrorCode::invalid_argument);
 }
@@ -60,8 +60,8 @@ CalibrationMethod calibration_method_from(const std::string& word) {
   return word_from<CalibrationMethod>(word, kMethods, "recipe: calibration.method", ErrorCode::bad_recipe);
 }
 
-TensorScheme scheme_input_from(const val& object) {
-  const std::string name = string_from(object["scheme"]);
+TensorScheme scheme_input_from(const Object& object) {
+  const std::string name = object.text("scheme");
   const NamedScheme* named = find_scheme(name);
   if (named == nullptr)
     throw Error(ErrorCode::invalid_argument, "there is no scheme " + quoted(name) + "; 'bitwright schemes' lists them");

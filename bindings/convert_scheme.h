@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "object.h"
 #include "quant/scheme.h"
 #include "report/scheme_report.h"
 
@@ -13,7 +14,7 @@ using emscripten::val;
 
 /// `{scheme: NAME}` with any of the other keys of SchemeInput (web/src/try-scheme.ts), which replace what the name stands for.
 /// Throws Error{invalid_argument} for a name or word that the core does not know.
-TensorScheme scheme_input_from(const val& object);
+TensorScheme scheme_input_from(const Object& object);
 /// Throws Error{bad_recipe} for another word.
 CalibrationMethod calibration_method_from(const std::string& word);
 

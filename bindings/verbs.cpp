@@ -85,8 +85,8 @@ void dispose_model(std::int32_t model) {
 val create_session(std::int32_t model, val options) {
   return guard([&] {
     auto session = std::make_shared<Session>(objects().models.get(model), session_options_from(options));
-    session->set_profiling(options["profile"].as<bool>());
-    val result = val::object();
+    session->set_profiling(Object(options).truth("profile"));
+    Object result;
     const auto value = [](const ValueInfo& info) { return to_js(info); };
     result.set("inputs", to_js_list(session->inputs(), value));
     result.set("outputs", to_js_list(session->outputs(), value));
@@ -118,12 +118,12 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
   return guard([&] {
     const std::shared_ptr<Session> held = objects().sessions.get(session);
     const std::vector<std::string> names = strings_from(observe);
-    val result = val::object(), made = val::object();
+    Object result, made;
     if (names.empty() && feed_bound(*held, feeds)) {
       for (const auto& [name, tensor] : held->run_bound())
-        made.set(std::string(name), to_js(*tensor, outputs[std::string(name)]));
+        made.val::set(std::string(name), to_js(*tensor, outputs[std::string(name)]));
       result.set("outputs", made);
-      result.set("observed", val::object());
+      result.set("observed", Object());
       return result;
     }
     std::map<std::string, Tensor> observed;
@@ -132,7 +132,7 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
       held->observe(names);
       on_value = [&](const std::string& value, const Tensor& tensor) { observed.insert_or_assign(value, tensor.clone()); };
     }
-    for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.set(name, to_js(tensor, outputs[name]));
+    for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.val::set(name, to_js(tensor, outputs[name]));
     for (const std::string& name : names) {
       if (observed.contains(name)) continue;
       throw Error(ErrorCode::invalid_argument,
@@ -147,7 +147,7 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
 val explain_session(std::int32_t session) {
   return guard([&] {
     return to_js_list(objects().sessions.get(session)->profile(), [](const NodeProfile& row) {
-      val object = val::object();
+      Object object;
       object.set("node", row.node);
       object.set("opType", row.op_type);
       object.set("timeMs", row.time_ms);
@@ -167,7 +167,7 @@ void dispose_session(std::int32_t session) { objects().sessions.remove(session);
 val begin_calibration(std::int32_t model, val recipe, bool has_own_runner) {
   return guard([&] {
     auto run = std::make_shared<CalibrationRun>(objects().models.get(model), recipe_from(recipe, ""), has_own_runner);
-    val result = val::object();
+    Object result;
     result.set("values", to_js(run->values()));
     result.set("calibrationId", objects().calibrations.add(std::move(run)));
     return result;
@@ -199,7 +199,7 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
     QuantizeResult quantized =
         quantize(*held, parsed, calibration != 0 ? &statistics : nullptr, input_xxh64, progress_from(on_progress),
                  {.measures_weights = measures_weights, .allows_larger = true});
-    val result = to_js(quantized);
+    Object result(to_js(quantized));
     result.set("inputXxh64", input_xxh64);
     result.set("modelId", objects().models.add(quantized.model));
     return result;
@@ -228,7 +228,7 @@ val feed_comparison(std::int32_t comparison, val feeds, double label) {
   return guard([&] {
     const Comparison::Outputs outputs =
         objects().comparisons.get(comparison)->feed(tensors_from(feeds), static_cast<std::int64_t>(label));
-    val result = val::object();
+    Object result;
     result.set("reference", to_js(outputs.reference));
     result.set("quantized", to_js(outputs.quantized));
     return result;
@@ -292,7 +292,7 @@ val read_tensor(val bytes) {
     const std::vector<std::uint8_t> held = bytes_from(bytes);
     std::string name;
     const Tensor tensor = read_tensor_proto(held, &name);
-    val result = val::object();
+    Object result;
     result.set("name", name);
     result.set("tensor", to_js(tensor));
     return result;
