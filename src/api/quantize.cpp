@@ -8,6 +8,7 @@
 #include "api/tensor_reports.h"
 #include "api/version.h"
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
 #include "passes/dynamic.h"
@@ -67,7 +68,7 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   for (const NodeDecision& node : nodes) ++counts[node.reason];
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const auto& [reason, n] : counts) ranked.emplace_back(n, reason);
-  std::stable_sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  sort_list(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
     text += (i == 0 ? "" : "; ") + std::to_string(ranked[i].first) + (ranked[i].first == 1 ? " node: " : " nodes: ") +

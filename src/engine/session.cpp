@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/parallel_for.h"
+#include "base/sorted_order.h"
 #include "engine/arena.h"
 #include "engine/executor.h"
 #include "engine/feed_check.h"
@@ -81,7 +82,7 @@ class Session::Impl {
   }
 
   void observe(std::vector<std::string> values) {
-    std::sort(values.begin(), values.end());
+    sort_list(values);
     observed_ = std::move(values);
   }
 

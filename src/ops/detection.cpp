@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
+#include "base/sorted_order.h"
 #include "ops/shapes.h"
 
 // NonMaxSuppression and RoiAlign, the ends of detection networks.
@@ -49,14 +49,12 @@ void run_non_max_suppression(RunContext& context) {
   const std::vector<float> scores = to_f32_vector(context.input(1));
   const auto n_boxes = static_cast<std::size_t>(boxes_shape[1]);
   std::vector<std::int64_t> selected;
-  std::vector<std::size_t> order(n_boxes);
   for (std::int64_t batch = 0; batch < boxes_shape[0]; ++batch)
     for (std::int64_t label = 0; label < scores_shape[1]; ++label) {
       const std::span<const float> score(scores.data() + static_cast<std::size_t>(batch * scores_shape[1] + label) * n_boxes,
                                          n_boxes);
       const std::span<const float> box(boxes.data() + static_cast<std::size_t>(batch) * n_boxes * 4, n_boxes * 4);
-      std::iota(order.begin(), order.end(), std::size_t{0});
-      std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+      const std::vector<std::size_t> order = sorted_order(n_boxes, [&](std::size_t a, std::size_t b) {
         return std::isnan(score[b]) ? !std::isnan(score[a]) : score[a] > score[b];
       });
       std::vector<Box> kept;

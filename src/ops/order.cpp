@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <bit>
-#include <numeric>
 
+#include "base/sorted_order.h"
 #include "ops/shapes.h"
 #include "tensor/strides.h"
 
@@ -111,21 +111,16 @@ void run_top_k(RunContext& context) {
   const auto out = indices.data<std::int64_t>();
   if (out.empty()) return;
   const std::size_t bytes = element_bytes(x.dtype());
-  std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
   Lines lines(x, view);
   for (std::int64_t k = 0; k < lines.n_lines(); ++k) {
     const auto& line = lines.line(k);
-    std::iota(order.begin(), order.end(), std::int64_t{0});
-    const auto precedes = [&](std::int64_t a, std::int64_t b) {  // equal elements keep their order
-      const std::int64_t key_a = line[static_cast<std::size_t>(a)];
-      const std::int64_t key_b = line[static_cast<std::size_t>(b)];
-      return key_a == key_b ? a < b : is_largest == (key_a > key_b);
-    };
-    std::partial_sort(order.begin(), order.begin() + out_view.extent, order.end(), precedes);
+    const std::vector<std::size_t> order = sorted_order(
+        line.size(), [&](std::size_t a, std::size_t b) { return line[a] != line[b] && is_largest == (line[a] > line[b]); });
     for (std::int64_t i = 0; i < out_view.extent; ++i) {
-      const std::int64_t from = lines.place(k, order[static_cast<std::size_t>(i)]);
+      const auto place = static_cast<std::int64_t>(order[static_cast<std::size_t>(i)]);
+      const std::int64_t from = lines.place(k, place);
       const std::int64_t to = (k / view.inner * out_view.extent + i) * view.inner + k % view.inner;
-      out[static_cast<std::size_t>(to)] = order[static_cast<std::size_t>(i)];
+      out[static_cast<std::size_t>(to)] = place;
       std::copy_n(x.bytes().data() + static_cast<std::size_t>(from) * bytes, bytes,
                   values.bytes().data() + static_cast<std::size_t>(to) * bytes);
     }
@@ -204,10 +199,10 @@ void run_unique(RunContext& context) {
   const AxisView view = around_axis(x.shape(), axis);
   const bool is_sorted = context.node().attr_i("sorted", 1) != 0;
   const std::vector<std::int64_t> all = order_keys(x);
-  const auto value = [&](std::int64_t slice, std::int64_t outer, std::int64_t inner) {
-    return all[static_cast<std::size_t>((outer * view.extent + slice) * view.inner + inner)];
+  const auto value = [&](std::size_t slice, std::int64_t outer, std::int64_t inner) {
+    return all[static_cast<std::size_t>((outer * view.extent + static_cast<std::int64_t>(slice)) * view.inner + inner)];
   };
-  const auto compare = [&](std::int64_t a, std::int64_t b) {
+  const auto compare = [&](std::size_t a, std::size_t b) {
     for (std::int64_t outer = 0; outer < view.outer; ++outer)
       for (std::int64_t inner = 0; inner < view.inner; ++inner) {
         const std::int64_t va = value(a, outer, inner);
@@ -216,27 +211,22 @@ void run_unique(RunContext& context) {
       }
     return 0;
   };
-  std::vector<std::int64_t> order(static_cast<std::size_t>(view.extent));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  std::sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-    const int order_of_slices = compare(a, b);
-    return order_of_slices == 0 ? a < b : order_of_slices < 0;
-  });
+  const std::vector<std::size_t> order =
+      sorted_order(static_cast<std::size_t>(view.extent), [&](std::size_t a, std::size_t b) { return compare(a, b) < 0; });
   std::vector<std::int64_t> first;  // of each group of equal slices, its first one
   std::vector<std::int64_t> counts;
   std::vector<std::int64_t> group(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) {
     if (i == 0 || compare(order[i - 1], order[i]) != 0) {
-      first.push_back(order[i]);
+      first.push_back(static_cast<std::int64_t>(order[i]));
       counts.push_back(0);
     }
     ++counts.back();
-    group[static_cast<std::size_t>(order[i])] = static_cast<std::int64_t>(first.size()) - 1;
+    group[order[i]] = static_cast<std::int64_t>(first.size()) - 1;
   }
   if (!is_sorted) {  // groups in order of first appearance
-    std::vector<std::size_t> appearance(first.size());
-    std::iota(appearance.begin(), appearance.end(), std::size_t{0});
-    std::sort(appearance.begin(), appearance.end(), [&](std::size_t a, std::size_t b) { return first[a] < first[b]; });
+    const std::vector<std::size_t> appearance =
+        sorted_order(first.size(), [&](std::size_t a, std::size_t b) { return first[a] < first[b]; });
     std::vector<std::int64_t> rank(first.size());
     std::vector<std::int64_t> new_first;
     std::vector<std::int64_t> new_counts;

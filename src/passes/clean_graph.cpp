@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "passes/graph_edit.h"
 
 namespace bitwright {
@@ -113,7 +114,7 @@ std::optional<TensorRecord> folded_view(const Node& node, const TensorRecord& ba
   if (perm.empty())
     for (std::size_t axis = base.shape.size(); axis-- > 0;) perm.push_back(static_cast<std::int64_t>(axis));
   std::vector<std::int64_t> sorted = perm;
-  std::sort(sorted.begin(), sorted.end());
+  sort_list(sorted);
   Shape shape;
   for (std::size_t axis = 0; axis < perm.size(); ++axis) {
     if (perm.size() != base.shape.size() || sorted[axis] != static_cast<std::int64_t>(axis)) return std::nullopt;

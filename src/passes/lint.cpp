@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/sorted_order.h"
 #include "passes/graph_edit.h"
 #include "passes/static_ops.h"
 
@@ -37,7 +38,7 @@ class Linter {
     depthwise();
     dequantized_on_every_run();
     float_islands();
-    std::stable_sort(rows_.begin(), rows_.end(), [](const LintRow& a, const LintRow& b) { return a.severity > b.severity; });
+    sort_list(rows_, [](const LintRow& a, const LintRow& b) { return a.severity > b.severity; });
     return std::move(rows_);
   }
 

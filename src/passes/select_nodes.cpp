@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "passes/graph_edit.h"
 
 namespace bitwright {
@@ -35,7 +36,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 std::string closest_names(std::string_view pattern, const std::set<std::string>& names) {
   std::vector<std::pair<std::size_t, std::string>> ranked;
   for (const std::string& name : names) ranked.emplace_back(edit_distance(pattern, name), name);
-  std::sort(ranked.begin(), ranked.end());
+  sort_list(ranked);
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
     text += (i == 0 ? "" : ", ") + quoted(ranked[i].second);

@@ -7,6 +7,7 @@
 #include <unordered_set>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "ops/op.h"
 
 namespace bitwright {
@@ -40,8 +41,7 @@ class Inspector {
     for (const auto& [key, count] : counts_)
       info_.operators.push_back(
           {key.first, key.second, count, find_op(key.second, key.first) != nullptr || functions_.count(key) != 0});
-    std::stable_sort(info_.operators.begin(), info_.operators.end(),
-                     [](const OperatorCount& a, const OperatorCount& b) { return a.count > b.count; });
+    sort_list(info_.operators, [](const OperatorCount& a, const OperatorCount& b) { return a.count > b.count; });
   }
 
   void know(const Function& function) { functions_.insert({function.name, function.domain}); }
