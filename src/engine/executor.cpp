@@ -1,8 +1,8 @@
 #include "engine/executor.h"
 
-#include <chrono>
 #include <new>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "engine/step_run.h"
 
@@ -81,11 +81,10 @@ void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
 /// Runs `action` and adds its time to the step's profile, if one is kept.
 template <typename Action>
 void timed(Step& step, bool is_profiling, Action action) {
-  using Clock = std::chrono::steady_clock;
   if (!is_profiling) return action();
-  const Clock::time_point start = Clock::now();
+  const double start_ms = now_ms();
   action();
-  step.time_ms += std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+  step.time_ms += now_ms() - start_ms;
   ++step.n_runs;
 }
 

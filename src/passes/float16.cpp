@@ -12,6 +12,11 @@ namespace bitwright {
 namespace {
 
 constexpr float kMaxHalf = 65504.0f;
+
+std::string whole_number(float value) {
+  return value < 1e18f ? std::to_string(static_cast<std::int64_t>(value)) : std::string("more than 1e18");
+}
+
 constexpr std::int64_t kOnnxFloat = 1;
 constexpr std::int64_t kOnnxFloat16 = 10;
 
@@ -111,7 +116,7 @@ class Float16 {
     for (const auto* values : {&node.inputs, &node.outputs})
       for (const std::string& value : *values)
         if (const auto peak = peaks_->find(value); peak != peaks_->end() && peak->second > kMaxHalf)
-          return "value " + quoted(value) + " reached " + std::to_string(peak->second) + ", float16 ends at 65504";
+          return "value " + quoted(value) + " reached " + whole_number(peak->second) + ", float16 ends at 65504";
     return "";
   }
 
