@@ -9,19 +9,23 @@ function(bitwright_sources variable root pattern folders)
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
-# Wasm only: these folders and files of src hold no loop that a real model spends its time in, and are compiled for size.
+# Wasm only: the first folders and files of src hold no loop that a real model spends its time in, and are compiled for size
+# alone. The loops of the second are written out in vectors: unrolling them or making more instances gains nothing.
 set(BITWRIGHT_COLD_SOURCES api engine files io model passes ops report/comparison report/model_info
   quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins report/scheme_report
-  CACHE STRING "what is compiled for size in wasm")
-set(BITWRIGHT_COLD_FLAG -Oz CACHE STRING "how it is compiled; empty: as the rest")
+  CACHE STRING "what is compiled for size (-Oz) in wasm")
+set(BITWRIGHT_SMALL_SOURCES quant tensor CACHE STRING "what is compiled without unrolling (-Os) in wasm")
 function(bitwright_shrink_cold_sources)
-  if(NOT EMSCRIPTEN OR NOT BITWRIGHT_COLD_FLAG)
+  if(NOT EMSCRIPTEN)
     return()
   endif()
   list(JOIN BITWRIGHT_COLD_SOURCES "|" cold)
+  list(JOIN BITWRIGHT_SMALL_SOURCES "|" small)
   foreach(source IN LISTS ARGN)
     if(source MATCHES "/(src/(${cold})|bindings)[/.]")
-      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${BITWRIGHT_COLD_FLAG})
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -Oz)
+    elseif(source MATCHES "/src/(${small})[/.]")
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS -Os)
     endif()
   endforeach()
 endfunction()

@@ -32,26 +32,20 @@ ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape);
 template <typename Same, typename Varying>
 void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
   if (l.inner == 0) return;
+  const bool varies = l.is_per_position ? l.inner > 1 : l.inner == 1 && l.block == 1;
+  const std::int64_t step = !varies ? l.block : l.is_per_position ? 1 : l.extent;  // along the axis
+  const std::int64_t n_scales_apart = l.is_per_position ? l.inner : 1;
   std::int64_t element = 0;
   for (std::int64_t o = 0; o < l.outer; ++o) {
-    if (l.is_per_position && l.inner > 1) {
-      for (std::int64_t e = 0; e < l.extent; ++e, element += l.inner)
-        varying(element, l.inner, (o * l.n_blocks() + e / l.block) * l.inner);
-    } else if (l.is_per_position) {
-      for (std::int64_t b = 0; b < l.n_blocks(); ++b) {
-        const std::int64_t count = std::min(l.block, l.extent - b * l.block);
-        same(element, count, o * l.n_blocks() + b);
-        element += count;
-      }
-    } else if (l.inner == 1 && l.block == 1) {
-      varying(element, l.extent, 0);
-      element += l.extent;
-    } else {
-      for (std::int64_t b = 0; b < l.n_blocks(); ++b) {
-        const std::int64_t count = std::min(l.block, l.extent - b * l.block) * l.inner;
-        same(element, count, b);
-        element += count;
-      }
+    const std::int64_t first_block = l.is_per_position ? o * l.n_blocks() : 0;
+    for (std::int64_t e = 0; e < l.extent; e += step) {
+      const std::int64_t count = std::min(step, l.extent - e) * l.inner;
+      const std::int64_t scale = (first_block + e / l.block) * n_scales_apart;
+      if (varies)
+        varying(element, count, scale);
+      else
+        same(element, count, scale);
+      element += count;
     }
   }
 }

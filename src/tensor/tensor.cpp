@@ -7,7 +7,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
-#include "base/float16.h"
+#include "tensor/elements.h"
 #include "tensor/raw_allocator.h"
 
 namespace bitwright {
@@ -54,12 +54,6 @@ bool is_bits_of(DType held, DType asked) {
   if (asked == DType::u16) return held == DType::f16 || held == DType::bf16;
   if (asked == DType::u8) return dtype_bits(held) <= 8 && held != DType::string && held != DType::undefined && held != DType::i8;
   return false;
-}
-
-template <typename T>
-std::vector<float> widened(const Tensor& tensor) {
-  const auto values = tensor.data<T>();
-  return {values.begin(), values.end()};
 }
 
 }  // namespace
@@ -144,96 +138,18 @@ Tensor Tensor::clone() const {
 }
 
 std::vector<std::int64_t> to_i64_vector(const Tensor& tensor) {
-  std::vector<std::int64_t> values;
-  const auto append = [&](auto elements) { values.assign(elements.begin(), elements.end()); };
-  switch (tensor.dtype()) {
-    case DType::i64:
-      append(tensor.data<std::int64_t>());
-      break;
-    case DType::i32:
-      append(tensor.data<std::int32_t>());
-      break;
-    case DType::i16:
-      append(tensor.data<std::int16_t>());
-      break;
-    case DType::i8:
-      append(tensor.data<std::int8_t>());
-      break;
-    case DType::u8:
-      append(tensor.data<std::uint8_t>());
-      break;
-    case DType::boolean:
-      append(tensor.data<std::uint8_t>());
-      break;
-    case DType::u16:
-      append(tensor.data<std::uint16_t>());
-      break;
-    case DType::u32:
-      append(tensor.data<std::uint32_t>());
-      break;
-    case DType::u64:
-      for (const std::uint64_t value : tensor.data<std::uint64_t>()) values.push_back(static_cast<std::int64_t>(value));
-      break;
-    default:
-      throw Error(ErrorCode::shape_mismatch,
-                  "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
-  }
+  if (!is_integer(tensor.dtype()) && tensor.dtype() != DType::boolean)
+    throw Error(ErrorCode::shape_mismatch,
+                "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
+  std::vector<std::int64_t> values(static_cast<std::size_t>(tensor.n_elements()));
+  read_elements(tensor, 0, std::span<std::int64_t>(values));
   return values;
 }
 
 std::vector<float> to_f32_vector(const Tensor& tensor) {
-  std::vector<float> values;
-  switch (tensor.dtype()) {
-    case DType::f32:
-      return widened<float>(tensor);
-    case DType::f64:
-      for (const double v : tensor.data<double>()) values.push_back(static_cast<float>(v));
-      return values;
-    case DType::i64:
-      for (const std::int64_t v : tensor.data<std::int64_t>()) values.push_back(static_cast<float>(v));
-      return values;
-    case DType::u64:
-      for (const std::uint64_t v : tensor.data<std::uint64_t>()) values.push_back(static_cast<float>(v));
-      return values;
-    case DType::i32:
-      for (const std::int32_t v : tensor.data<std::int32_t>()) values.push_back(static_cast<float>(v));
-      return values;
-    case DType::u32:
-      for (const std::uint32_t v : tensor.data<std::uint32_t>()) values.push_back(static_cast<float>(v));
-      return values;
-    case DType::i16:
-      return widened<std::int16_t>(tensor);
-    case DType::u16:
-      return widened<std::uint16_t>(tensor);
-    case DType::i8:
-      return widened<std::int8_t>(tensor);
-    case DType::u8:
-    case DType::boolean:
-      return widened<std::uint8_t>(tensor);
-    case DType::f16:
-      for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(f16_to_f32(v));
-      return values;
-    case DType::bf16:
-      for (const std::uint16_t v : tensor.data<std::uint16_t>()) values.push_back(bf16_to_f32(v));
-      return values;
-    case DType::u4:
-    case DType::i4:
-    case DType::u2:
-    case DType::i2: {
-      const int bits = dtype_bits(tensor.dtype());
-      const int per_byte = 8 / bits;
-      const auto bytes = tensor.bytes();
-      for (std::int64_t i = 0; i < tensor.n_elements(); ++i) {
-        int code = (bytes[static_cast<std::size_t>(i / per_byte)] >> (i % per_byte * bits)) & ((1 << bits) - 1);
-        if (is_signed(tensor.dtype()) && code >= 1 << (bits - 1)) code -= 1 << bits;
-        values.push_back(static_cast<float>(code));
-      }
-      return values;
-    }
-    default:
-      throw Error(ErrorCode::unsupported,
-                  "elements of " + std::string(dtype_name(tensor.dtype())) + " have no reading as float here");
-  }
+  std::vector<float> values(static_cast<std::size_t>(tensor.n_elements()));
+  read_elements(tensor, 0, std::span<float>(values));
+  return values;
 }
 
 }  // namespace bitwright
