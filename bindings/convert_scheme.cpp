@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "convert.h"
 #include "json_text.h"
+#include "samples/distribution.h"
 
 namespace bitwright::bindings {
 
@@ -54,6 +55,26 @@ val numbers(const std::vector<T>& list) {
   return to_js_list(list, [](T number) { return val(static_cast<double>(number)); });
 }
 
+/// Whether a clipping range is chosen at all; codebooks and the like are fitted to all values.
+bool is_clippable(TensorScheme scheme) {
+  scheme.clip_ratio = 0.5;
+  try {
+    complete_scheme(scheme);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+val histogram_or_null(const std::optional<ValueHistogram>& histogram) {
+  if (!histogram) return val::null();
+  Row bins;
+  bins.set("min", static_cast<double>(histogram->min));
+  bins.set("max", static_cast<double>(histogram->max));
+  bins.set("counts", numbers(histogram->counts));
+  return bins.object();
+}
+
 }  // namespace
 
 CalibrationMethod calibration_method_from(const std::string& word) {
@@ -76,11 +97,27 @@ TensorScheme scheme_input_from(const Object& object) {
   word_into(object, "rounding", kRoundings, scheme.rounding);
   word_into(object, "clipping", kMethods, scheme.clipping);
   number_into(object, "percentile", scheme.percentile);
+  number_into(object, "clipRatio", scheme.clip_ratio);
   number_into(object, "seed", scheme.seed);
   number_into(object, "entries", scheme.n_entries);
   number_into(object, "subVector", scheme.sub_vector);
   number_into(object, "columnGroup", scheme.column_group);
   return scheme;
+}
+
+Tensor drawn_from(const val& object) {
+  Distribution distribution;
+  distribution.kind = string_from(object["kind"]);
+  const auto shape = emscripten::convertJSArrayToNumberVector<double>(object["shape"]);
+  Shape extents;
+  for (const double extent : shape) extents.push_back(static_cast<std::int64_t>(extent));
+  distribution.n = n_elements(extents);
+  number_into(object, "seed", distribution.seed);
+  std::vector<double> density;
+  if (!object["density"].isUndefined()) density = emscripten::convertJSArrayToNumberVector<double>(object["density"]);
+  distribution.density = density;
+  Tensor values = draw_values(distribution);
+  return values.reshaped(extents);
 }
 
 val to_js(const SchemeReport& report) {
@@ -89,6 +126,7 @@ val to_js(const SchemeReport& report) {
   row.set("encoding", info.name);
   row.set("formula", info.summary);
   row.set("bits", report.scheme.bits);
+  row.set("symmetric", val(report.scheme.is_symmetric));
   row.set("shape", to_js(report.shape));
   row.set("granularity", std::string_view(report.granularity));
   row.set("scaleForm", std::string_view(kScaleForms[static_cast<int>(report.scheme.scale_form)]));
@@ -103,15 +141,9 @@ val to_js(const SchemeReport& report) {
   row.set("cosine", report.cosine);
   row.set("meanSquaredError", report.mean_squared_error);
   row.set("maxAbsError", report.max_abs_error);
-  val histogram = val::null();
-  if (report.histogram) {
-    Row bins;
-    bins.set("min", static_cast<double>(report.histogram->min));
-    bins.set("max", static_cast<double>(report.histogram->max));
-    bins.set("counts", numbers(report.histogram->counts));
-    histogram = bins.object();
-  }
-  row.set("histogram", histogram);
+  row.set("histogram", histogram_or_null(report.histogram));
+  row.set("errorHistogram", histogram_or_null(report.error_histogram));
+  row.set("rmsErrors", numbers(report.rms_errors));
   row.set("codeCounts", numbers(report.code_counts));
   row.set("grid", numbers(report.grid));
   row.set("scaleIndex", static_cast<double>(report.scale_index));
@@ -121,6 +153,8 @@ val to_js(const SchemeReport& report) {
   row.set("qmax", report.range.qmax);
   row.set("rmin", static_cast<double>(report.rmin));
   row.set("rmax", static_cast<double>(report.rmax));
+  row.set("clipMin", static_cast<double>(report.clip.rmin));
+  row.set("clipMax", static_cast<double>(report.clip.rmax));
   return row.object();
 }
 
@@ -149,6 +183,10 @@ std::string named_schemes_json() {
     json.value(scheme.block_size);
     json.key("scaleForm");
     json.value(std::string_view(kScaleForms[static_cast<int>(scheme.scale_form)]));
+    json.key("isClippable");
+    json.value(is_clippable(scheme));
+    json.key("symmetric");
+    json.value(scheme.is_symmetric);
     json.key("targets");
     json.value(named.targets);
     json.close('}');

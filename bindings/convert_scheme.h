@@ -7,6 +7,7 @@
 #include "object.h"
 #include "quant/scheme.h"
 #include "report/scheme_report.h"
+#include "tensor/tensor.h"
 
 namespace bitwright::bindings {
 
@@ -17,6 +18,9 @@ using emscripten::val;
 TensorScheme scheme_input_from(const Object& object);
 /// Throws Error{bad_recipe} for another word.
 CalibrationMethod calibration_method_from(const std::string& word);
+
+/// Values drawn as a Distribution of web/src/try-scheme.ts says, in its shape. Throws as draw_values does.
+Tensor drawn_from(const val& distribution);
 
 val to_js(const SchemeReport& report);  // SchemeReport of web/src/report/schema.ts
 /// Every named scheme as JSON text, a list of NamedScheme.

@@ -30,10 +30,13 @@ struct Objects {
   Handles<Session> sessions{"session"};
   Handles<CalibrationRun> calibrations{"calibration"};
   Handles<Comparison> comparisons{"comparison"};
-  /// The constant that schemes were last tried on: a slider tries one again and again.
-  std::int32_t tried_model = 0;
-  std::string tried_name;
-  Tensor tried;
+  /// What schemes were last tried on: a slider tries the same again and again.
+  struct {
+    std::int32_t model = 0;
+    std::string name;  // of the constant, or all of a distribution
+    Tensor values;
+    std::optional<ValueHistogram> histogram;
+  } tried;
 };
 
 Objects& objects() {
@@ -76,10 +79,7 @@ val activations_of_model(std::int32_t model) {
 void dispose_model(std::int32_t model) {
   objects().models.remove(model);
   objects().files.erase(model);
-  if (objects().tried_model == model) {
-    objects().tried_model = 0;
-    objects().tried = Tensor();
-  }
+  if (objects().tried.model == model) objects().tried = {};
 }
 
 val create_session(std::int32_t model, val options) {
@@ -253,30 +253,32 @@ val list_schemes() {
   return guard([] { return val(named_schemes_json()); });
 }
 
-val try_scheme(std::int32_t model, std::string name, val tensor, val request) {
+val try_scheme(std::int32_t model, std::string name, val tensor, val distribution, val request) {
   return guard([&] {
-    Objects& all = objects();
     const TensorScheme scheme = scheme_input_from(request);
     std::int64_t axis = scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
-    Tensor given;
-    const Tensor* values = &given;
-    if (model == 0) {
-      given = tensor_from(tensor, "values");
-      if (given.dtype() != DType::f32) throw Error(ErrorCode::invalid_argument, "schemes are tried on values of type f32");
-    } else {
-      const std::shared_ptr<const Model> held = all.models.get(model);
-      if (all.tried_model != model || all.tried_name != name) {
-        all.tried = float_constant(*held, name);
-        all.tried_model = model;
-        all.tried_name = name;
-      }
-      values = &all.tried;
-      axis = scheme_axis(*held, name, values->shape(), scheme.grain);
-    }
-    if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
     const val index = request["scaleIndex"];
-    return to_js(report_scheme(values->data<float>(), values->shape(), scheme, axis,
-                               index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>())));
+    const std::int64_t scale_index = index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>());
+    if (!tensor.isNull()) {
+      const Tensor given = tensor_from(tensor, "values");
+      if (given.dtype() != DType::f32) throw Error(ErrorCode::invalid_argument, "schemes are tried on values of type f32");
+      if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
+      return to_js(report_scheme(given.data<float>(), given.shape(), scheme, axis, scale_index));
+    }
+    auto& tried = objects().tried;
+    const std::shared_ptr<const Model> held = model == 0 ? nullptr : objects().models.get(model);
+    if (!held) name = string_from(val::global("JSON").call<val>("stringify", distribution));
+    if (tried.model != model || tried.name != name) {
+      tried = {};
+      tried.values = held ? float_constant(*held, name) : drawn_from(distribution);
+      tried.histogram = histogram_of(tried.values.data<float>());
+      tried.model = model;
+      tried.name = name;
+    }
+    if (held) axis = scheme_axis(*held, name, tried.values.shape(), scheme.grain);
+    if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
+    return to_js(
+        report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &tried.histogram));
   });
 }
 

@@ -32,9 +32,10 @@ val feed_comparison(std::int32_t comparison, val feeds, double label);
 val finish_comparison(std::int32_t comparison);
 void dispose_comparison(std::int32_t comparison);
 val preprocess_picture(val rgb, double width, double height, val spec);
-/// Names of the schemes as JSON text; what one of them makes of a constant of the model, or of `tensor` (f32) where model is 0.
+/// Names of the schemes as JSON text; what one of them makes of a constant of the model; of `tensor` (f32) or, where
+/// that is null, of values drawn from `distribution`, where model is 0.
 val list_schemes();
-val try_scheme(std::int32_t model, std::string name, val tensor, val request);
+val try_scheme(std::int32_t model, std::string name, val tensor, val distribution, val request);
 val model_with_outputs(std::int32_t model, val values);
 val read_tensor(val bytes);
 val write_tensor(std::string name, val tensor);

@@ -1,56 +1,71 @@
 import {
   createSession,
+  type ExplainRow,
   type Model,
-  type NodeShare,
   percentText,
   type ProfileSummary,
   type Sample,
   type Session,
+  type SessionInfo,
+  type StepShare,
   summarizeProfile,
 } from 'bitwright';
 import { say, showError } from './messages.js';
-import { card, element, make, table } from './page.js';
+import { card, type Column, element, make, table } from './page.js';
 
 const section = element('run-here', HTMLElement);
 const start = element('run-start', HTMLButtonElement);
 const shown = element('run-shown', HTMLDivElement);
 /** Each model runs this often, one after the other, so that whatever slows the machine slows both. */
 const rounds = 20;
+const mostShown = 200;
 
 let offered: { reference: Model; quantized: Model; sample: Sample } | undefined;
 let stop: AbortController | undefined;
 
-async function profiled(sessions: readonly Session[], sample: Sample, signal: AbortSignal): Promise<ProfileSummary[]> {
+type Step = StepShare<ExplainRow>;
+
+async function profiled(
+  sessions: readonly Session[],
+  sample: Sample,
+  signal: AbortSignal,
+): Promise<ProfileSummary<ExplainRow>[]> {
   const input = 'feeds' in sample ? sample.feeds : sample;
   for (let round = 0; round < rounds; ++round) for (const session of sessions) await session.run(input, { signal });
-  return await Promise.all(sessions.map(async (session) => summarizeProfile(await session.profile())));
+  return await Promise.all(sessions.map(async (session) => summarizeProfile(await session.explain())));
 }
 
-function nodeTable(caption: string, { nodes }: ProfileSummary): HTMLElement {
-  const rows = nodes.slice(0, 12);
-  const bar = (row: NodeShare): HTMLElement => {
+function stepTable(caption: string, { nodes }: ProfileSummary<ExplainRow>): HTMLElement {
+  const bar = (row: Step): HTMLElement => {
     const meter = make('meter');
-    meter.max = rows[0]?.share ?? 1;
+    meter.max = nodes[0]?.share ?? 1;
     meter.value = row.share;
     meter.ariaLabel = `share of ${row.node}`;
     return meter;
   };
-  return make(
-    'div',
-    '',
-    make('h4', '', caption),
-    table(
-      caption,
-      [
-        { title: 'node', kind: 'name', cell: (row: NodeShare) => row.node },
-        { title: 'operator', cell: (row) => row.opType },
-        { title: 'ms', kind: 'number', cell: (row) => row.timeMs.toFixed(3) },
-        { title: 'share', kind: 'number', cell: (row) => percentText(row.share) },
-        { title: '', cell: bar },
-      ],
-      rows,
-    ),
+  // A model without integer steps has nothing to say of kernels and reasons.
+  const isMixed = nodes.some((row) => row.integer);
+  const kernels: Column<Step>[] = [
+    { title: 'kernel', cell: (row) => make('span', row.integer ? 'yes' : 'no', row.integer ? row.kernel || 'codes' : 'float') },
+    { title: 'stands for, or why it is no integer step', cell: (row) => (row.integer ? row.nodes : row.reason) },
+  ];
+  const steps = table(
+    caption,
+    [
+      { title: 'step', kind: 'name', cell: (row: Step) => row.node },
+      { title: 'operator', cell: (row) => row.opType },
+      { title: 'ms', kind: 'number', cell: (row) => row.timeMs.toFixed(3) },
+      { title: 'share', kind: 'number', cell: (row) => percentText(row.share) },
+      { title: '', cell: bar },
+      ...(isMixed ? kernels : []),
+    ],
+    nodes.slice(0, mostShown),
   );
+  return make('div', '', make('h4', '', caption), steps);
+}
+
+function infoText({ arithmetic, kernels, module, threads, reason }: SessionInfo): string {
+  return `Engine: ${module} module, ${kernels} kernels, arithmetic ${arithmetic}, ${threads} thread${threads === 1 ? '' : 's'} (${reason}).`;
 }
 
 async function run(): Promise<void> {
@@ -71,8 +86,11 @@ async function run(): Promise<void> {
         'cards',
         card(`${before.timeMs.toFixed(2)} ms`, `one run of the float model: mean of ${rounds}`),
         card(`${after.timeMs.toFixed(2)} ms`, 'one run of the quantized model'),
+        card(`${after.nodes.filter((row) => row.integer).length} of ${after.nodes.length}`, 'steps on codes, by integer kernels'),
       ),
-      make('div', 'pair', nodeTable('Quantized: slowest nodes', after), nodeTable('Float: slowest nodes', before)),
+      make('p', 'dim', sessions[1] === undefined ? '' : infoText(sessions[1].info)),
+      stepTable('The quantized model: slowest steps first', after),
+      stepTable('The float model: slowest steps first', before),
     );
     say('Both models were run.');
   } catch (error) {

@@ -54,6 +54,7 @@ struct TensorScheme {
   Rounding rounding = Rounding::nearest_even;
   CalibrationMethod clipping = CalibrationMethod::min_max;
   double percentile = 99.999;  // of |values| kept, for percentile
+  double clip_ratio = 1.0;     // both ends of the chosen range are multiplied by this, above 0 and at most 1
   std::uint64_t seed = 0;
   int n_entries = 0;              // of a fitted codebook, 2 to 256; 0: 2^bits
   std::int64_t sub_vector = 4;    // product: elements that share a code, 2 to 8

@@ -11,6 +11,8 @@ namespace bitwright {
 
 namespace {
 
+constexpr std::size_t kLanes = 4;
+constexpr std::size_t kPiece = 1024;
 constexpr double kLn10 = 2.302585092994045684;
 
 /// The reals half a step beyond the first and the last code.
@@ -25,24 +27,56 @@ struct Limits {
 
 }  // namespace
 
-void ErrorSums::add(std::span<const float> reference, std::span<const float> approximation) {
-  BITWRIGHT_ASSERT(reference.size() == approximation.size());
-  for (std::size_t i = 0; i < reference.size(); ++i) {
+bool ErrorSums::add_finite(const float* reference, const float* approximation, std::size_t n) {
+  double xx[kLanes] = {};
+  double yy[kLanes] = {};
+  double xy[kLanes] = {};
+  double ee[kLanes] = {};
+  double most[kLanes] = {};
+  float low[kLanes];
+  float high[kLanes];
+  for (std::size_t l = 0; l < kLanes; ++l) low[l] = high[l] = reference[0];
+  const auto put = [&](std::size_t i, std::size_t l) {
     const double x = reference[i];
     const double y = approximation[i];
-    if (!std::isfinite(x) || !std::isfinite(y)) {
-      ++n_not_finite_;
-      continue;
-    }
-    rmin_ = n_ == 0 ? x : std::min(rmin_, x);
-    rmax_ = n_ == 0 ? x : std::max(rmax_, x);
-    ++n_;
     const double error = x - y;
-    sum_xx_ += x * x;
-    sum_yy_ += y * y;
-    sum_xy_ += x * y;
-    sum_error_ += error * error;
-    max_abs_error_ = std::max(max_abs_error_, std::abs(error));
+    xx[l] += x * x;
+    yy[l] += y * y;
+    xy[l] += x * y;
+    ee[l] += error * error;
+    most[l] = std::max(most[l], std::abs(error));
+    low[l] = std::min(low[l], reference[i]);
+    high[l] = std::max(high[l], reference[i]);
+  };
+  std::size_t at = 0;
+  for (; at + kLanes <= n; at += kLanes)
+    for (std::size_t l = 0; l < kLanes; ++l) put(at + l, l);
+  for (; at < n; ++at) put(at, at % kLanes);
+  const auto total = [](const double* lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); };
+  // Squares of floats do not overflow a double: only what was not finite before makes the sum so.
+  if (!std::isfinite(total(xx) + total(yy))) return false;
+  for (std::size_t l = 0; l < kLanes; ++l) {
+    max_abs_error_ = std::max(max_abs_error_, most[l]);
+    rmin_ = n_ == 0 && l == 0 ? static_cast<double>(low[l]) : std::min(rmin_, static_cast<double>(low[l]));
+    rmax_ = n_ == 0 && l == 0 ? static_cast<double>(high[l]) : std::max(rmax_, static_cast<double>(high[l]));
+  }
+  sum_xx_ += total(xx);
+  sum_yy_ += total(yy);
+  sum_xy_ += total(xy);
+  sum_error_ += total(ee);
+  n_ += n;
+  return true;
+}
+
+void ErrorSums::add(std::span<const float> reference, std::span<const float> approximation) {
+  BITWRIGHT_ASSERT(reference.size() == approximation.size());
+  for (std::size_t at = 0; at < reference.size(); at += kPiece) {
+    const std::size_t n = std::min(kPiece, reference.size() - at);
+    const float* x = reference.data() + at;
+    const float* y = approximation.data() + at;
+    if (add_finite(x, y, n)) continue;
+    for (std::size_t i = 0; i < n; ++i)
+      if (!add_finite(x + i, y + i, 1)) ++n_not_finite_;
   }
 }
 

@@ -1,6 +1,8 @@
 #include "report/scheme_report.h"
 
 #include <algorithm>
+#include <cmath>
+#include <memory>
 
 #include "base/error.h"
 #include "quant/packing.h"
@@ -11,12 +13,28 @@ namespace bitwright {
 
 namespace {
 
-constexpr std::size_t kPieceLength = 4096;
+constexpr std::size_t kPieceLength = 1024;
+constexpr std::size_t kErrorBins = 97;  // odd: no error has a bin of its own
+
+/// The bin of a value, as histogram_of has it.
+class BinOf {
+ public:
+  BinOf(double min, double max, std::size_t n)
+      : min_(min), per_real_(max > min ? static_cast<double>(n) / (max - min) : 0.0), last_(static_cast<double>(n) - 1.0) {}
+  std::int32_t operator()(double value) const {
+    return static_cast<std::int32_t>(std::min(std::max((value - min_) * per_real_, 0.0), last_));
+  }
+
+ private:
+  double min_;
+  double per_real_;
+  double last_;
+};
 
 std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
   const auto n = static_cast<std::size_t>(e.n_codes());
   // Four copies, so that equal neighbours do not wait for each other.
-  std::vector<std::uint64_t> counts(4 * 256, 0);
+  std::vector<std::uint32_t> counts(4 * 256, 0);
   std::uint8_t codes[kPieceLength];
   std::vector<std::uint64_t> all(std::size_t{1} << e.scheme.bits, 0);
   for (std::size_t at = 0; at < n; at += kPieceLength) {
@@ -31,6 +49,70 @@ std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
   return all;
 }
 
+/// Counts of errors, and sums of their squares for each bin of the values.
+class ErrorBins {
+ public:
+  ErrorBins(const ValueHistogram& values, double most)
+      : value_bin_(values.min, values.max, values.counts.size()),
+        error_bin_(-most, most, kErrorBins),
+        n_values_(values.counts.size()),
+        sums_(2 * n_values_, 0.0),
+        counts_(2 * kErrorBins, 0) {}
+
+  /// Finite pairs, at most kPieceLength.
+  void add(const float* values, const float* reals, std::size_t n) {
+    double squares[kPieceLength];
+    std::int32_t value_bins[kPieceLength];
+    std::int32_t error_bins[kPieceLength];
+    for (std::size_t i = 0; i < n; ++i) {
+      const double error = static_cast<double>(values[i]) - static_cast<double>(reals[i]);
+      squares[i] = error * error;
+      error_bins[i] = error_bin_(error);
+      value_bins[i] = value_bin_(values[i]);
+    }
+    // Two copies of each, so that equal neighbours do not wait for each other.
+    for (std::size_t i = 0; i < n; ++i) {
+      sums_[i % 2 * n_values_ + static_cast<std::size_t>(value_bins[i])] += squares[i];
+      ++counts_[i % 2 * kErrorBins + static_cast<std::size_t>(error_bins[i])];
+    }
+  }
+
+  double sum(std::size_t bin) const { return sums_[bin] + sums_[n_values_ + bin]; }
+  std::uint64_t count(std::size_t bin) const { return std::uint64_t{counts_[bin]} + counts_[kErrorBins + bin]; }
+
+ private:
+  BinOf value_bin_;
+  BinOf error_bin_;
+  std::size_t n_values_;
+  std::vector<double> sums_;
+  std::vector<std::uint32_t> counts_;
+};
+
+/// Where errors lie, and how large they are for values of each bin of the histogram.
+void add_errors(SchemeReport& report, std::span<const float> values, std::span<const float> reals, bool is_finite) {
+  const double most = report.max_abs_error;
+  if (!report.histogram) return;
+  const ValueHistogram& shown = *report.histogram;
+  report.rms_errors.assign(shown.counts.size(), 0.0);
+  if (!(most > 0.0)) return;
+  ErrorBins bins(shown, most);
+  for (std::size_t at = 0; at < values.size(); at += kPieceLength) {
+    const std::size_t n = std::min(kPieceLength, values.size() - at);
+    if (is_finite) {
+      bins.add(values.data() + at, reals.data() + at, n);
+      continue;
+    }
+    for (std::size_t i = at; i < at + n; ++i)
+      if (std::isfinite(values[i]) && std::isfinite(reals[i])) bins.add(&values[i], &reals[i], 1);
+  }
+  ValueHistogram& errors = report.error_histogram.emplace();
+  errors.min = static_cast<float>(-most);
+  errors.max = static_cast<float>(most);
+  for (std::size_t b = 0; b < kErrorBins; ++b) errors.counts.push_back(bins.count(b));
+  for (std::size_t b = 0; b < shown.counts.size(); ++b)
+    if (shown.counts[b] != 0) report.rms_errors[b] = std::sqrt(bins.sum(b) / static_cast<double>(shown.counts[b]));
+}
+
 /// The ends of the finite values of one scale's group.
 MinMax ends_of(std::span<const float> values, const EncodedTensor& e, std::int64_t index) {
   return scan_min_max(values, e.shape, e.granularity)[static_cast<std::size_t>(index)];
@@ -39,7 +121,10 @@ MinMax ends_of(std::span<const float> values, const EncodedTensor& e, std::int64
 }  // namespace
 
 SchemeReport report_scheme(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
-                           std::int64_t scale_index, const EncodeOptions& options) {
+                           std::int64_t scale_index, const EncodeOptions& given,
+                           const std::optional<ValueHistogram>* known_histogram) {
+  EncodeOptions options = given;
+  options.watched_scale = scale_index;
   const EncodedTensor e = encode_tensor(values, shape, scheme, axis, options);
   const bool is_product = e.scheme.encoding == Encoding::product;
   SchemeReport report;
@@ -56,7 +141,8 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
     throw Error(ErrorCode::invalid_argument,
                 "scale " + std::to_string(scale_index) + " was asked for; there are " + std::to_string(report.n_scales));
 
-  std::vector<float> reals(values.size());
+  const auto decoded = std::make_unique_for_overwrite<float[]>(values.size());
+  const std::span<float> reals(decoded.get(), values.size());
   decode_tensor(e, reals);
   ErrorSums sums;
   sums.add(values, reals);
@@ -64,8 +150,10 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
   report.cosine = sums.cosine();
   report.mean_squared_error = sums.mean_squared_error();
   report.max_abs_error = sums.max_abs_error();
-  report.histogram = histogram_of(values);
+  report.histogram = known_histogram != nullptr ? *known_histogram : histogram_of(values);
+  report.clip = e.watched_range;
   if (values.empty()) return report;
+  add_errors(report, values, reals, sums.n_not_finite() == 0);
   if (e.scheme.bits <= 8) report.code_counts = count_codes(e);
 
   if (!is_product) {

@@ -24,7 +24,9 @@ struct SchemeReport {
   double cosine = 0.0;
   double mean_squared_error = 0.0;
   double max_abs_error = 0.0;
-  std::optional<ValueHistogram> histogram;  // of the values
+  std::optional<ValueHistogram> histogram;        // of the values
+  std::optional<ValueHistogram> error_histogram;  // of value - real, symmetric around 0; nothing where there is no error
+  std::vector<double> rms_errors;                 // of the values in each bin of `histogram`
   /// How often each code is used in the whole tensor, from range.qmin on; empty for 16 bits.
   std::vector<std::uint64_t> code_counts;
   /// The group that is shown: what each code stands for there (in the order of code_counts; empty for 16 bits and product), and
@@ -36,10 +38,12 @@ struct SchemeReport {
   CodeRange range;
   float rmin = 0.0f;  // of the group's finite values
   float rmax = 0.0f;
+  RealRange clip;  // what the scale was chosen for: rmin and rmax widened to hold 0, then clipped
 };
 
-/// Encodes, decodes and measures. Throws as encode_tensor does; Error{invalid_argument} for a scale that is not there.
+/// Encodes, decodes and measures. `known_histogram` is histogram_of(values) where the caller has it already. Throws as encode_tensor does; Error{invalid_argument} for a scale that is not there.
 SchemeReport report_scheme(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
-                           std::int64_t scale_index = 0, const EncodeOptions& options = {});
+                           std::int64_t scale_index = 0, const EncodeOptions& options = {},
+                           const std::optional<ValueHistogram>* known_histogram = nullptr);
 
 }  // namespace bitwright

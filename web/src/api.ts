@@ -20,11 +20,19 @@ export {
   type Target,
   type TensorScheme,
 } from './recipe.js';
-export { bytesText, percentText, shareText, sqnrText } from './report/format.js';
+export { bytesText, numberText, percentText, shareText, sqnrText } from './report/format.js';
+export { formulaLines } from './report/formula.js';
 export { reportHtml } from './report/html.js';
-export { summarizeProfile, type NodeShare, type ProfileSummary } from './report/profile.js';
+export { summarizeProfile, type ProfileSummary, type StepShare } from './report/profile.js';
 export * from './report/schema.js';
-export { listSchemes, tryScheme, type SchemeInput, type SchemeTarget } from './try-scheme.js';
+export {
+  distributionKinds,
+  listSchemes,
+  tryScheme,
+  type Distribution,
+  type SchemeInput,
+  type SchemeTarget,
+} from './try-scheme.js';
 export { readNpy, writeNpy } from './samples/npy.js';
 export { readNpz } from './samples/npz.js';
 export {

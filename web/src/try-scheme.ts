@@ -20,6 +20,8 @@ export interface SchemeInput {
   readonly clipping?: 'min_max' | 'percentile' | 'entropy' | 'mse' | 'aciq_laplace' | 'aciq_gaussian';
   /** Per cent of |values| kept, for clipping `percentile`. */
   readonly percentile?: number;
+  /** Both ends of the chosen clipping range are multiplied by this: above 0, at most 1. */
+  readonly clipRatio?: number;
   readonly seed?: number;
   /** Of a fitted codebook. */
   readonly entries?: number;
@@ -32,9 +34,20 @@ export interface SchemeInput {
   readonly scaleIndex?: number;
 }
 
-/** What a scheme is tried on: a constant of a model, by name, or values of one's own. */
+export const distributionKinds = ['normal', 'laplace', 'uniform', 'bimodal', 'heavy_tail', 'relu', 'drawn'] as const;
+
+/** Values that the core draws, the same on every host; `drawn` needs `density`, the heights of equal bins of [-1, 1]. */
+export interface Distribution {
+  readonly kind: (typeof distributionKinds)[number];
+  readonly shape: readonly number[];
+  readonly seed?: number;
+  readonly density?: readonly number[];
+}
+
+/** What a scheme is tried on: a constant of a model, by name, values that are drawn, or values of one's own. */
 export type SchemeTarget =
   | { readonly model: Model; readonly tensor: string }
+  | { readonly toolkit: Toolkit; readonly distribution: Distribution }
   | { readonly toolkit: Toolkit; readonly values: Float32Array; readonly shape: readonly number[] };
 
 type Rule = 'number' | 'boolean' | readonly string[];
@@ -50,6 +63,7 @@ const rules: Readonly<Record<keyof Required<SchemeInput>, Rule>> = {
   rounding: ['nearest_even', 'stochastic', 'floor'],
   clipping: ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'],
   percentile: 'number',
+  clipRatio: 'number',
   seed: 'number',
   entries: 'number',
   subVector: 'number',
@@ -69,18 +83,29 @@ function check(input: SchemeInput): SchemeInput {
     if (value === undefined || key === 'scheme') continue;
     if (rule === 'boolean' && typeof value !== 'boolean') fail(key, 'must be true or false');
     // What a number means is checked by the core; here only that it is one that C++ can hold.
-    if (
-      rule === 'number' &&
-      !(typeof value === 'number' && (key === 'percentile' ? Number.isFinite(value) : isInt32(key, value)))
-    )
-      fail(key, 'must be a whole number');
+    if (rule === 'number' && !(typeof value === 'number' && (reals.includes(key) ? Number.isFinite(value) : isInt32(key, value))))
+      fail(key, `must be a ${reals.includes(key) ? 'finite' : 'whole'} number`);
     if (typeof rule === 'object' && !rule.includes(value as string)) fail(key, `must be one of ${rule.join(', ')}`);
   }
   return input;
 }
 
+const reals: readonly string[] = ['percentile', 'clipRatio'];
+
 function isInt32(key: string, value: number): boolean {
   return key === 'seed' ? Number.isSafeInteger(value) && value >= 0 : Number.isInteger(value) && Math.abs(value) < 2 ** 31;
+}
+
+function checkDistribution({ kind, shape, seed, density }: Distribution): void {
+  const fail = (key: string, finding: string): never => {
+    throw new QuantError('invalid_argument', `distribution: ${key} ${finding}`, key);
+  };
+  if (!distributionKinds.includes(kind)) fail('kind', `must be one of ${distributionKinds.join(', ')}`);
+  if (!Array.isArray(shape) || !shape.every((extent) => Number.isSafeInteger(extent) && extent > 0))
+    fail('shape', 'must be a list of whole numbers above 0');
+  if (seed !== undefined && !(Number.isSafeInteger(seed) && seed >= 0)) fail('seed', 'must be a whole number');
+  if (kind === 'drawn' && !(Array.isArray(density) && density.every((height) => typeof height === 'number')))
+    fail('density', 'must be a list of numbers');
 }
 
 /**
@@ -107,8 +132,13 @@ export async function tryScheme(target: SchemeTarget, scheme: SchemeInput, run: 
   if ('model' in target) {
     target.model.checkLive();
     const { toolkit, id } = target.model;
-    return await toolkit.call('tryScheme', { modelId: id, name: target.tensor, tensor: null, scheme }, run);
+    return await toolkit.call('tryScheme', { modelId: id, name: target.tensor, tensor: null, distribution: null, scheme }, run);
+  }
+  const none = { modelId: 0, name: '', tensor: null, distribution: null } as const;
+  if ('distribution' in target) {
+    checkDistribution(target.distribution);
+    return await target.toolkit.call('tryScheme', { ...none, distribution: target.distribution, scheme }, run);
   }
   const tensor = { dtype: 'f32', shape: target.shape, data: target.values } as const;
-  return await target.toolkit.call('tryScheme', { modelId: 0, name: '', tensor, scheme }, run);
+  return await target.toolkit.call('tryScheme', { ...none, tensor, scheme }, run);
 }

@@ -35,6 +35,8 @@ struct EncodedTensor {
   /// binary_code: [g, plane] the alphas that the levels are sums of.
   std::vector<float> alphas;
   std::uint64_t n_not_finite = 0;
+  /// What scale EncodeOptions::watched_scale was chosen for, after clipping; encodings that have scales only.
+  RealRange watched_range;
 
   std::int64_t n_codes() const;
   /// Codes, scales, zero points and codebooks as they are stored.
@@ -52,6 +54,8 @@ struct EncodeOptions {
   /// product: sample activations [n_samples, columns] that the codebook is refined against by least squares; columns is the
   /// extent of the axis. Empty: no refinement.
   std::span<const float> samples = {};
+  /// Whose clipping range is told; -1: none.
+  std::int64_t watched_scale = -1;
 };
 
 /// The scheme with what was left out filled in: bits, n_entries, dtype (of what holds a code).

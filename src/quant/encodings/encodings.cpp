@@ -91,6 +91,7 @@ TensorScheme complete_scheme(const TensorScheme& given) {
   check_range("block_size", scheme.block_size, 1, std::int64_t{1} << 40);
   check_range("channel_group", scheme.channel_group, 1, std::int64_t{1} << 40);
   if (!(scheme.percentile > 0.0 && scheme.percentile <= 100.0)) refuse("percentile must lie above 0 and at most at 100");
+  if (!(scheme.clip_ratio > 0.0 && scheme.clip_ratio <= 1.0)) refuse("clip_ratio must lie above 0 and at most at 1");
   if (scheme.scale_form != ScaleForm::f32 && !has_scales(scheme.encoding))
     refuse(std::string(info.name) + " has no scales that could be stored otherwise than as f32");
   if (scheme.scale_form == ScaleForm::u6 && scheme.grain != TensorScheme::Grain::per_block)
@@ -102,6 +103,8 @@ TensorScheme complete_scheme(const TensorScheme& given) {
   if (is_fitted && !is_ternary_mse && scheme.clipping != CalibrationMethod::min_max &&
       scheme.clipping != CalibrationMethod::output_error)
     refuse(std::string(info.name) + " is fitted to the values and has no clipping range; choose min_max");
+  if (is_fitted && scheme.clip_ratio != 1.0)
+    refuse(std::string(info.name) + " is fitted to the values and has no clipping range; leave clip_ratio at 1");
   return scheme;
 }
 

@@ -115,18 +115,23 @@ class ScaledEncoder {
     return static_cast<std::int32_t>(std::clamp(code, static_cast<double>(e_.range.qmin), static_cast<double>(e_.range.qmax)));
   }
 
+  RealRange shrunk(RealRange range) const {
+    const auto ratio = static_cast<float>(e_.scheme.clip_ratio);
+    return {range.rmin * ratio, range.rmax * ratio};
+  }
   bool is_fitted() const { return e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary; }
   bool has_super_scales() const { return e_.scheme.scale_form == ScaleForm::f8e4m3fn || e_.scheme.scale_form == ScaleForm::u6; }
 
   /// Adds the stored scale of the next group, and its zero point.
   void settle(RealRange range, float ideal, const StoredScales& stored) {
+    const auto index = static_cast<std::int64_t>(e_.scales.size());
+    if (index == options_.watched_scale) e_.watched_range = range;
     if (is_uniform_ && e_.scheme.scale_form == ScaleForm::f32) {
       const ScaleZeroPoint chosen = choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric);
       e_.scales.push_back(chosen.scale);
       e_.zero_points.push_back(chosen.zero_point);
       return;
     }
-    const auto index = static_cast<std::int64_t>(e_.scales.size());
     const StoredScales::Stored scale = stored.round(ideal, is_fitted() ? ideal : reach(range), index);
     e_.scales.push_back(scale.scale);
     if (has_super_scales() || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.push_back(scale.code);
@@ -156,7 +161,7 @@ class ScaledEncoder {
         const float* x = values_.data() + first + from;
         const MinMax ends = scan_min_max({x, static_cast<std::size_t>(length)});
         e_.n_not_finite += ends.n_not_finite;
-        const RealRange range = ends.range();
+        const RealRange range = shrunk(ends.range());
         settle(range, is_uniform_ && e_.scheme.scale_form == ScaleForm::f32 ? 0.0f : ideal_scale(range), stored);
         const float scale = e_.scales.back();
         for (std::int64_t at = 0; at < length;) {
@@ -182,7 +187,7 @@ class ScaledEncoder {
     std::vector<float> ideal(ends.size());
     std::vector<float> decisive(ends.size());  // for the scales of scales: any serves a group of zeros
     for (std::size_t i = 0; i < ends.size(); ++i) {
-      const RealRange range = ends[i].range();
+      const RealRange range = shrunk(ends[i].range());
       ideal[i] = ideal_scale(range);
       if (is_fitted()) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
       decisive[i] = range.rmin == 0.0f && range.rmax == 0.0f ? 0.0f : ideal[i];
@@ -192,10 +197,10 @@ class ScaledEncoder {
     e_.scales.reserve(ends.size());
     for (std::size_t i = 0; i < ends.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
-      RealRange range = ends[i].range();
+      RealRange range = shrunk(ends[i].range());
       if (!is_fitted() && e_.scheme.clipping != CalibrationMethod::min_max && decisive[i] > 0.0f) {
-        const RealRange narrower = clipped(groups(at), range, stored, at);
-        if (narrower.rmin != 0.0f || narrower.rmax != 0.0f) range = narrower;
+        const RealRange narrower = clipped(groups(at), ends[i].range(), stored, at);
+        if (narrower.rmin != 0.0f || narrower.rmax != 0.0f) range = shrunk(narrower);
         ideal[i] = ideal_scale(range);
       }
       settle(range, ideal[i], stored);

@@ -156,6 +156,9 @@ export interface NamedScheme {
   readonly granularity: string;
   readonly blockSize: number;
   readonly scaleForm: string;
+  /** False where the scheme is fitted to all values and has no clipping range. */
+  readonly isClippable: boolean;
+  readonly symmetric: boolean;
   /** Files and operators that hold it. */
   readonly targets: string;
 }
@@ -165,6 +168,7 @@ export interface SchemeReport {
   readonly encoding: string;
   readonly formula: string;
   readonly bits: number;
+  readonly symmetric: boolean;
   readonly shape: readonly number[];
   readonly granularity: string;
   readonly scaleForm: string;
@@ -180,6 +184,10 @@ export interface SchemeReport {
   readonly maxAbsError: number;
   /** Of the values; null where none is finite. */
   readonly histogram: Histogram | null;
+  /** Of value - real, symmetric around 0; null where there is no error. */
+  readonly errorHistogram: Histogram | null;
+  /** The root mean square error of the values in each bin of `histogram`. */
+  readonly rmsErrors: readonly number[];
   /** How often each code is used in the whole tensor, from the least code on; empty for 16 bits. */
   readonly codeCounts: readonly number[];
   /** What each of these codes stands for under scale `scaleIndex`; empty for 16 bits and codebooks of vectors. */
@@ -190,6 +198,10 @@ export interface SchemeReport {
   readonly zeroPoint: number;
   readonly qmin: number;
   readonly qmax: number;
+  /** The finite values that share that scale. */
   readonly rmin: number;
   readonly rmax: number;
+  /** What the scale was chosen for: that range, widened to hold 0, then clipped. */
+  readonly clipMin: number;
+  readonly clipMax: number;
 }

@@ -1,5 +1,6 @@
 /** Schemes in the terminal: the list, and what one makes of a tensor. */
 import { bytesText, numberText, percentText, sqnrText } from './format.js';
+import { formulaLines } from './formula.js';
 import type { Histogram, NamedScheme, SchemeReport } from './schema.js';
 import { table } from './terminal.js';
 
@@ -60,13 +61,6 @@ function gridLine(histogram: Histogram, grid: readonly number[], width: number):
   return marks.join('');
 }
 
-function formulaText(report: SchemeReport): string {
-  const scale = numberText(report.scale);
-  if (report.encoding === 'uniform')
-    return `real = ${scale} * (code - ${report.zeroPoint}), code in [${report.qmin}, ${report.qmax}]`;
-  return report.formula.startsWith('scale *') ? `real = ${report.formula.replace('scale', scale)}` : `real = ${report.formula}`;
-}
-
 export function schemeReportText(tensor: string, scheme: string, report: SchemeReport, columns = 120): string {
   const lines = [
     `${tensor} [${report.shape.join(', ')}] as ${scheme}: ${report.encoding}, ${report.bits} bits, ${report.granularity}`,
@@ -82,8 +76,7 @@ export function schemeReportText(tensor: string, scheme: string, report: SchemeR
     const [left, right] = [numberText(min), numberText(max)];
     lines.push(`  ${left}${' '.repeat(Math.max(1, width - left.length - right.length))}${right}`);
   }
-  lines.push('', `  scale ${report.scaleIndex} of ${report.scaleCount}: ${formulaText(report)}`);
-  lines.push(`  its values lie in [${numberText(report.rmin)}, ${numberText(report.rmax)}]`);
+  lines.push('', `  scale ${report.scaleIndex} of ${report.scaleCount}:`, ...formulaLines(report).map((line) => `    ${line}`));
   const total = report.codeCounts.reduce((sum, count) => sum + count, 0);
   if (report.grid.length > 0 && report.grid.length <= 16) {
     lines.push('');

@@ -4,7 +4,7 @@
  */
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
-import type { SchemeInput } from '../try-scheme.js';
+import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type { ExplainRow, ImagePreprocessing, KernelFamily, SessionSpec, Tensor, TypedArray, ValueInfo } from '../types.js';
 
@@ -90,8 +90,14 @@ export interface Core {
   preprocessImage(rgb: Uint8Array, width: number, height: number, spec: ImagePreprocessing): Guarded<Tensor>;
   /** A list of NamedScheme as JSON. */
   listSchemes(): Guarded<string>;
-  /** On a constant of the model by name, or on `tensor` where modelId is 0. */
-  tryScheme(modelId: number, name: string, tensor: Tensor | null, request: SchemeInput): Guarded<SchemeReport>;
+  /** On a constant of the model by name; where modelId is 0, on `tensor` or, where that is null, on values drawn. */
+  tryScheme(
+    modelId: number,
+    name: string,
+    tensor: Tensor | null,
+    distribution: Distribution | null,
+    request: SchemeInput,
+  ): Guarded<SchemeReport>;
   /** A copy with inner values as further outputs, by names. */
   modelWithOutputs(modelId: number, values: readonly string[]): Guarded<number>;
   readTensorProto(bytes: Uint8Array): Guarded<{ name: string; tensor: Tensor }>;

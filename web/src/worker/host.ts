@@ -190,7 +190,8 @@ export class Host {
       }
     },
     listSchemes: () => JSON.parse(unwrap(this.core.listSchemes())) as NamedScheme[],
-    tryScheme: ({ modelId, name, tensor, scheme }) => unwrap(this.core.tryScheme(modelId, name, tensor, scheme)),
+    tryScheme: ({ modelId, name, tensor, distribution, scheme }) =>
+      unwrap(this.core.tryScheme(modelId, name, tensor, distribution, scheme)),
     readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),
     writeTensorProto: ({ name, tensor }) => ({ bytes: unwrap(this.core.writeTensorProto(name, tensor)) }),
     liveHandles: () => ({ handles: this.core.liveHandles(), heldBytes: this.core.HEAPU8.byteLength }),

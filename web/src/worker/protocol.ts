@@ -1,6 +1,6 @@
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
-import type { SchemeInput } from '../try-scheme.js';
+import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type {
   ExplainRow,
@@ -143,9 +143,15 @@ export interface Calls {
   disposeComparison: { request: { comparisonId: number }; answer: null };
   preprocess: { request: { sample: SampleSpec }; answer: Tensor };
   listSchemes: { request: object; answer: readonly NamedScheme[] };
-  /** On a constant of the model by name, or on `tensor` where modelId is 0. */
+  /** On a constant of the model by name; where modelId is 0, on `tensor` or, where that is null, on values drawn. */
   tryScheme: {
-    request: { modelId: number; name: string; tensor: Tensor | null; scheme: SchemeInput };
+    request: {
+      modelId: number;
+      name: string;
+      tensor: Tensor | null;
+      distribution: Distribution | null;
+      scheme: SchemeInput;
+    };
     answer: SchemeReport;
   };
   /** The file of the model with inner values as further outputs, for a runner of the caller's. */

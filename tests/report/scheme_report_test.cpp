@@ -1,0 +1,81 @@
+#include "report/scheme_report.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "base/error.h"
+
+using namespace bitwright;
+
+namespace {
+
+/// Codes -7 to 7; with half of the range kept, [-1, 1] becomes [-0.5, 0.5] and the scale 1 / 14.
+constexpr TensorScheme kHalf{.dtype = DType::i4, .is_symmetric = true, .narrow_range = true, .clip_ratio = 0.5};
+const std::vector<float> kValues = {-1.0f, 0.25f, 0.5f, 1.0f};
+
+SchemeReport report_of(const std::vector<float>& values, const TensorScheme& scheme) {
+  return report_scheme(values, {static_cast<std::int64_t>(values.size())}, scheme, 0);
+}
+
+std::uint64_t total(const std::vector<std::uint64_t>& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+}  // namespace
+
+TEST_CASE("report_scheme: a clip ratio shrinks the range that the scale is chosen for") {
+  const SchemeReport report = report_of(kValues, kHalf);
+  CHECK(report.rmin == -1.0f);
+  CHECK(report.rmax == 1.0f);
+  CHECK(report.clip.rmin == -0.5f);
+  CHECK(report.clip.rmax == 0.5f);
+  CHECK(report.scale == 1.0f / 14.0f);
+  CHECK(report.max_abs_error == 0.5);
+}
+
+TEST_CASE("report_scheme: errors are counted around 0, and told for each bin of the values") {
+  const SchemeReport report = report_of(kValues, kHalf);
+  REQUIRE(report.error_histogram);
+  const std::vector<std::uint64_t>& counts = report.error_histogram->counts;
+  CHECK(report.error_histogram->min == -0.5f);
+  CHECK(report.error_histogram->max == 0.5f);
+  CHECK(total(counts) == 4);
+  CHECK(counts.front() == 1);             // -1 became -0.5
+  CHECK(counts.back() == 1);              // 1 became 0.5
+  CHECK(counts[counts.size() / 2] == 1);  // 0.5 is exact
+  REQUIRE(report.rms_errors.size() == report.histogram->counts.size());
+  CHECK(report.rms_errors.front() == 0.5);
+  CHECK(report.rms_errors.back() == 0.5);
+  // 0.25 * 14 = 3.5 goes to the even 4: 0.25 - 4 / 14 = -1 / 28, in bin 0.625 * 96 = 60.
+  CHECK(report.rms_errors[60] == doctest::Approx(1.0 / 28.0).epsilon(1e-6));
+  CHECK(report.rms_errors[61] == 0.0);
+}
+
+TEST_CASE("report_scheme: without an error there is no histogram of errors") {
+  const SchemeReport report =
+      report_of({-7.0f, 0.0f, 3.0f, 7.0f}, {.dtype = DType::i4, .is_symmetric = true, .narrow_range = true});
+  CHECK_FALSE(report.error_histogram);
+  CHECK(std::isinf(report.sqnr_db));
+  CHECK(report.rms_errors == std::vector<double>(report.histogram->counts.size(), 0.0));
+}
+
+TEST_CASE("report_scheme: NaN and infinity do not enter the errors") {
+  const float nan = std::nanf("");
+  const SchemeReport report = report_of({nan, -1.0f, INFINITY, 0.25f, 1.0f}, kHalf);
+  REQUIRE(report.error_histogram);
+  CHECK(total(report.error_histogram->counts) == 3);
+  CHECK(report.n_not_finite == 2);
+}
+
+TEST_CASE("encode_tensor: a clip ratio out of range, or where nothing is clipped, is refused") {
+  TensorScheme scheme = kHalf;
+  for (const double ratio : {0.0, -1.0, 1.5, std::nan("")}) {
+    scheme.clip_ratio = ratio;
+    CHECK_THROWS_WITH_AS(report_of(kValues, scheme), doctest::Contains("clip_ratio"), Error);
+  }
+  TensorScheme fitted{.encoding = Encoding::kmeans, .bits = 2, .clip_ratio = 0.5};
+  CHECK_THROWS_WITH_AS(report_of(kValues, fitted), doctest::Contains("fitted"), Error);
+}
