@@ -1,4 +1,4 @@
-import { forecast, type Progress, quantize } from 'bitwright';
+import { forecast, type Model, type Progress, quantize } from 'bitwright';
 import { model, onModel } from './engine.js';
 import { clearMessages, say, showError } from './messages.js';
 import { element } from './page.js';
@@ -9,6 +9,7 @@ import { prepareSamples } from './samples.js';
 
 const start = element('quantize', HTMLButtonElement);
 const cancel = element('cancel', HTMLButtonElement);
+const memory = element('memory', HTMLParagraphElement);
 const progress = element('progress', HTMLDivElement);
 const bar = element('bar', HTMLProgressElement);
 const progressText = element('progress-text', HTMLSpanElement);
@@ -19,6 +20,31 @@ function refresh(): void {
   const hasSamples = samples().files.length > 0;
   start.disabled = model() === undefined || running !== undefined || (mode() === 'static' && !hasSamples);
   cancel.hidden = running === undefined;
+}
+
+/** What the job will take of memory, told before it is begun. */
+async function showForecast(): Promise<void> {
+  const opened = model();
+  memory.textContent = '';
+  if (opened === undefined) return;
+  const measures = samples().files.length > 0;
+  try {
+    const { text, isEnough } = await forecast(opened, { recipe: recipe(), measures });
+    if (isStale(opened)) return;
+    memory.className = isEnough ? 'dim' : 'refusal';
+    memory.textContent = isEnough
+      ? `It ${text}.`
+      : `It ${text}: it may end with out_of_memory. Take “weights only” without samples, or a smaller model.`;
+  } catch (error) {
+    if (!isStale(opened)) showError(error);
+  }
+}
+
+const isStale = (opened: Model): boolean => opened !== model();
+
+function refreshAll(): void {
+  refresh();
+  void showForecast();
 }
 
 const stages: Readonly<Record<string, string>> = {
@@ -51,8 +77,7 @@ async function run(): Promise<void> {
     const others = evaluation();
     const measured = others === undefined ? calibration : await prepareSamples(others, opened.info, choice);
     const isSame = calibration !== undefined && calibration === measured;
-    const memory = await forecast(opened, { recipe: recipe(), measures: measured !== undefined }, { signal: controller.signal });
-    say(`This ${memory.text}.`);
+    const needs = await forecast(opened, { recipe: recipe(), measures: measured !== undefined }, { signal: controller.signal });
     const result = await quantize(
       opened,
       {
@@ -63,7 +88,7 @@ async function run(): Promise<void> {
         warnings: [
           ...(calibration?.warnings ?? []),
           ...(isSame ? ['measured on the calibration samples themselves'] : []),
-          ...(memory.isEnough ? [] : [`${memory.text}: it may end for want of memory`]),
+          ...(needs.isEnough ? [] : [`${needs.text}: it may end with out_of_memory`]),
         ],
       },
       { signal: controller.signal, onProgress: showProgress },
@@ -87,9 +112,9 @@ export function startQuantizeSection(): void {
   cancel.addEventListener('click', () => running?.abort(new DOMException('cancelled', 'AbortError')));
   onModel(() => {
     hideResult();
-    refresh();
+    refreshAll();
   });
-  onSamples(refresh);
-  onRecipe(refresh);
+  onSamples(refreshAll);
+  onRecipe(refreshAll);
   refresh();
 }

@@ -19,6 +19,8 @@ void test(
       await shoot(page, 'empty');
       assert.equal(await page.isDisabled('#quantize'), true);
       await openExample(page);
+      await page.waitForFunction(() => document.querySelector('#memory')?.textContent !== '');
+      assert.match(await page.innerText('#memory'), /^It needs about [\d.]+ MB of memory, of which [\d.]+ GB are allowed\.$/);
       await shoot(page, 'example');
       // Frames go on being drawn while the worker computes.
       await page.evaluate(() => {
@@ -180,6 +182,9 @@ void test('both models are run here, and each node is told with its time', { ski
     await page.waitForSelector('#run-shown table');
     assert.match(await page.innerText('#run-shown .cards'), /^\d+\.\d\d ms[\s\S]*\d+\.\d\d ms/);
     assert.ok((await page.locator('#run-shown tbody tr').count()) > 4);
+    // Each step says whether it computes on codes, and why not.
+    assert.match(await page.innerText('#run-shown'), /arithmetic fast/);
+    assert.ok((await page.locator('#run-shown td .yes').count()) > 0);
     await shoot(page, 'run');
     // Layers stand worst first.
     const losses = (await page.locator('#layers tbody td.number:nth-child(3)').allInnerTexts()).map((text) => parseFloat(text));
