@@ -97,7 +97,7 @@ void test('without a command there is an overview, and help, version and unknown
   assert.match(help.stdout, /Exit codes: 0 done, 1 failed, 2 usage, 3 bad model, 4 accuracy target missed, 5 unsupported/);
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
   assert.equal((await cli(['--version'])).stdout, `${version}\n`);
-  for (const command of ['inspect', 'quantize', 'compare', 'run']) {
+  for (const command of ['inspect', 'quantize', 'compare', 'run', 'explain', 'bench']) {
     const { status, stdout } = await cli([command, '--help']);
     assert.equal(status, 0);
     assert.match(stdout, /Examples:\n {2}bitwright/);
@@ -409,6 +409,33 @@ void test('compare measures two models, run runs one, and both speak JSON', asyn
   assert.ok(profile.length > 0);
   assert.ok(existsSync(at('outputs/logits.npy')));
   assert.match((await cli(words)).stdout, /logits/);
+});
+
+void test('explain tells how each step is computed, bench how long a run takes', async () => {
+  const coded = at('coded.onnx');
+  const calibration = ['--calibrate', join(exampleFolder, 'images'), '--limit', '4', ...pictures];
+  assert.equal((await cli(['quantize', examplePath, '-o', coded, '-q', ...calibration])).status, 0);
+  const explained = await cli(['explain', coded, '--json']);
+  assert.equal(explained.status, 0, explained.stderr);
+  const { info, rows } = JSON.parse(explained.stdout) as {
+    info: { arithmetic: string; integer: boolean };
+    rows: { opType: string; integer: boolean; kernel: string; reason: string }[];
+  };
+  assert.deepEqual([info.arithmetic, info.integer], ['fast', true]);
+  assert.ok(rows.some(({ opType, integer, kernel }) => opType === 'Conv' && integer && kernel !== ''));
+  assert.ok(rows.every(({ integer, reason }) => integer || reason !== ''));
+  assert.match((await cli(['explain', coded, '--arithmetic', 'integer_only'])).stdout, /integer_only.*\n[^]*steps on codes/);
+
+  const bench = await cli(['bench', coded, '--runs', '2', '--json']);
+  assert.equal(bench.status, 0, bench.stderr);
+  const { rows: engines } = JSON.parse(bench.stdout) as { rows: { name: string; medianMs: number; runs: number }[] };
+  assert.deepEqual(
+    engines.map(({ name, runs }) => [name, runs]),
+    [['bitwright', 2]],
+  );
+  assert.ok((engines[0]?.medianMs ?? 0) > 0);
+  assert.match(await fails(['bench', coded, '--peer', 'tensorflow'], 2, 'usage'), /--peer is 'tensorflow'/);
+  assert.match(await fails(['explain', coded, '--arithmetic', 'exact'], 2, 'usage'), /--arithmetic is 'exact'/);
 });
 
 void test('schemes lists what inspect takes, and inspect shows what a scheme makes of a tensor', async () => {
