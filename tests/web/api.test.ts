@@ -18,6 +18,7 @@ void test('what the package exports is what its page says, and nothing else', ()
     'createSession',
     'defaultRecipe',
     'errorMeanings',
+    'forecast',
     'imagePresets',
     'inspect',
     'listSchemes',
