@@ -39,7 +39,8 @@ Tensor& NodeRun::output(std::size_t i) {
   if (i >= outputs_.size()) missing_output(node(), i);
   if (!outputs_[i].is_defined()) {
     if (!inferred_[i].is_known())
-      throw Error(ErrorCode::internal, node().label() + ": the shape of output " + std::to_string(i) + " was not inferred");
+      throw Error(ErrorCode::bad_graph,
+                  node().label() + ": its inputs do not tell the shape of output " + std::to_string(i) + "; one is missing");
     outputs_[i] = Tensor(inferred_[i].dtype, *inferred_[i].shape, setting_.allocator);
     const int bits = dtype_bits(inferred_[i].dtype);
     if (bits != 0 && bits < 8 && outputs_[i].size_bytes() != 0)
@@ -67,6 +68,9 @@ void NodeRun::check_outputs() {
       output(i);
       continue;
     }
+    if (inferred_[i].dtype == DType::undefined)
+      throw Error(ErrorCode::bad_graph,
+                  node().label() + ": output " + std::to_string(i) + " is listed, the operator does not make it");
     throw Error(ErrorCode::internal, node().label() + ": output " + std::to_string(i) + " was not computed");
   }
 }

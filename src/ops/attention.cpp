@@ -54,6 +54,7 @@ AttentionPlan plan_attention(const Node& node, const Shape& q, const Shape& k, c
     plan.new_length = k[2];
     plan.size = q[3];
     require_shape(may_equal(k[3], q[3]), node, "Q and K have heads of different sizes");
+    require_shape(may_equal(v[1], k[1]), node, "K and V have different counts of heads");
     plan.value_size = v[3];
   }
   require_shape(may_equal(k[0], q[0]) && may_equal(v[0], q[0]), node, "Q, K and V differ in batch");
@@ -109,6 +110,8 @@ class Bias {
     if (context.has_input(6)) valid_ = to_i64_vector(context.input(6));
     require_shape(valid_.empty() || static_cast<std::int64_t>(valid_.size()) == plan.batch, node,
                   "nonpad_kv_seqlen must have one length for each batch row");
+    for (const std::int64_t n : valid_)
+      require_shape(n >= 0 && n <= plan.kv_length(), node, "nonpad_kv_seqlen lies outside of the keys");
     has_past_ = context.has_input(4);
     if (!context.has_input(3)) return;
     const Tensor& mask = context.input(3);
@@ -167,6 +170,7 @@ void run_attention(RunContext& context) {
   for (float& value : q.data<float>()) value = value * scale;
 
   const std::int64_t kv_length = plan.kv_length(), mode = node.attr_i("qk_matmul_output_mode", 0);
+  require(mode >= 0 && mode <= 3, node, "qk_matmul_output_mode must be 0 to 3");
   const float softcap = node.attr_f("softcap", 0.0f);
   const Bias bias(context, plan);
   std::vector<float> bias_row(static_cast<std::size_t>(kv_length));

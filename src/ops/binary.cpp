@@ -219,9 +219,11 @@ void run_binary(RunContext& context) {
 
 void infer_prelu(InferContext& context) {
   infer_like_first(context);
-  if (context.has_shape(0) && context.has_shape(1) &&
-      broadcast(context.shape(0), context.shape(1)).size() != context.shape(0).size())
-    refuse(context.node(), "the slope has more axes than the input", ErrorCode::shape_mismatch);
+  if (!context.has_shape(0) || !context.has_shape(1)) return;
+  const Shape& x = context.shape(0);
+  const Shape both = broadcast(x, context.shape(1));
+  if (both.size() != x.size() || (is_known(x) && both != x))
+    refuse(context.node(), {"a slope of ", context.shape(1), " does not fit an input of ", x}, ErrorCode::shape_mismatch);
 }
 
 /// Min, Max, Sum and Mean take any number of inputs, joined from left to right.
