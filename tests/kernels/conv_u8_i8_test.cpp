@@ -184,6 +184,7 @@ TEST_CASE("conv_u8_i8: matrix products of sizes around the tile equal the sum of
     for (const std::ptrdiff_t n : {1, 7, 8, 9, 16, 17})
       for (const std::ptrdiff_t k : {1, 2, 3, 4, 15, 16, 17, 33}) check(matrix_product(m, k, n));
   check(matrix_product(7, 2500, 19));
+  check(matrix_product(3, 9000, 9));  // more than a tile of rows may take
   check(matrix_product(23, 96, 65));
 }
 
@@ -254,6 +255,10 @@ TEST_CASE("pack_conv_u8_i8: a channel whose accumulator could leave int32 is nam
   ConvWeightsU8I8 heavy = weights;
   heavy.w = heavier.data();
   CHECK(pack_conv_u8_i8(KernelFamily::simd128, heavy, packed.data()) == 1);
+  const std::vector<std::int8_t> long_w(kMaxConvU8I8K + 1, 0);
+  const ConvWeightsU8I8 too_long{.w = long_w.data(), .channels = kMaxConvU8I8K + 1, .out_channels = 1, .channel_stride = 1};
+  packed.resize(packed_conv_u8_i8_bytes(KernelFamily::simd128, too_long));
+  CHECK(pack_conv_u8_i8(KernelFamily::simd128, too_long, packed.data()) == 0);
 }
 
 TEST_CASE("kernel_family_of: a dot of full 8 bits is told from one that saturates or is wrong") {

@@ -80,7 +80,7 @@ std::size_t packed_conv_u8_i8_bytes(KernelFamily family, const ConvWeightsU8I8& 
 /// Packs; panels of 8 columns, group by group:
 ///   simd128, reference   i32 bias[8], then i16 (w - zero point) [ceil(k / 2)][8 columns][2]        k = tap * channels + channel
 ///   usdot, sdot          i32 bias[8], i32 zero points[8], then i8 w [ceil(k / 4)][8 columns][4]
-/// Answers the first output channel whose accumulator could leave int32, -1 where none can.
+/// Answers the first output channel whose accumulator could leave int32, 0 where k > kMaxConvU8I8K, -1 where all is well.
 std::ptrdiff_t pack_conv_u8_i8(KernelFamily family, const ConvWeightsU8I8& weights, std::byte* packed);
 
 #define CONV_U8_I8_KERNEL(function, family, result) void function(const ConvU8I8&, const ConvBlock&);

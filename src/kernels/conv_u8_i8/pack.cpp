@@ -24,7 +24,7 @@ std::ptrdiff_t pack_conv_u8_i8(KernelFamily family, const ConvWeightsU8I8& weigh
   const std::ptrdiff_t panels = (weights.out_channels + 7) / 8, k = weights.channels * weights.taps;
   const auto bytes = static_cast<std::ptrdiff_t>(panel_bytes(family, weights));
   const std::int32_t to_signed = weights.is_unsigned ? 128 : 0;
-  std::ptrdiff_t unsafe = -1;
+  std::ptrdiff_t unsafe = k > kMaxConvU8I8K ? 0 : -1;
   std::memset(packed, 0, packed_conv_u8_i8_bytes(family, weights));
   for (std::ptrdiff_t channel = 0; channel < weights.groups * weights.out_channels; ++channel) {
     const std::ptrdiff_t group = channel / weights.out_channels, n = channel % weights.out_channels, j = n % 8;

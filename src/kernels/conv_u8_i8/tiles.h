@@ -32,7 +32,11 @@ class ConvTiles {
   static constexpr std::ptrdiff_t kMaxKOfTile = (kRowBytes - 64) / static_cast<std::ptrdiff_t>(sizeof(Activation));
   static_assert(kMaxConvU8I8K * sizeof(Activation) + 64 <= Dot::kRows * kRowBytes);
 
-  explicit ConvTiles(const ConvU8I8& conv) : conv_(conv), steps_((conv.k() + kStep - 1) / kStep) {}
+  explicit ConvTiles(const ConvU8I8& conv)
+      : conv_(conv),
+        steps_((conv.k() + kStep - 1) / kStep),
+        is_pointwise_(conv.geometry.n_taps() == 1 && conv.geometry.stride == Extents3f{1, 1, 1} &&
+                      conv.geometry.input == conv.geometry.output && conv.geometry.pad_begin == Extents3f{0, 0, 0}) {}
 
   /// Has output.store write all of the block.
   template <typename Output>
@@ -41,7 +45,8 @@ class ConvTiles {
     for (std::ptrdiff_t group = block.first_panel / panels; group * panels < block.last_panel; ++group) {
       const std::ptrdiff_t first = std::max(block.first_panel - group * panels, std::ptrdiff_t{0});
       const std::ptrdiff_t last = std::min(block.last_panel - group * panels, panels);
-      at_ = place_of(block.first_pixel);
+      pixel_ = block.first_pixel;
+      at_ = place_of(pixel_);
       std::ptrdiff_t left = block.last_pixel - block.first_pixel;
       if (conv_.k() <= kMaxKOfTile)
         for (; left > 1; left -= Dot::kRows) rows<Dot::kRows>(group, left, first, last, output);
@@ -60,6 +65,7 @@ class ConvTiles {
     return {slice / e[0], slice % e[0], row % e[1], pixel % e[2]};
   }
   void advance() {
+    ++pixel_;
     const Extents3f& e = conv_.geometry.output;
     if (++at_.x < e[2]) return;
     at_.x = 0;
@@ -77,7 +83,11 @@ class ConvTiles {
       if (r > 0 && r < left) advance();  // a tile at the end computes its last pixel again: one size of tile serves all
       places[r] = at_.image * conv_.y_image_stride + at_.z * conv_.y_strides[0] + at_.y * conv_.y_strides[1] +
                   at_.x * conv_.y_strides[2] + group * conv_.out_channels;
-      gather(group, scratch(r));
+      if (is_pointwise_) {
+        copy(conv_.x + pixel_ * conv_.x_pixel_stride + group * conv_.channels, scratch(r), conv_.channels);
+      } else {
+        gather(group, scratch(r));
+      }
     }
     advance();
     const std::ptrdiff_t panel_bytes = kHead + steps_ * 32;
@@ -188,7 +198,8 @@ class ConvTiles {
   }
 
   const ConvU8I8& conv_;
-  std::ptrdiff_t steps_;
+  std::ptrdiff_t steps_, pixel_ = 0;
+  bool is_pointwise_;
   Place at_{};
   alignas(16) std::byte scratch_[Dot::kRows * kRowBytes];
 };
