@@ -33,9 +33,13 @@ target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1 --profiling-funcs  
   -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
 set_target_properties(bitwright_tests PROPERTIES SUFFIX .mjs)
 
-# Speed of the integer kernels, built on demand by tests/bench/int8-kernels.bench.mjs.
-add_executable(int8_kernels EXCLUDE_FROM_ALL tests/bench/int8_kernels.cpp)
-target_include_directories(int8_kernels PRIVATE ${PROJECT_SOURCE_DIR}/tests)
-target_link_libraries(int8_kernels PRIVATE bitwright_core)
-target_link_options(int8_kernels PRIVATE ${wasm_link} -O1 -sINVOKE_RUN=0 -sEXPORTED_RUNTIME_METHODS=callMain)
-set_target_properties(int8_kernels PROPERTIES SUFFIX .mjs)
+# Programs of tests/bench, built on demand by the benchmarks of their names.
+file(GLOB bench_sources CONFIGURE_DEPENDS tests/bench/*.cpp)
+foreach(source IN LISTS bench_sources)
+  cmake_path(GET source STEM name)
+  add_executable(${name} EXCLUDE_FROM_ALL ${source})
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE bitwright_core)
+  target_link_options(${name} PRIVATE ${wasm_link} -O1 -sINVOKE_RUN=0 -sEXPORTED_RUNTIME_METHODS=callMain)
+  set_target_properties(${name} PROPERTIES SUFFIX .mjs)
+endforeach()

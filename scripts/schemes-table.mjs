@@ -51,10 +51,16 @@ async function measure(toolkit, path, schemes) {
       };
       const signal = await signalOf();
       if (!(signal > 0)) continue; // a constant of one magnitude
+      // Along which axis the node sums that reads it: what the granularity of blocks says.
+      const blocks = await tryScheme({ model, tensor: name }, { scheme: 'i8_b32' });
+      const reach = shape[Number(/axis=(\d+)/.exec(blocks.granularity)?.[1])] ?? n;
       sums.n += n;
       sums.signal += signal;
-      for (const { name: scheme } of schemes) {
-        const report = await tryScheme({ model, tensor: name }, { scheme });
+      for (const { name: scheme, granularity, blockSize, scaleForm } of schemes) {
+        // As quantize does: an axis shorter than a block gets one scale a channel.
+        const isShort = granularity === 'per_block' && reach < blockSize;
+        const fitted = isShort ? { scheme, granularity: 'per_channel', scaleForm: inChannels(scaleForm) } : { scheme };
+        const report = await tryScheme({ model, tensor: name }, fitted);
         const sum = sums.schemes.get(scheme) ?? { noise: 0, bits: 0 };
         sum.noise += report.meanSquaredError * n;
         sum.bits += report.bitsPerWeight * n;
@@ -67,13 +73,15 @@ async function measure(toolkit, path, schemes) {
   return sums;
 }
 
+const inChannels = (scaleForm) => (scaleForm === 'u6' ? 'f16' : scaleForm); // two levels need blocks
+const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const decibels = (signal, noise) => (noise > 0 ? 10 * Math.log10(signal / noise) : Infinity);
 const dbText = (db) => (Number.isFinite(db) ? db.toFixed(1) : 'exact');
 
 /** Rate against distortion: a point for each scheme, and the 6 dB a bit that uniform steps cannot beat. */
 function picture(rows) {
   const [width, height, left, bottom] = [960, 620, 60, 50];
-  const shown = rows.filter((row) => row.bits <= 17);
+  const shown = rows.filter((row) => row.bits <= 17 && Number.isFinite(row.db));
   const maxBits = 17;
   const maxDb = Math.ceil(Math.max(...shown.map((row) => row.db)) / 10) * 10;
   const x = (bits) => left + (bits / maxBits) * (width - left - 30);
@@ -109,7 +117,7 @@ function picture(rows) {
     text(place.lx, place.ly, row.name);
   }
   text(width / 2, height - 12, 'bits per weight, scales and codebooks included', 'text-anchor="middle"');
-  text(left, 22, 'SQNR of the weights of all development models, dB; the line is 6.02 dB a bit');
+  text(left, 22, 'SQNR, dB: median over the development models; the line is 6.02 dB a bit');
   const style =
     'text{font:11px sans-serif;fill:#334}circle{fill:#2563eb}.grid{stroke:#e5e7eb}.bound{stroke:#f59e0b;stroke-dasharray:5 4}';
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}"><style>${style}</style><rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>\n`;
@@ -137,7 +145,7 @@ const rows = schemes.map((scheme) => {
   const total = measured.reduce((sum, model) => sum + model.n, 0);
   const bits = all.reduce((sum, { sum: s }) => sum + s.bits, 0) / total;
   const perModel = all.map(({ model, sum }) => ({ name: model.name, db: decibels(model.signal, sum.noise) }));
-  const db = perModel.reduce((sum, model) => sum + model.db, 0) / perModel.length;
+  const db = median(perModel.map((model) => model.db));
   const worst = perModel.reduce((a, b) => (b.db < a.db ? b : a));
   return { ...scheme, bits, db, worst };
 });
@@ -153,10 +161,10 @@ take their names (\`weight: { scheme: 'nf4' }\`), and \`tryScheme\` is the same 
 function with \`Z = -zero_point\`.
 
 Measured on all ${total} weights (constants of f32 with at least two axes and ${MIN_ELEMENTS} elements) of ${measured.length} development models,
-with min/max ranges, by \`node scripts/schemes-table.mjs\`. Bits per weight count scales, zero points and codebooks. SQNR is the
-mean over the models of 10 log10(sum x^2 / sum (x - x')^2) over a model's weights, in dB. Blocks lie along the axis that a node
-sums over: for convolutions the input channels, so that depthwise ones (one input channel) have blocks of one element, whose scales
-count here; \`quantize\` gives such weights one scale a channel instead.
+with min/max ranges, by \`node scripts/schemes-table.mjs\`. Bits per weight count scales, zero points and codebooks (which weigh
+on small tensors). SQNR is the median over the models of 10 log10(sum x^2 / sum (x - x')^2) over a model's weights, in dB. Blocks
+lie along the axis that a node sums over; where that axis is shorter than a block (the input channels of depthwise convolutions)
+there is one scale a channel, as \`quantize\` does it.
 
 ![Bits per weight against SQNR](images/schemes.svg)
 

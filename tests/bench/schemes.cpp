@@ -29,10 +29,7 @@ double time_ms(const std::function<void()>& work) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
 }
 
-double median(std::vector<double> times) {
-  std::sort(times.begin(), times.end());
-  return times[0];
-}
+double best(const std::vector<double>& times) { return *std::min_element(times.begin(), times.end()); }
 
 /// Rounds of copy and work in turn, so that both see the same neighbours on the machine.
 void row(const char* name, const std::vector<float>& x, std::vector<float>& copy, const std::function<void()>& work,
@@ -47,8 +44,8 @@ void row(const char* name, const std::vector<float>& x, std::vector<float>& copy
     works.push_back(w);
   }
   const double giga = static_cast<double>(x.size()) * 1e-6;
-  std::printf("%-28s %8.2f ms  %6.3f G/s   copy %8.2f ms   ratio %.2f\n", name, median(works), giga / median(works),
-              median(copies), median(copies) / median(works));
+  std::printf("%-28s %8.2f ms  %6.3f G/s   copy %8.2f ms   ratio %.2f\n", name, best(works), giga / best(works), best(copies),
+              best(copies) / best(works));
 }
 
 }  // namespace
