@@ -1,4 +1,4 @@
-// ONNX Runtime's operators between codes: QLinearAdd, Mul, Sigmoid, LeakyRelu, AveragePool, GlobalAveragePool, Concat, Softmax.
+// ONNX Runtime's operators between codes: QLinearAdd, Mul, Sigmoid, LeakyRelu, AveragePool, GlobalAveragePool, Concat, Softmax, Where.
 // Each is the float operator between a dequantization and a quantization.
 #include <algorithm>
 
@@ -70,6 +70,27 @@ void run_add(RunContext& context) {
 }
 void run_mul(RunContext& context) {
   run_binary(context, [](float a, float b) { return a * b; });
+}
+
+// condition, x, x_scale, x_zero_point, y, y_scale, y_zero_point, z_scale, z_zero_point
+void infer_where(InferContext& context) {
+  context.set_output(0, context.dtype(1), broadcast(context.shape(0), broadcast(context.shape(1), context.shape(4))));
+}
+
+void run_where(RunContext& context) {
+  const Tensor x = reals_of(context, 1, 2), y = reals_of(context, 4, 5);
+  const Tensor& condition = context.input(0);
+  const Shape shape = context.output(0).shape();
+  Tensor z(DType::f32, shape, context.allocator());
+  const std::vector<std::int64_t> strides[] = {broadcast_strides(condition.shape(), shape), broadcast_strides(x.shape(), shape),
+                                               broadcast_strides(y.shape(), shape)};
+  float* to = z.data<float>().data();
+  for (StridedWalk walk(shape, strides); walk.has_run(); walk.advance())
+    for (std::int64_t i = 0; i < walk.n_in_run(); ++i) {
+      const auto at = [&](std::size_t k) { return static_cast<std::size_t>(walk.offset(k) + i * walk.run_stride(k)); };
+      *to++ = condition.data<bool>()[at(0)] ? x.data<float>()[at(1)] : y.data<float>()[at(2)];
+    }
+  write_codes(context, z, 7);
 }
 
 // x, x_scale, x_zero_point, y_scale, y_zero_point
@@ -205,6 +226,7 @@ constexpr Op kOps[] = {
     {"QLinearGlobalAveragePool", "com.microsoft", kSince, infer_global_average, run_global_average},
     {"QLinearSoftmax", "com.microsoft", kSince, infer_unary, run_softmax},
     {"QLinearConcat", "com.microsoft", kSince, infer_concat, run_concat},
+    {"QLinearWhere", "com.microsoft", kSince, infer_where, run_where},
 };
 
 }  // namespace

@@ -66,3 +66,37 @@ TEST_CASE("QLinearAveragePool: channels first and last, pads counted where asked
   CHECK(run_op_f32(microsoft("QLinearAveragePool", padded), 1, {kCodes, kOne, kZero, kHalf, kZero}) ==
         std::vector<float>{0, 7, 255});
 }
+
+TEST_CASE("QLinearWhere: picks reals and gives codes of the result's scale") {
+  const Tensor condition = Tensor::of<bool>({4}, {true, false, true, false});
+  const Tensor y = Tensor::of<std::uint8_t>({1}, {7});
+  // picked: 0, 7, 2.5, 7; in halves: 0, 14, 5, 14
+  CHECK(run_op_f32(microsoft("QLinearWhere"), 1, {condition, kCodes, kHalf, kZero, y, kOne, kZero, kHalf, kZero}) ==
+        std::vector<float>{0, 14, 5, 14});
+}
+
+TEST_CASE("MatMulBnb4: the first code of a byte stands in its high half, and a block has one largest value") {
+  const std::vector<Attribute> attributes{Attribute::of_int("K", 2), Attribute::of_int("N", 2),
+                                          Attribute::of_int("block_size", 2), Attribute::of_int("quant_type", 1)};
+  // column 0: codes 15 and 7 (1 and 0) times 2; column 1: codes 0 and 7 (-1 and 0) times 3
+  const auto y =
+      run_op(microsoft("MatMulBnb4", attributes), 1,
+             {Tensor::of<float>({1, 2}, {1, 5}), Tensor::of<std::uint8_t>({2}, {0xf7, 0x07}), Tensor::of<float>({2}, {2, 3})});
+  CHECK(to_f32_vector(y[0]) == std::vector<float>{2, -3});
+}
+
+TEST_CASE("GatherBlockQuantized: rows of packed codes less the middle of the range, or less their zero points") {
+  const std::vector<Attribute> attributes{Attribute::of_int("bits", 4), Attribute::of_int("block_size", 16)};
+  std::vector<std::uint8_t> codes(16, 0x88);  // [2, 16] codes in [2, 8] bytes
+  codes[8] = 0x1f;                            // row 1: 15 and 1: 7 and -7
+  const Tensor data = Tensor::of<std::uint8_t>({2, 8}, std::span<const std::uint8_t>(codes));
+  const Tensor scales = Tensor::of<float>({2, 1}, {1, 2});
+  std::vector<float> wanted(16, 0.0f);
+  wanted[0] = 14;
+  wanted[1] = -14;
+  const Tensor last = Tensor::of<std::int64_t>({1}, {-1});
+  CHECK(run_op_f32(microsoft("GatherBlockQuantized", attributes), 1, {data, last, scales}) == wanted);
+  for (float& value : wanted) value -= 2;  // zero point 9
+  CHECK(run_op_f32(microsoft("GatherBlockQuantized", attributes), 1,
+                   {data, last, scales, Tensor::of<std::uint8_t>({2, 1}, {8, 9})}) == wanted);
+}
