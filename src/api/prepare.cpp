@@ -18,8 +18,24 @@ namespace bitwright {
 
 namespace {
 
-/// From IR 4 on, initializers need not be inputs; listed there they could be overridden, and runtimes would not fuse them.
 constexpr std::int64_t kIrOfFreeInitializers = 4;
+
+/// onnxruntime makes QLinearConv and MatMulInteger of what we write; they came with this opset.
+constexpr std::int64_t kIntegerOperators = 10;
+
+std::int64_t needed_opset(const Recipe& recipe) {
+  switch (recipe.mode) {
+    case QuantMode::float16:
+      return 0;
+    case QuantMode::dynamic:
+      return kDynamicOpset;
+    default:
+      // DequantizeLinear to half floats.
+      return std::max(dequantize_opset(recipe.weight), recipe.float16_rest ? std::int64_t{19} : 0);
+  }
+}
+
+}  // namespace
 
 PassResult freeze_initializers(Model& model) {
   PassResult result;
@@ -33,22 +49,6 @@ PassResult freeze_initializers(Model& model) {
                               " listed as graph input too and became constant");
   return result;
 }
-
-/// onnxruntime makes QLinearConv and MatMulInteger of what we write; they came with this opset.
-constexpr std::int64_t kIntegerOperators = 10;
-
-std::int64_t needed_opset(const Recipe& recipe) {
-  switch (recipe.mode) {
-    case QuantMode::float16:
-      return 0;
-    case QuantMode::dynamic:
-      return kDynamicOpset;
-    default:
-      return dequantize_opset(recipe.weight);
-  }
-}
-
-}  // namespace
 
 PassResult raise_opset(Model& model, const Recipe& recipe) {
   PassResult result;

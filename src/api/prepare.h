@@ -16,6 +16,10 @@ struct Prepared {
   PassResult result;
 };
 
+/// Initializers that are graph inputs too become constants: listed there they could be overridden, and runtimes would not fuse
+/// them. Raises the IR version to 4, from which on they need not be listed.
+PassResult freeze_initializers(Model& model);
+
 /// Raises the model's opset to what the recipe's codes need, if it can be: 10 or 13 for static mode, 11 for dynamic, up to 25 for
 /// weights only. Where a node cannot be upgraded the opset stays, and the passes use com.microsoft operators, as the message says.
 /// Throws Error{unsupported} naming the node for Target::portable, and where onnxruntime has no integer operators at that opset.

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "api/convert.h"
 #include "api/prepare.h"
 #include "api/tensor_reports.h"
 #include "api/version.h"
@@ -13,6 +14,7 @@
 #include "files/onnx/onnx.h"
 #include "passes/dynamic.h"
 #include "passes/float16.h"
+#include "passes/fuse_qoperators.h"
 #include "passes/graph_edit.h"
 #include "passes/insert_qdq.h"
 #include "passes/keep_float_weights.h"
@@ -76,29 +78,11 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   return text;
 }
 
-/// Operators that only quantized models have.
-constexpr std::string_view kQuantizedOperators[] = {
-    "DequantizeLinear", "DynamicQuantizeLSTM", "DynamicQuantizeMatMul", "GatherBlockQuantized",
-    "MatMulInteger",    "ConvInteger",         "MatMulNBits",           "QGemm",
-    "QLinearConv",      "QLinearMatMul"};
-
-/// "182 DequantizeLinear, 1 QGemm"; empty for a float model.
-std::string quantized_operators_of(const Model& model) {
-  std::map<std::string, std::size_t> counts;
-  visit_nodes(model, [&](const Node& node, const std::string&) {
-    if (std::find(std::begin(kQuantizedOperators), std::end(kQuantizedOperators), node.op_type) != std::end(kQuantizedOperators))
-      ++counts[node.op_type];
-  });
-  std::string text;
-  for (const auto& [op_type, n] : counts) text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + op_type;
-  return text;
-}
-
 [[noreturn]] void throw_nothing_quantized(const Model& model, const Recipe& recipe, const QuantizeResult& result) {
   const std::string before = recipe.include.empty() && recipe.exclude.empty() ? quantized_operators_of(model) : "";
   if (!before.empty())
     throw Error(ErrorCode::nothing_quantized, "nothing was quantized: the model is quantized already (" + before +
-                                                  "); give the float model that it was made from");
+                                                  "); dequantize it first, or give the float model that it was made from");
   throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")");
 }
 
@@ -164,6 +148,7 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   result.lint.insert(result.lint.end(), lint.begin(), lint.end());
   result.tensors = tensor_reports(planned, plan, statistics, measures_weights, on_progress);
   take_result(result, keep_float_weights(*prepared.model, recipe));
+  if (recipe.format == QuantFormat::qoperator) take_result(result, fuse_qoperators(*prepared.model, recipe.target));
   result.model = prepared.model;
   return result;
 }
@@ -186,6 +171,20 @@ PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* 
   }
 }
 
+/// Rows of nodes that became float16; those whose weights became codes besides say so.
+std::vector<NodeDecision> merged(std::vector<NodeDecision> halves, const std::vector<NodeDecision>& codes) {
+  std::map<std::pair<std::string, std::string>, const NodeDecision*> by_name;
+  for (const NodeDecision& row : codes)
+    if (row.is_quantized) by_name[{row.graph, row.node}] = &row;
+  for (NodeDecision& row : halves)
+    if (const auto found = by_name.find({row.graph, row.node}); found != by_name.end()) {
+      row.mode = found->second->mode + (row.is_quantized ? ", float16" : "");
+      row.reason = found->second->reason;
+      row.is_quantized = true;
+    }
+  return halves;
+}
+
 QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
                                  const OnProgress& on_progress) {
   QuantizeResult result;
@@ -193,16 +192,26 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   own_subgraphs(*result.model);
   const PassResult raise = raise_opset(*result.model, recipe);
   take_result(result, raise);
-  // What the plan speaks of: the input, unless its opset was raised.
+  std::vector<NodeDecision> halves;
+  if (recipe.mode == QuantMode::weight_only && recipe.float16_rest) {
+    Recipe rest = recipe;
+    rest.mode = QuantMode::float16;
+    const PlannedEdit edit = float16(*result.model, rest, infer_types(*result.model));
+    halves = edit.plan.nodes;
+    take_result(result, edit.result);
+  }
+  // What the plan speaks of: the input, unless its opset was raised or its weights were halved.
   std::optional<Model> copy;
-  if (raise.n_changes != 0) copy = *result.model;
+  if (raise.n_changes != 0 || !halves.empty()) copy = *result.model;
   const Model& raised = copy ? *copy : model;
   say(on_progress, "plan");
-  const PlannedEdit edit = edit_in_place(*result.model, recipe, statistics);
+  PlannedEdit edit = edit_in_place(*result.model, recipe, statistics);
+  if (!halves.empty()) edit.plan.nodes = merged(std::move(halves), edit.plan.nodes);
   result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
   result.lint = lint_plan(raised, edit.plan, recipe);
   result.tensors = tensor_reports(raised, edit.plan, nullptr, measures_weights, on_progress);
   take_result(result, edit.result);
+  if (recipe.format == QuantFormat::qoperator) take_result(result, fuse_qoperators(*result.model, recipe.target));
   return result;
 }
 

@@ -19,7 +19,8 @@ namespace bitwright {
 struct TensorReport {
   std::string tensor;
   TensorRole role = TensorRole::activation;
-  DType dtype = DType::u8;
+  DType dtype = DType::u8;  // that the codes are of; encodings without one of their own: the unsigned integer that holds them
+  std::string scheme;       // of codes that are no plain integers: its name or its encoding's; else empty
   std::string granularity;  // as to_string(Granularity)
   float rmin = 0.0f;        // what the codes can say, over all scales
   float rmax = 0.0f;

@@ -42,6 +42,16 @@ TensorReport from_plan(const TensorPlan& tensor) {
   row.dtype = tensor.params.dtype;
   row.granularity = to_string(tensor.params.granularity);
   row.n_scales = static_cast<std::int64_t>(tensor.params.scales.size());
+  if (tensor.encoded) {
+    row.scheme = tensor.encoded->scheme;
+    row.rmin = tensor.encoded->rmin;
+    row.rmax = tensor.encoded->rmax;
+    row.has_sqnr = true;
+    row.sqnr_db = tensor.encoded->sqnr_db;
+    if (row.n_scales > 0) row.scale = tensor.params.scales[0];
+    if (!tensor.params.zero_points.empty()) row.zero_point = tensor.params.zero_points[0];
+    return row;
+  }
   for (std::size_t i = 0; i < tensor.params.scales.size(); ++i) {
     const double scale = tensor.params.scales[i];
     row.rmin = std::min(row.rmin, static_cast<float>(scale * (double(tensor.params.range.qmin) - tensor.params.zero_points[i])));
@@ -64,11 +74,20 @@ bool is_along_its_axis(const TensorReport& row, const QuantParams& params, const
 void size_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
   const auto n_scales = static_cast<std::uint64_t>(row.n_scales);
   row.bytes_before = record.size_bytes();
+  if (tensor.encoded) {
+    row.bytes_after =
+        static_cast<std::uint64_t>(tensor.encoded->bits_per_weight * static_cast<double>(n_elements(record.shape)) / 8.0 + 0.5);
+    return;
+  }
   row.bytes_after = packed_bytes(row.dtype, static_cast<std::uint64_t>(n_elements(record.shape))) + 4 * n_scales;
   if (tensor.role == TensorRole::weight) row.bytes_after += packed_bytes(row.dtype, n_scales);
 }
 
 void measure_weight(const TensorPlan& tensor, const TensorRecord& record, TensorReport& row) {
+  if (tensor.encoded) {
+    if (row.bytes_before <= kMaxMeasuredBytes) row.histogram = histogram_of(to_f32_vector(record.load()));
+    return;
+  }
   if (tensor.role != TensorRole::weight || row.bytes_before > kMaxMeasuredBytes || record.dtype != DType::f32 ||
       !is_integer(row.dtype))
     return;

@@ -3,15 +3,23 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "passes/coded_constant.h"
 #include "passes/weight_only.h"
 #include "quant/reference.h"
 
 namespace bitwright {
 
 std::int64_t dequantize_opset(const TensorScheme& scheme) {
-  const int bits = dtype_bits(scheme.dtype);
-  if (bits == 2) return 25;
-  if (bits != 8 || scheme.grain == TensorScheme::Grain::per_block) return 21;
+  using enum Encoding;
+  constexpr std::int64_t kTableOpset = 13;  // Cast, Gather, Reshape, Mul as they are written
+  if (!has_dequantize_form(scheme)) return kTableOpset;
+  const bool is_block = scheme.grain == TensorScheme::Grain::per_block;
+  if (scheme.scale_form == ScaleForm::e8m0) return 24;
+  if (scheme.encoding == f4e2m1) return 23;
+  if (scheme.encoding == f8e4m3fn || scheme.encoding == f8e5m2) return is_block ? 21 : 19;
+  const int bits = scheme.bits != 0 ? scheme.bits : dtype_bits(scheme.dtype);
+  if (bits <= 2) return 25;
+  if (bits <= 4 || bits > 8 || is_block) return 21;
   return scheme.grain == TensorScheme::Grain::per_channel ? 13 : 10;
 }
 

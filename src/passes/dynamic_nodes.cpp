@@ -102,6 +102,15 @@ std::optional<Node> DynamicNodes::take_quantize_node(const std::string& codes) {
   return node;
 }
 
+/// uint8 for Conv, which onnxruntime-web runs faster, and where the recipe says so.
+TensorScheme DynamicNodes::weight_scheme(bool is_conv) const {
+  TensorScheme scheme;
+  scheme.dtype = is_conv || recipe_.weight.dtype == DType::u8 ? DType::u8 : DType::i8;
+  scheme.is_symmetric = scheme.narrow_range = true;
+  scheme.grain = TensorScheme::Grain::per_channel;
+  return scheme;
+}
+
 const DynamicNodes::StoredWeight* DynamicNodes::stored(const void* home, const Node& node, const TensorRecord& weight,
                                                        DynamicNode& made) {
   const bool is_conv = node.op_type == "Conv";
@@ -111,7 +120,7 @@ const DynamicNodes::StoredWeight* DynamicNodes::stored(const void* home, const N
   if (is_new) {
     Tensor values = weight.load();
     if (is_flipped) values = transposed(values);
-    TensorScheme scheme{is_conv ? DType::u8 : DType::i8, true, true, TensorScheme::Grain::per_channel, 32};
+    TensorScheme scheme = weight_scheme(is_conv);
     if (recipe_.weight.grain == TensorScheme::Grain::per_tensor || (!is_conv && values.rank() > 2))
       scheme.grain = TensorScheme::Grain::per_tensor;
     const QuantizedTensor codes = quantize_weight_tensor(values, scheme, is_conv ? 0 : 1);
@@ -148,9 +157,9 @@ DynamicNode DynamicNodes::make(const void* scope, const void* home, const Weight
   const bool is_per_channel = !std::holds_alternative<PerTensor>(codes->params.granularity);
 
   const Activation& activation = quantized(scope, node.inputs[0]);
-  const std::string zero_point =
-      constant(made, key + "_weight_zero_point",
-               is_conv ? Tensor::scalar(static_cast<std::uint8_t>(128)) : Tensor::scalar(std::int8_t{0}));
+  const std::string zero_point = constant(
+      made, key + "_weight_zero_point",
+      codes->params.dtype == DType::u8 ? Tensor::scalar(static_cast<std::uint8_t>(128)) : Tensor::scalar(std::int8_t{0}));
   const std::string acc = names_.fresh(key + "_acc");
   Node product = node_of(is_conv ? "ConvInteger" : "MatMulInteger", key + "_integer",
                          {activation.codes, codes->codes, activation.zero_point, zero_point}, {acc});

@@ -44,6 +44,7 @@ class DynamicNodes {
     Shape shape;  // behind transB
   };
   const Activation& quantized(const void* scope, const std::string& value);
+  TensorScheme weight_scheme(bool is_conv) const;
   /// Nothing where the weight holds NaN or infinities.
   const StoredWeight* stored(const void* home, const Node& node, const TensorRecord& weight, DynamicNode& made);
   /// Adds Cast and Mul by both scales, and the bias; the last node makes `output`.

@@ -30,6 +30,11 @@ void own_nodes(std::vector<Node>& nodes, int depth) {
     });
 }
 
+void visit_inner(Graph& graph, const std::function<void(Graph&)>& visit) {
+  visit(graph);
+  for (Node& node : graph.nodes) for_each_subgraph(node, [&](std::shared_ptr<Graph>& inner) { visit_inner(*inner, visit); });
+}
+
 void visit_list(const std::vector<Node>& nodes, const std::string& path,
                 const std::function<void(const Node&, const std::string&)>& visit) {
   for (const Node& node : nodes) {
@@ -80,6 +85,8 @@ void own_subgraphs(Model& model) {
   own_nodes(model.graph.nodes, 0);
   for (Function& function : model.functions) own_nodes(function.nodes, 0);
 }
+
+void visit_graphs(Model& model, const std::function<void(Graph&)>& visit) { visit_inner(model.graph, visit); }
 
 void visit_nodes(const Model& model, const std::function<void(const Node&, const std::string&)>& visit) {
   visit_list(model.graph.nodes, "", visit);

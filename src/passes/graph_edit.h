@@ -16,6 +16,9 @@ std::string node_key(const Node& node);
 /// Gives subgraphs of their own to every node: a copied Model shares them with the original.
 void own_subgraphs(Model& model);
 
+/// Calls `visit` for the main graph and every subgraph, inner ones last. The model must own its subgraphs.
+void visit_graphs(Model& model, const std::function<void(Graph&)>& visit);
+
 /// Calls `visit` for every node of the model: main graph, then the subgraphs of each node behind it, then local functions.
 /// `graph` is the path as in NodeDecision.
 void visit_nodes(const Model& model, const std::function<void(const Node& node, const std::string& graph)>& visit);

@@ -1,5 +1,7 @@
 #include "passes/plan.h"
 
+#include "quant/encodings/encoding.h"
+
 #include <charconv>
 
 namespace bitwright {
@@ -44,6 +46,17 @@ PassResult& PassResult::operator+=(const PassResult& other) {
   messages.insert(messages.end(), other.messages.begin(), other.messages.end());
   removed.insert(removed.end(), other.removed.begin(), other.removed.end());
   return *this;
+}
+
+std::string_view scheme_name(const TensorScheme& scheme) {
+  for (const NamedScheme& named : named_schemes()) {
+    TensorScheme same = scheme;  // which completes what names leave open
+    same.bits = named.scheme.bits;
+    same.n_entries = named.scheme.n_entries;
+    if (scheme.encoding != Encoding::uniform) same.dtype = named.scheme.dtype;
+    if (same == named.scheme && (named.scheme.bits == 0 || named.scheme.bits == scheme.bits)) return named.name;
+  }
+  return scheme.encoding == Encoding::uniform ? dtype_name(scheme.dtype) : encoding_info(scheme.encoding).name;
 }
 
 std::string code_name(DType dtype) {

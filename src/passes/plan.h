@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "quant/quant_params.h"
+#include "quant/scheme.h"
 
 namespace bitwright {
 
@@ -35,6 +37,15 @@ struct NodeInput {
   bool operator==(const NodeInput&) const = default;
 };
 
+/// What became of a weight whose codes are no plain integers.
+struct EncodedWeight {
+  std::string scheme;  // as named schemes call it, or its encoding
+  double bits_per_weight = 0.0;
+  double sqnr_db = 0.0;
+  float rmin = 0.0f;
+  float rmax = 0.0f;
+};
+
 /// One value that gets codes.
 struct TensorPlan {
   std::string value;  // as the graph calls it
@@ -42,6 +53,7 @@ struct TensorPlan {
   QuantParams params;
   /// The inputs that read the dequantized value.
   std::vector<NodeInput> consumers;
+  std::optional<EncodedWeight> encoded{};
 };
 
 struct QuantPlan {
@@ -67,6 +79,9 @@ struct PassResult {
   std::vector<NodeDecision> removed;  // nodes that are gone, each with the reason
   PassResult& operator+=(const PassResult& other);
 };
+
+/// The name of the scheme where it has one, else of its encoding.
+std::string_view scheme_name(const TensorScheme& scheme);
 
 /// "int8", "uint4": how rows call the codes; other element types by their own names.
 std::string code_name(DType dtype);

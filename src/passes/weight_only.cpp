@@ -1,15 +1,19 @@
 #include "passes/weight_only.h"
 
 #include <algorithm>
+#include <cmath>
+#include <functional>
 #include <map>
 #include <set>
 
 #include "base/error.h"
+#include "passes/coded_constant.h"
 #include "passes/dequantize_node.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
 #include "passes/weights.h"
 #include "quant/quantize.h"
+#include "tensor/elements.h"
 
 namespace bitwright {
 
@@ -39,6 +43,9 @@ Verdict judge(const ConstantWeight& weight, const Selection& selection) {
   return verdict;
 }
 
+/// The first opset whose DequantizeLinear gives half floats.
+constexpr std::int64_t kHalfScaleOpset = 19;
+
 /// Rows of a table shorter than this share one scale with all others: a scale each would outweigh the codes.
 constexpr std::int64_t kMinRowLength = 16;
 
@@ -63,8 +70,49 @@ bool saves_bytes(const Shape& shape, const TensorScheme& scheme, std::int64_t ax
 /// One weight on its way into codes, with everything that is needed after the graph was touched.
 struct Edit {
   ConstantWeight weight;
-  DequantizedConstant made;
+  CodedConstant made;
+  std::optional<Node> product;  // stands for the one node that reads the weight
 };
+
+/// Integers as DequantizeLinear has had them all along, with min-max ranges and float scales.
+bool is_plain(const TensorScheme& scheme) {
+  TensorScheme plain;
+  plain.dtype = scheme.dtype;
+  plain.is_symmetric = scheme.is_symmetric;
+  plain.narrow_range = scheme.narrow_range;
+  plain.grain = scheme.grain;
+  plain.block_size = scheme.block_size;
+  plain.bits = scheme.bits == dtype_bits(scheme.dtype) ? scheme.bits : 0;
+  plain.seed = scheme.seed;
+  return plain == scheme && dtype_bits(scheme.dtype) <= 16;
+}
+
+Tensor as_f32(const Tensor& values) {
+  if (values.dtype() == DType::f32) return values;
+  Tensor result(DType::f32, values.shape());
+  read_elements(values, 0, result.data<float>());
+  return result;
+}
+
+double sqnr_db(std::span<const float> values, std::span<const float> back) {
+  double signal = 0.0, noise = 0.0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const double x = values[i], error = x - static_cast<double>(back[i]);
+    signal += x * x;
+    noise += error * error;
+  }
+  return 10.0 * std::log10(signal / noise);
+}
+
+/// Two codes a byte, the first in the high half, row after row of the transposed matrix: as MatMulBnb4 has them.
+Tensor bnb4_codes(const EncodedTensor& encoded) {
+  const std::vector<std::int32_t> codes = unpack_codes(encoded);
+  const auto k = static_cast<std::size_t>(encoded.shape[0]), n = static_cast<std::size_t>(encoded.shape[1]);
+  Tensor packed(DType::u8, {static_cast<std::int64_t>((n * k + 1) / 2)});
+  for (std::size_t i = 0; i < n * k; ++i)
+    packed.bytes()[i / 2] |= static_cast<std::uint8_t>(codes[i % k * n + i / k] << (i % 2 == 0 ? 4 : 0));
+  return packed;
+}
 
 class WeightOnly {
  public:
@@ -82,7 +130,7 @@ class WeightOnly {
       order_.push_back(&node);
     });
     std::vector<Edit> edits;
-    for (ConstantWeight& weight : find_weights(model_, options_.min_elements)) decide(weight, edits);
+    for (ConstantWeight& weight : find_weights(model_, options_.min_elements, true)) decide(weight, edits);
     for (const Node* node : order_) edit_.plan.nodes.push_back(std::move(rows_.at(node)));
     apply(edits);
     return std::move(edit_);
@@ -103,54 +151,165 @@ class WeightOnly {
     const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes, weight.uses[0].node->op_type == "Gather");
     const bool is_block = scheme.grain == TensorScheme::Grain::per_block;
     const std::int64_t axis = is_block ? verdict.axes.reduction : verdict.axes.channel;
-    if (!saves_bytes(record.shape, scheme, axis)) return refuse(weight, "codes and scales of its weight would be no smaller");
+    if (is_plain(scheme) && record.dtype == DType::f32)
+      store_plain(weight, record, scheme, axis, edits);
+    else
+      store_encoded(weight, record, scheme, axis, edits);
+  }
 
+  void refuse_not_finite(const ConstantWeight& weight, std::uint64_t n) {
+    refuse(weight, "its weight " + quoted(weight.name) + " holds " + std::to_string(n) + " NaN or infinities");
+  }
+
+  bool holds_codes(std::uint64_t n_bytes) {
+    if (n_bytes > options_.max_held_bytes - held_bytes_) return false;
+    held_bytes_ += n_bytes;
+    return true;
+  }
+
+  void store_plain(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, std::int64_t axis,
+                   std::vector<Edit>& edits) {
+    if (!saves_bytes(record.shape, scheme, axis)) return refuse(weight, "codes and scales of its weight would be no smaller");
     std::uint64_t n_not_finite = 0;
     QuantParams params;
     Values codes;
     {
       const Tensor values = record.load();
       params = choose_params(values, scheme, axis, &n_not_finite);
-      if (n_not_finite != 0)
-        return refuse(weight,
-                      "its weight " + quoted(weight.name) + " holds " + std::to_string(n_not_finite) + " NaN or infinities");
-      const std::uint64_t n_bytes = packed_bytes(scheme.dtype, static_cast<std::uint64_t>(values.n_elements()));
-      if (n_bytes <= options_.max_held_bytes - held_bytes_) {
-        held_bytes_ += n_bytes;
+      if (n_not_finite != 0) return refuse_not_finite(weight, n_not_finite);
+      if (holds_codes(packed_bytes(scheme.dtype, static_cast<std::uint64_t>(values.n_elements()))))
         codes = quantize(values, params);
-      } else {
+      else
         codes = Generated{[record, params] { return quantize(record.load(), params); }};
-      }
     }
     const std::string domain = dequantize_domain(model_, scheme, recipe_.target);
-    if (!domain.empty() && !is_told_) {
-      is_told_ = true;
-      edit_.result.messages.push_back("opset " + std::to_string(model_.opset()) +
-                                      " kept: weights use com.microsoft DequantizeLinear, which onnxruntime runs");
+    if (!domain.empty())
+      tell("opset " + std::to_string(model_.opset()) +
+           " kept: weights use com.microsoft DequantizeLinear, which onnxruntime runs");
+    DequantizedConstant made = dequantized_constant(weight.name, record.shape, params, std::move(codes), domain, names_);
+    accept(weight, {weight.name, TensorRole::weight, params, {}, {}}, code_name(scheme.dtype));
+    edits.push_back({weight, {{std::move(made.node)}, std::move(made.records)}, {}});
+  }
+
+  /// Codes of any other encoding, and those of half floats.
+  void store_encoded(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, std::int64_t axis,
+                     std::vector<Edit>& edits) {
+    const auto encode = [record, scheme, axis] {
+      return encode_tensor(as_f32(record.load()).data<float>(), record.shape, scheme, axis);
+    };
+    EncodedTensor encoded;
+    EncodedWeight summary;
+    {
+      const Tensor values = as_f32(record.load());
+      encoded = encode_tensor(values.data<float>(), record.shape, scheme, axis);
+      if (encoded.n_not_finite != 0) return refuse_not_finite(weight, encoded.n_not_finite);
+      const std::uint64_t n_bytes = encoded.stored_bits() / 8 + kOverheadBytes;
+      if (n_bytes >= record.size_bytes()) return refuse(weight, "codes and scales of its weight would be no smaller");
+      Tensor back(DType::f32, record.shape);
+      decode_tensor(encoded, back.data<float>());
+      const auto [least, most] = std::minmax_element(back.data<float>().begin(), back.data<float>().end());
+      summary = {std::string(scheme_name(encoded.scheme)), encoded.bits_per_weight(),
+                 sqnr_db(values.data<float>(), back.data<float>()), *least, *most};
     }
-    TensorPlan plan{weight.name, TensorRole::weight, params, {}};
+    check_opset(encoded.scheme, record.dtype);
+    const bool is_held = holds_codes(encoded.codes.size());
+    if (!is_held) encoded.codes = {};
+    const std::function<EncodedTensor()> again = is_held ? std::function<EncodedTensor()>() : encode;
+    TensorPlan plan{weight.name,
+                    TensorRole::weight,
+                    {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points},
+                    {},
+                    summary};
+    accept(weight, std::move(plan), summary.scheme);
+    if (is_bnb4(weight, record, encoded)) {
+      edits.push_back(bnb4(weight, encoded, again));
+      return;
+    }
+    if (!has_dequantize_form(encoded.scheme)) ++n_tables_;
+    edits.push_back({weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_), {}});
+  }
+
+  void check_opset(const TensorScheme& scheme, DType dtype) const {
+    const std::int64_t needed = std::max(dequantize_opset(scheme), dtype == DType::f16 ? kHalfScaleOpset : 0);
+    if (model_.opset() < needed)
+      throw Error(ErrorCode::unsupported, "codes of scheme " + std::string(scheme_name(scheme)) + " need opset " +
+                                              std::to_string(needed) + ", the model has " + std::to_string(model_.opset()) +
+                                              "; upgrade it, or choose another scheme");
+  }
+
+  /// A product that com.microsoft has an operator for: the weight as it stands, read by it alone, in whole blocks along k.
+  bool is_bnb4(const ConstantWeight& weight, const TensorRecord& record, const EncodedTensor& encoded) const {
+    const auto* block = std::get_if<PerBlock>(&encoded.granularity);
+    if (recipe_.format != QuantFormat::qoperator || recipe_.target == Target::portable || block == nullptr ||
+        weight.uses.size() != 1)
+      return false;
+    const WeightUse& use = weight.uses[0];
+    return (encoded.scheme.encoding == Encoding::nf4 || encoded.scheme.encoding == Encoding::fp4) &&
+           encoded.scheme.scale_form == ScaleForm::f32 && use.node->op_type == "MatMul" && use.input == 1 &&
+           use.axes == std::vector<std::int64_t>{0, 1} && use.graph == weight.path && record.dtype == DType::f32 &&
+           record.shape[0] % block->block_size == 0;
+  }
+
+  Edit bnb4(const ConstantWeight& weight, const EncodedTensor& encoded, const std::function<EncodedTensor()>& again) {
+    const std::int64_t k = encoded.shape[0], n = encoded.shape[1], block = std::get<PerBlock>(encoded.granularity).block_size;
+    Edit edit{weight, {}, *weight.uses[0].node};
+    TensorRecord codes;
+    codes.name = names_.fresh(weight.name + "_quantized");
+    codes.dtype = DType::u8;
+    codes.shape = {(n * k + 1) / 2};
+    if (again)
+      codes.values = Generated{[again] { return bnb4_codes(again()); }};
+    else
+      codes.values = bnb4_codes(encoded);
+    Tensor absmax(DType::f32, {n * (k / block)});
+    for (std::int64_t i = 0; i < absmax.n_elements(); ++i)
+      absmax.data<float>()[static_cast<std::size_t>(i)] =
+          encoded.scales[static_cast<std::size_t>(i % (k / block) * n + i / (k / block))];
+    TensorRecord scales = TensorRecord::of(names_.fresh(weight.name + "_absmax"), std::move(absmax));
+    edit.product->op_type = "MatMulBnb4";
+    edit.product->domain = "com.microsoft";
+    edit.product->inputs = {weight.uses[0].node->inputs[0], codes.name, scales.name};
+    const std::int64_t type = encoded.scheme.encoding == Encoding::nf4 ? 1 : 0;
+    for (const auto& [name, value] :
+         {std::pair("K", k), std::pair("N", n), std::pair("block_size", block), std::pair("quant_type", type)})
+      edit.product->set(Attribute::of_int(name, value));
+    edit.made.records = {std::move(codes), std::move(scales)};
+    if (model_.opset("com.microsoft") == 0) model_.set_opset("com.microsoft", 1);
+    return edit;
+  }
+
+  void accept(const ConstantWeight& weight, TensorPlan plan, const std::string& scheme) {
     for (const WeightUse& use : weight.uses) {
       NodeDecision& row = rows_.at(use.node);
       row.is_quantized = true;
-      row.mode = "weights only " + code_name(scheme.dtype);
+      row.mode = "weights only " + scheme;
       row.reason = "size only: computed in float";
       plan.consumers.push_back({node_key(*use.node), static_cast<std::int64_t>(use.input)});
     }
     edit_.plan.tensors.push_back(std::move(plan));
-    edits.push_back({weight, dequantized_constant(weight.name, record.shape, params, std::move(codes), domain, names_)});
+  }
+
+  void tell(const std::string& message) {
+    std::vector<std::string>& messages = edit_.result.messages;
+    if (std::find(messages.begin(), messages.end(), message) == messages.end()) messages.push_back(message);
   }
 
   void apply(std::vector<Edit>& edits) {
     std::map<Graph*, std::vector<Node>> added;
+    for (Edit& edit : edits)
+      if (edit.product) *edit.weight.uses[0].node = std::move(*edit.product);
     for (Edit& edit : edits) {
       replace_constant(model_, edit.weight, std::move(edit.made.records));
-      added[edit.weight.graph].push_back(std::move(edit.made.node));
+      std::move(edit.made.nodes.begin(), edit.made.nodes.end(), std::back_inserter(added[edit.weight.graph]));
     }
     for (auto& [graph, nodes] : added) {
       nodes.insert(nodes.end(), std::make_move_iterator(graph->nodes.begin()), std::make_move_iterator(graph->nodes.end()));
       graph->nodes = std::move(nodes);
     }
     edit_.result.n_changes = static_cast<std::int64_t>(edits.size());
+    if (n_tables_ > 0)
+      tell(std::to_string(n_tables_) + (n_tables_ == 1 ? " weight is" : " weights are") +
+           " looked up in tables of levels: the file is smaller, and loading expands it to float");
   }
 
   Model& model_;
@@ -162,7 +321,7 @@ class WeightOnly {
   std::vector<const Node*> order_;
   PlannedEdit edit_;
   std::uint64_t held_bytes_ = 0;
-  bool is_told_ = false;
+  std::int64_t n_tables_ = 0;
 };
 
 }  // namespace

@@ -6,8 +6,8 @@
 
 namespace bitwright {
 
-/// The lowest opset of ai.onnx whose DequantizeLinear carries the codes: 10 per tensor, 13 per channel, 21 for 4 and 16 bits and
-/// for blocks, 25 for 2 bits.
+/// The lowest opset of ai.onnx whose DequantizeLinear carries the codes: 10 per tensor, 13 per channel, 19 for floats of 8 bits, 21
+/// for 4 and 16 bits and for blocks, 23 for floats of 4 bits, 24 for e8m0 scales, 25 for 2 bits. 13 for codes that are looked up.
 std::int64_t dequantize_opset(const TensorScheme& scheme);
 
 class Selection;
@@ -22,8 +22,9 @@ struct WeightOnlyOptions {
   const Selection* selection = nullptr;
 };
 
-/// Stores the constant weights of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,
-/// in subgraphs too. The dequantized value keeps the weight's name, so that no node has to change. Needs neither shapes nor known
+/// Stores the constant weights (f32 or f16) of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,
+/// in subgraphs too; codes that it does not know are looked up in tables (passes/coded_constant.h), and with format qoperator a
+/// MatMul by NF4 or FP4 codes becomes MatMulBnb4. The dequantized value keeps the weight's name, so that no node has to change. Needs neither shapes nor known
 /// operators elsewhere. A weight that several nodes read is stored once, and left alone where one of them refuses.
 ///
 /// Where the model's opset is too low for the codes (see dequantize_opset; upgrade it before), the onnxruntime targets get

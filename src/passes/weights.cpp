@@ -77,9 +77,11 @@ void collect_uses(Graph& graph, const std::string& name, const std::string& path
   }
 }
 
-void find_in_graph(Graph& graph, const std::string& path, std::int64_t min_elements, std::vector<ConstantWeight>& found) {
+void find_in_graph(Graph& graph, const std::string& path, std::int64_t min_elements, bool takes_halves,
+                   std::vector<ConstantWeight>& found) {
   const auto add = [&](const std::string& name, const TensorRecord& record, bool is_constant_node) {
-    if (record.dtype != DType::f32 || n_elements(record.shape) < min_elements) return;
+    if (record.dtype != DType::f32 && !(takes_halves && record.dtype == DType::f16)) return;
+    if (n_elements(record.shape) < min_elements) return;
     ConstantWeight weight{&graph, path, name, &record, is_constant_node, false, {}};
     std::vector<std::int64_t> axes(record.shape.size());
     std::iota(axes.begin(), axes.end(), 0);
@@ -92,15 +94,16 @@ void find_in_graph(Graph& graph, const std::string& path, std::int64_t min_eleme
     if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t, true);
   }
   for (Node& node : graph.nodes)
-    for_each_subgraph(
-        node, path, [&](Graph& inner, const std::string& inner_path) { find_in_graph(inner, inner_path, min_elements, found); });
+    for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
+      find_in_graph(inner, inner_path, min_elements, takes_halves, found);
+    });
 }
 
 }  // namespace
 
-std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements) {
+std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements, bool takes_halves) {
   std::vector<ConstantWeight> found;
-  find_in_graph(model.graph, "", min_elements, found);
+  find_in_graph(model.graph, "", min_elements, takes_halves, found);
   return found;
 }
 

@@ -33,9 +33,9 @@ struct ConstantWeight {
   std::vector<WeightUse> uses;
 };
 
-/// Every constant of at least `min_elements` f32 elements, main graph first, each graph in its own order. The model must own its
+/// Every constant of at least `min_elements` f32 elements (f16 too where the caller takes halves), main graph first, each graph in its own order. The model must own its
 /// subgraphs (own_subgraphs). Pointers hold until a graph is edited.
-std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements);
+std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements, bool takes_halves = false);
 
 /// Along which axes of the constant the node sums, and along which its outputs lie.
 struct WeightAxes {

@@ -11,6 +11,9 @@
 namespace bitwright {
 
 enum class QuantMode { static_, dynamic, weight_only, float16 };
+/// How codes stand in the graph: float operators between QuantizeLinear and DequantizeLinear, or operators on codes (QLinearConv,
+/// MatMulNBits ...) where there are some.
+enum class QuantFormat { qdq, qoperator };
 enum class Target { onnxruntime_web, onnxruntime, portable };
 
 struct CalibrationOptions {
@@ -25,6 +28,7 @@ struct CalibrationOptions {
 struct Recipe {
   QuantMode mode = QuantMode::static_;
   Target target = Target::onnxruntime_web;
+  QuantFormat format = QuantFormat::qdq;
   TensorScheme activation{DType::u8, false, false, TensorScheme::Grain::per_tensor, 32};
   TensorScheme weight{DType::i8, true, true, TensorScheme::Grain::per_channel, 32};
   CalibrationOptions calibration;
@@ -35,6 +39,8 @@ struct Recipe {
   bool float16_weights_only = false;
   bool float16_keep_io = true;
   std::vector<std::string> float16_block_list;
+  /// weight_only: what is left in float becomes float16.
+  bool float16_rest = false;
   bool fold_batch_norm = true;
   std::uint64_t seed = 0;
   /// The recipe as canonical JSON, written into the model's metadata by TypeScript's choice.

@@ -20,6 +20,7 @@ struct TensorInfo {
   DType dtype = DType::undefined;
   Shape shape;
   std::uint64_t size_bytes = 0;
+  std::string scheme;  // of codes: "i8 per_channel(axis=0)", "u4 per_block(axis=1,block_size=32)", "nf4 ..."; empty for others
 };
 
 /// What `inspect` tells. Subgraphs and local functions are counted in.

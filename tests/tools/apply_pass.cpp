@@ -1,21 +1,40 @@
 // apply_pass PASS IN.onnx OUT.onnx: runs one pass that needs no calibration and prints what became of each node.
-// PASS: weight_only, weight_only_i4 (opset 21), float16, float16_weights, dynamic, dynamic_ort (target onnxruntime).
+// PASS: scheme:NAME (weights by a named scheme, the opset raised as needed), weight_only, weight_only_i4 (opset 21), float16, float16_weights, dynamic, dynamic_ort (target onnxruntime), and the
+// conversions dequantize, qdq, qoperator.
 #include <cstdio>
 #include <fstream>
 #include <string>
 
+#include "api/convert.h"
 #include "engine/session.h"
 #include "model_files.h"
 #include "passes/dynamic.h"
 #include "passes/float16.h"
+#include "passes/upgrade_opset.h"
 #include "passes/weight_only.h"
+#include "quant/encodings/encoding.h"
 
 namespace {
 
 using namespace bitwright;
 
+PlannedEdit converted(Model& model, ConvertResult result) {
+  model = *result.model;
+  return {{}, {result.n_changes, std::move(result.messages), {}}};
+}
+
 PlannedEdit apply(const std::string& pass, Model& model) {
+  if (pass == "dequantize") return converted(model, dequantize_model(model));
+  if (pass == "qdq") return converted(model, convert_model(model, QuantFormat::qdq));
+  if (pass == "qoperator") return converted(model, convert_model(model, QuantFormat::qoperator));
   Recipe recipe;
+  if (pass.starts_with("scheme:")) {
+    const NamedScheme* named = find_scheme(pass.substr(7));
+    if (named == nullptr) throw Error(ErrorCode::invalid_argument, "no scheme is called " + bitwright::quoted(pass.substr(7)));
+    recipe.weight = named->scheme;
+    if (const std::int64_t opset = dequantize_opset(recipe.weight); model.opset() < opset) upgrade_opset(model, opset);
+    return weight_only(model, recipe);
+  }
   if (pass == "weight_only") return weight_only(model, recipe);
   if (pass == "weight_only_i4") {
     recipe.weight = {DType::i4, true, false, TensorScheme::Grain::per_block, 32};
