@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/xxh64.h"
 #include "convert_scheme.h"
+#include "quant/encodings/encoding.h"
 
 namespace bitwright::bindings {
 
@@ -210,6 +211,11 @@ TensorScheme scheme_from(const Object& object) {
   else
     bad_word("granularity", grain);
   scheme.block_size = static_cast<int>(object.number("blockSize"));
+  if (const std::string name = object.text("scheme"); !name.empty()) {
+    const NamedScheme* named = find_scheme(name);
+    if (named == nullptr) bad_word("scheme", name);
+    scheme = named->scheme;
+  }
   return scheme;
 }
 
@@ -237,6 +243,9 @@ Recipe recipe_from(const Object& object, const std::string& canonical_json) {
     recipe.target = Target::portable;
   else
     bad_word("target", target);
+  const std::string format = object.text("format");
+  if (format != "qdq" && format != "qoperator") bad_word("format", format);
+  recipe.format = format == "qdq" ? QuantFormat::qdq : QuantFormat::qoperator;
   recipe.activation = scheme_from(object["activation"]);
   recipe.weight = scheme_from(object["weight"]);
   const Object calibration = object["calibration"];
@@ -250,6 +259,7 @@ Recipe recipe_from(const Object& object, const std::string& canonical_json) {
   recipe.float16_weights_only = float16.truth("weightsOnly");
   recipe.float16_keep_io = float16.truth("keepIo");
   recipe.float16_block_list = strings_from(float16["blockList"]);
+  recipe.float16_rest = float16.truth("rest");
   recipe.fold_batch_norm = object.truth("foldBatchNorm");
   recipe.seed = static_cast<std::uint64_t>(object.number("seed"));
   recipe.canonical_json = canonical_json;

@@ -72,6 +72,7 @@ val tensor_row(const TensorReport& row) {
   object.set("tensor", row.tensor);
   object.set("role", std::string(tensor_role_name(row.role)));
   object.set("dtype", std::string(dtype_name(row.dtype)));
+  object.set("scheme", row.scheme);
   object.set("granularity", row.granularity);
   object.set("rmin", row.rmin);
   object.set("rmax", row.rmax);
@@ -123,6 +124,7 @@ void put_tensor(JsonText& json, const TensorInfo& row) {
   for (const std::int64_t extent : row.shape) json.value(extent);
   json.close(']');
   put(json, "bytes", static_cast<std::int64_t>(row.size_bytes));
+  put(json, "scheme", std::string_view(row.scheme));
 }
 
 }  // namespace

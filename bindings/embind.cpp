@@ -20,6 +20,7 @@ EMSCRIPTEN_BINDINGS(bitwright) {
   function("observeCalibration", &observe_calibration);
   function("disposeCalibration", &dispose_calibration);
   function("quantize", &quantize_model);
+  function("convertModel", &convert_form);
   function("writeModel", &write_model);
   function("beginComparison", &begin_comparison);
   function("feedComparison", &feed_comparison);

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "api/calibration_run.h"
+#include "api/convert.h"
 #include "api/handles.h"
 #include "api/quantize.h"
 #include "api/try_scheme.h"
@@ -15,6 +16,7 @@
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
 #include "guard.h"
+#include "model/limits.h"
 #include "report/activation_bytes.h"
 #include "report/comparison.h"
 #include "report/model_info.h"
@@ -202,6 +204,23 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
     Object result(to_js(quantized));
     result.set("inputXxh64", input_xxh64);
     result.set("modelId", objects().models.add(quantized.model));
+    return result;
+  });
+}
+
+val convert_form(std::int32_t model, std::string format) {
+  return guard([&] {
+    const std::shared_ptr<const Model> held = objects().models.get(model);
+    const ConvertResult converted = format == "float"
+                                        ? dequantize_model(*held)
+                                        : convert_model(*held, format == "qdq" ? QuantFormat::qdq : QuantFormat::qoperator);
+    const std::uint64_t size_bytes = onnx_size_bytes(*converted.model);
+    val result = val::object();
+    result.set("modelId", objects().models.add(converted.model));
+    result.set("changes", static_cast<double>(converted.n_changes));
+    result.set("messages", to_js(converted.messages));
+    result.set("sizeBytes", static_cast<double>(size_bytes));
+    result.set("needsExternalData", size_bytes > kMaxMessageBytes);
     return result;
   });
 }

@@ -1,6 +1,7 @@
 /** What both faces of the package share. */
 export { calibrate, Calibration, type CalibrateOptions, type Runner } from './calibrate.js';
 export { compare, type CompareOptions } from './compare.js';
+export { convert, dequantize, type ConvertOptions, type ConvertResult } from './convert.js';
 export { errorMeanings, QuantError, type ErrorCode } from './errors.js';
 export { forecast, type Forecast, type ForecastOptions } from './forecast.js';
 export { inspect } from './inspect.js';
@@ -12,11 +13,14 @@ export {
   parseRecipeJson,
   recipeJson,
   recipePresets,
+  schemeNames,
   type CalibrationMethod,
+  type QuantFormat,
   type QuantMode,
   type Recipe,
   type RecipeInput,
   type RecipePreset,
+  type SchemeName,
   type Target,
   type TensorScheme,
 } from './recipe.js';

@@ -2,13 +2,13 @@ import { Calibration, calibrate, type Runner } from './calibrate.js';
 import { compare } from './compare.js';
 import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
-import { parseRecipe, recipeJson, type RecipeInput, type RecipePreset } from './recipe.js';
+import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset } from './recipe.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
 import { disposeSymbol } from './toolkit.js';
-import type { ByteWriter, RunOptions, Samples } from './types.js';
-import type { SinkSpec } from './worker/protocol.js';
+import type { RunOptions, Samples } from './types.js';
+import { writeModel, type WriteTo } from './write-model.js';
 
-export interface QuantizeOptions {
+export interface QuantizeOptions extends WriteTo {
   readonly recipe?: RecipePreset | RecipeInput;
   /** Samples or a finished calibration: needed by mode `static`. */
   readonly calibration?: Samples | Calibration;
@@ -16,16 +16,6 @@ export interface QuantizeOptions {
   readonly evaluation?: Samples | false;
   readonly runner?: Runner;
   readonly feedback?: Readonly<Record<string, string>>;
-  /** Writes to this file (Node) instead of memory; `result.bytes` is then empty. */
-  readonly outputPath?: string;
-  /** Takes the file piece by piece instead (toolkits with runIn 'caller'); `result.bytes` is then empty. */
-  readonly output?: ByteWriter;
-  readonly externalOutput?: ByteWriter;
-  /** Keeps the weights in one external file of this name; always done above 2 GiB. */
-  readonly externalName?: string;
-  readonly externalPath?: string | undefined;
-  /** Where the external file goes if it turns out to be needed (Node); in memory where left out. */
-  readonly overflowPath?: string;
   /** False leaves SQNR, clipped share and histogram of weights out of the report: measuring takes longer than quantizing. */
   readonly measureWeights?: boolean;
   /** Accept a result that is not smaller. */
@@ -59,11 +49,6 @@ function summary(info: ModelInfo, bytes: number): ModelSummary {
   return { fileName, bytes, irVersion, opset, nodes, parameters };
 }
 
-function sinkSpec(path: string | undefined, writer: ByteWriter | undefined, expectedBytes = 0): SinkSpec {
-  if (writer !== undefined) return { kind: 'writer', writer };
-  return path === undefined ? { kind: 'bytes', expectedBytes } : { kind: 'path', path };
-}
-
 /** Outputs of which nothing is left: noise as large as the signal, NaN or infinity. */
 function ruins(comparison: Comparison, isHalf: boolean): string[] {
   const remedy = isHalf
@@ -77,8 +62,27 @@ function ruins(comparison: Comparison, isHalf: boolean): string[] {
     );
 }
 
+/** Errors add up: the codes of the input were rounded once already. */
+async function quantizeAnew(model: Model, recipe: Recipe, options: QuantizeOptions, run: RunOptions): Promise<QuantizeResult> {
+  const answer = await model.toolkit.call('convertModel', { modelId: model.id, format: 'float' }, run);
+  // What the files take is compared by the file that was given.
+  const { bytes, externalBytes } = model.info;
+  const float = new Model(model.toolkit, answer.modelId, { ...answer.info, bytes, externalBytes, isQuantized: false });
+  try {
+    const warnings = [
+      ...(options.warnings ?? []),
+      'the input was quantized already and was dequantized first: errors add up, take the float model where you have it',
+    ];
+    const result = await quantize(float, { ...options, recipe, allowLarger: true, warnings }, run);
+    const report = { ...result.report, messages: [...answer.messages, ...result.report.messages] };
+    return { ...result, report };
+  } finally {
+    float.dispose();
+  }
+}
+
 /**
- * Quantizes a model, writes it, and measures what it cost.
+ * Quantizes a model, writes it, and measures what it cost. A model that is quantized already is dequantized first.
  *
  * @returns the file, the report, and the quantized model: dispose it
  * @throws QuantError `bad_recipe`, `pattern_unmatched`, `nothing_quantized`, `not_smaller`, `unsupported`, `bad_data`
@@ -90,6 +94,8 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   model.checkLive();
   const recipe = parseRecipe(options.recipe);
   const { toolkit } = model;
+  if (model.info.isQuantized && !(options.calibration instanceof Calibration))
+    return await quantizeAnew(model, recipe, options, run);
   const { calibration: given } = options;
   if (recipe.mode === 'static' && given === undefined) {
     throw new QuantError(
@@ -136,23 +142,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       }
       warnings.push(finding);
     }
-    const isExternal =
-      options.externalName !== undefined ||
-      options.externalPath !== undefined ||
-      options.externalOutput !== undefined ||
-      answer.needsExternalData;
-    const externalPath = options.externalPath ?? options.overflowPath;
-    const externalName = isExternal ? (options.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
-    const written = await toolkit.call(
-      'writeModel',
-      {
-        modelId: quantized.id,
-        sink: sinkSpec(options.outputPath, options.output, isExternal ? 0 : answer.sizeBytes),
-        externalName,
-        externalSink: isExternal ? sinkSpec(externalPath, options.externalOutput) : null,
-      },
-      run,
-    );
+    const written = await writeModel(quantized, answer, options, run);
     let comparison: Comparison | null = null;
     const samples = options.evaluation ?? (Array.isArray(given) ? (given as Samples) : undefined);
     if (samples !== undefined && samples !== false && model.info.notRunnable === '') {

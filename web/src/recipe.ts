@@ -4,6 +4,60 @@ export type QuantMode = 'static' | 'dynamic' | 'weight_only' | 'float16';
 export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
 export type CalibrationMethod = 'min_max' | 'moving_average' | 'percentile' | 'entropy' | 'mse';
 export type Grain = 'per_tensor' | 'per_channel' | 'per_block';
+/** Float operators between QuantizeLinear and DequantizeLinear, or operators on codes (QLinearConv, MatMulNBits ...) where there are some. */
+export type QuantFormat = 'qdq' | 'qoperator';
+
+/** Schemes with a name, as src/quant/encodings/schemes.inc has them (a test keeps them equal). */
+export const schemeNames = [
+  'i8',
+  'u8',
+  'i8_tensor',
+  'u8_tensor',
+  'u8_token',
+  'i16',
+  'u16',
+  'i8_b32',
+  'u8_b32',
+  'i7',
+  'i6',
+  'i5_b32',
+  'i4',
+  'i4_b32',
+  'u4_b32',
+  'k4',
+  'i3_b32',
+  'u3_b32',
+  'i2_b32',
+  'u2_b32',
+  'u1_b32',
+  'pot4',
+  'apot4',
+  'apot6',
+  'nf4',
+  'fp4',
+  'f16',
+  'bf16',
+  'f8e4m3fn',
+  'f8e5m2',
+  'mxint8',
+  'mxfp8',
+  'mxfp8_e5m2',
+  'mxfp6',
+  'mxfp6_e3m2',
+  'mxfp4',
+  'nvfp4',
+  'kmeans256',
+  'kmeans16',
+  'kmeans4',
+  'bcq4',
+  'bcq3',
+  'bcq2',
+  'ternary',
+  'binary',
+  'pq4',
+  'pq8',
+] as const;
+export type SchemeName = (typeof schemeNames)[number];
 
 /** How one kind of tensor is quantized. */
 export interface TensorScheme {
@@ -12,6 +66,8 @@ export interface TensorScheme {
   readonly narrowRange: boolean;
   readonly granularity: Grain;
   readonly blockSize: number;
+  /** Weights: a scheme with a name stands for everything above; empty: the codes are as said above. */
+  readonly scheme: '' | SchemeName;
 }
 
 export interface CalibrationOptions {
@@ -30,12 +86,15 @@ export interface Float16Options {
   readonly keepIo: boolean;
   /** Operator types that stay in float. */
   readonly blockList: readonly string[];
+  /** Mode `weight_only`: the rest of the graph becomes half precision too (q4f16). */
+  readonly rest: boolean;
 }
 
 /** What to do with which node: data, the same in CLI, API and page. */
 export interface Recipe {
   readonly mode: QuantMode;
   readonly target: Target;
+  readonly format: QuantFormat;
   readonly activation: TensorScheme;
   readonly weight: TensorScheme;
   readonly calibration: CalibrationOptions;
@@ -51,12 +110,14 @@ export interface Recipe {
 export const defaultRecipe: Recipe = {
   mode: 'static', // smallest and fastest on every int8 runtime; needs samples
   target: 'onnxruntime-web', // where most of our users run
+  format: 'qdq', // every runtime reads it; onnxruntime makes the other form of it while loading
   activation: {
     dtype: 'u8', // onnxruntime-web does not fuse signed activations: 15 times slower
     symmetric: false, // activations after ReLU are one-sided: all 256 codes are used
     narrowRange: false,
     granularity: 'per_tensor', // what QLinearConv takes
     blockSize: 32,
+    scheme: '',
   },
   weight: {
     dtype: 'i8',
@@ -64,6 +125,7 @@ export const defaultRecipe: Recipe = {
     narrowRange: true, // [-127, 127]: balanced, and what every integer kernel takes
     granularity: 'per_channel', // depthwise layers lose everything with one scale
     blockSize: 32,
+    scheme: '',
   },
   calibration: {
     method: 'min_max', // the only one that never clips; others are chosen when measured to be better
@@ -73,7 +135,7 @@ export const defaultRecipe: Recipe = {
   },
   include: [],
   exclude: [],
-  float16: { weightsOnly: false, keepIo: true, blockList: [] },
+  float16: { weightsOnly: false, keepIo: true, blockList: [], rest: false },
   foldBatchNorm: true, // exact up to rounding, and hidden ranges become visible
   seed: 0,
 };
@@ -101,12 +163,20 @@ export const recipePresets = {
   },
   float16: { mode: 'float16' },
   fp16: { mode: 'float16' },
+  // The names that transformers.js has for its files.
+  int8: { mode: 'dynamic' },
+  uint8: { mode: 'dynamic', weight: { dtype: 'u8' } },
+  q4: { mode: 'weight_only', format: 'qoperator', weight: { scheme: 'i4_b32' } },
+  q4f16: { mode: 'weight_only', format: 'qoperator', weight: { scheme: 'i4_b32' }, float16: { rest: true } },
+  bnb4: { mode: 'weight_only', format: 'qoperator', weight: { scheme: 'nf4' } },
 } as const satisfies Record<string, RecipeInput>;
 export type RecipePreset = keyof typeof recipePresets;
 
 const choices: Readonly<Record<string, readonly string[]>> = {
   mode: ['static', 'dynamic', 'weight_only', 'float16'],
   target: ['onnxruntime-web', 'onnxruntime', 'portable'],
+  format: ['qdq', 'qoperator'],
+  scheme: ['', ...schemeNames],
   dtype: ['u8', 'i8', 'u16', 'i16', 'u4', 'i4', 'u2', 'i2'],
   granularity: ['per_tensor', 'per_channel', 'per_block'],
   method: ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'],
@@ -183,6 +253,9 @@ function checkTogether(recipe: Recipe): Recipe {
   if (weight.granularity === 'per_block' && recipe.mode !== 'weight_only') {
     fail('weight.granularity', 'per_block is for mode weight_only');
   }
+  if (activation.scheme !== '') fail('activation.scheme', 'is for weights; choose activation.dtype');
+  if (weight.scheme !== '' && recipe.mode !== 'weight_only') fail('weight.scheme', 'is for mode weight_only');
+  if (recipe.float16.rest && recipe.mode !== 'weight_only') fail('float16.rest', 'is for mode weight_only');
   if (weight.narrowRange && !weight.symmetric) fail('weight.narrowRange', 'needs a symmetric scheme');
   return recipe;
 }

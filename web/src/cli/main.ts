@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { QuantError } from '../errors.js';
 import { benchCommand, benchSpec, explainCommand, explainSpec } from './bench.js';
+import { convertCommand, convertSpec, dequantizeCommand, dequantizeSpec } from './convert.js';
 import { compareCommand, compareSpec } from './compare.js';
 import { exitCodeHelp, exitCodeOf, exitCodes, UsageError } from './exit-codes.js';
 import { inspectCommand, inspectSpec } from './inspect.js';
@@ -18,6 +19,8 @@ interface Command {
 const commands: readonly Command[] = [
   { spec: inspectSpec, run: inspectCommand },
   { spec: quantizeSpec, run: quantizeCommand },
+  { spec: convertSpec, run: convertCommand },
+  { spec: dequantizeSpec, run: dequantizeCommand },
   { spec: compareSpec, run: compareCommand },
   { spec: runSpec, run: runCommand },
   { spec: explainSpec, run: explainCommand },

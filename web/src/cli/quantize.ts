@@ -5,7 +5,15 @@ import { QuantError } from '../errors.js';
 import { writeWhole } from '../platform-node.js';
 import { forecast } from '../forecast.js';
 import { quantize } from '../quantize.js';
-import { parseRecipe, parseRecipeJson, type Recipe, type RecipeInput, recipePresets, type RecipePreset } from '../recipe.js';
+import {
+  parseRecipe,
+  parseRecipeJson,
+  type Recipe,
+  type RecipeInput,
+  recipePresets,
+  type RecipePreset,
+  schemeNames,
+} from '../recipe.js';
 import { reportHtml } from '../report/html.js';
 import { reportText } from '../report/terminal.js';
 import { checkOutput, onlyPositional, withContext } from './context.js';
@@ -22,11 +30,13 @@ export const quantizeSpec: CommandSpec = {
       type: 'string',
       short: 'o',
       value: 'OUT',
-      help: 'the file to write (default: MODEL_quantized.onnx or MODEL_fp16.onnx)',
+      help: 'the file to write (default: MODEL_quantized.onnx, or as transformers.js has it: _fp16, _int8, _uint8, _q4, _q4f16, _bnb4)',
     },
     mode: { type: 'string', value: 'MODE', help: 'static (default), dynamic, weight_only or float16' },
     recipe: { type: 'string', value: 'FILE', help: `a recipe as JSON, or one of ${Object.keys(recipePresets).join(', ')}` },
     target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
+    format: { type: 'string', value: 'FORM', help: 'qdq (default), or qoperator: QLinearConv, MatMulNBits, MatMulBnb4 ...' },
+    scheme: { type: 'string', value: 'NAME', help: `weights, mode weight_only: ${schemeNames.join(', ')}` },
     method: { type: 'string', value: 'NAME', help: 'calibrator: min_max (default), moving_average, percentile, entropy or mse' },
     include: { type: 'string', multiple: true, value: 'PATTERN', help: 'only these nodes: a name, a glob, or op:Conv' },
     exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'these nodes stay in float' },
@@ -68,8 +78,13 @@ function recipeOf(values: Values): Recipe {
   const mode = oneOf(values, 'mode', ['static', 'dynamic', 'weight_only', 'float16'] as const);
   const target = oneOf(values, 'target', ['onnxruntime-web', 'onnxruntime', 'portable'] as const);
   const method = oneOf(values, 'method', ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'] as const);
+  const format = oneOf(values, 'format', ['qdq', 'qoperator'] as const);
+  const scheme = oneOf(values, 'scheme', schemeNames);
   const changes: RecipeInput = {
     ...base,
+    ...(format && { format }),
+    ...(scheme && { weight: { ...base.weight, scheme } }),
+    ...(scheme && mode === undefined && text(values, 'recipe') === undefined && { mode: 'weight_only' as const }),
     ...(mode && { mode }),
     ...(target && { target }),
     calibration: { ...base.calibration, ...(method && { method }) },
@@ -79,10 +94,25 @@ function recipeOf(values: Values): Recipe {
   return parseRecipe(changes);
 }
 
+/** The presets whose names transformers.js looks for. */
+const suffixes = ['int8', 'uint8', 'q4', 'q4f16', 'bnb4'];
+
 /** The names that transformers.js looks for. */
-function defaultOutput(path: string, recipe: Recipe): string {
+function defaultOutput(path: string, recipe: Recipe, preset: string | undefined): string {
   const stem = basename(path).replace(/\.onnx$/i, '');
-  return join(dirname(path), `${stem}_${recipe.mode === 'float16' ? 'fp16' : 'quantized'}.onnx`);
+  const { scheme, dtype } = recipe.weight;
+  const is4 = recipe.mode === 'weight_only' && (/^[iu]4/.test(scheme) || (scheme === '' && /^[iu]4/.test(dtype)));
+  const suffix =
+    recipe.mode === 'float16'
+      ? 'fp16'
+      : preset !== undefined && suffixes.includes(preset)
+        ? preset
+        : scheme === 'nf4' || scheme === 'fp4'
+          ? 'bnb4'
+          : is4
+            ? `q4${recipe.float16.rest ? 'f16' : ''}`
+            : 'quantized';
+  return join(dirname(path), `${stem}_${suffix}.onnx`);
 }
 
 function maxDrop(values: Values): number | undefined {
@@ -97,7 +127,7 @@ function maxDrop(values: Values): number | undefined {
 export async function quantizeCommand(values: Values, positionals: readonly string[]): Promise<number> {
   const path = onlyPositional(positionals, 'MODEL', 'quantize');
   const recipe = recipeOf(values);
-  const output = text(values, 'output') ?? defaultOutput(path, recipe);
+  const output = text(values, 'output') ?? defaultOutput(path, recipe, text(values, 'recipe'));
   const reportPath = text(values, 'report');
   const isForced = flag(values, 'force');
   const isExternal = flag(values, 'external-data');

@@ -157,7 +157,7 @@ export function reportHtml(report: Report): string {
   const tensorColumns: Column<TensorRow>[] = [
     { title: 'tensor', isName: true, cell: (row) => escapeHtml(row.tensor) },
     { title: 'role', cell: (row) => row.role },
-    { title: 'type', cell: (row) => row.dtype },
+    { title: 'type', cell: (row) => escapeHtml(row.scheme || row.dtype) },
     { title: 'granularity', cell: (row) => escapeHtml(row.granularity) },
     { title: 'range', isNumber: true, cell: (row) => `${numberText(row.rmin)} .. ${numberText(row.rmax)}` },
     { title: 'clipped', isNumber: true, cell: (row) => percentText(row.clippedShare, 2) },

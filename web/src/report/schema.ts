@@ -37,6 +37,8 @@ export interface TensorRow {
   readonly tensor: string;
   readonly role: 'activation' | 'weight' | 'bias';
   readonly dtype: DType;
+  /** The scheme's name where the codes are no plain integers ('nf4'); else empty. */
+  readonly scheme: string;
   readonly granularity: string;
   /** The clipping range; of all channels together for several scales. */
   readonly rmin: number;
@@ -135,6 +137,8 @@ export interface ModelInfo extends ModelSummary {
     readonly dtype: DType;
     readonly shape: readonly number[];
     readonly bytes: number;
+    /** How codes are scaled ('i8 per_channel(axis=0)'); empty for other tensors. */
+    readonly scheme: string;
   }[];
   readonly metadata: readonly (readonly [string, string])[];
   /** Empty where our engine can run it; else the first reason why it cannot. */

@@ -164,7 +164,7 @@ export function reportText(report: Report, options: TerminalOptions = { columns:
           .slice(0, 8)
           .map((row) => [
             row.tensor,
-            row.dtype,
+            row.scheme || row.dtype,
             String(row.scaleCount),
             `${numberText(row.rmin)} .. ${numberText(row.rmax)}`,
             percentText(row.clippedShare, 2),
@@ -212,8 +212,14 @@ export function modelInfoText(info: ModelInfo, columns = 120): string {
     `Operators: ${info.operators.map((row) => `${row.domain === '' ? '' : `${row.domain}:`}${row.opType} ${row.count}${row.isRunnable ? '' : ' (unknown)'}`).join(', ')}`,
     '',
     table(
-      [{ title: 'largest tensors', isElastic: true }, { title: 'type' }, { title: 'shape' }, { title: 'size', isRight: true }],
-      largest.map((row) => [row.name, row.dtype, shapeText(row.shape), bytesText(row.bytes)]),
+      [
+        { title: 'largest tensors', isElastic: true },
+        { title: 'type' },
+        { title: 'codes' },
+        { title: 'shape' },
+        { title: 'size', isRight: true },
+      ],
+      largest.map((row) => [row.name, row.dtype, row.scheme, shapeText(row.shape), bytesText(row.bytes)]),
       columns,
     ),
     ...(info.metadata.length > 0

@@ -7,6 +7,7 @@ import type { Recipe } from '../recipe.js';
 import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type { ExplainRow, ImagePreprocessing, KernelFamily, SessionSpec, Tensor, TypedArray, ValueInfo } from '../types.js';
+import type { ConvertAnswer, ModelForm } from '../worker/protocol.js';
 
 export type Guarded<T> =
   { readonly value: T; readonly error?: undefined } | { readonly value?: undefined; readonly error: Omit<ErrorData, 'name'> };
@@ -72,6 +73,7 @@ export interface Core {
     sizeBytes: number;
     needsExternalData: boolean;
   }>;
+  convertModel(modelId: number, format: ModelForm): Guarded<Omit<ConvertAnswer, 'info'>>;
   writeModel(
     modelId: number,
     sink: CoreSink,

@@ -148,6 +148,10 @@ export class Host {
       );
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
+    convertModel: ({ modelId, format }) => {
+      const result = unwrap(this.core.convertModel(modelId, format));
+      return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
+    },
     writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
       const main = this.write(sink, 'the model');
       let external: OpenedSink | null = null;

@@ -1,5 +1,5 @@
 import type { ErrorData } from '../errors.js';
-import type { Recipe } from '../recipe.js';
+import type { QuantFormat, Recipe } from '../recipe.js';
 import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type {
@@ -72,6 +72,19 @@ export interface QuantizeAnswer {
   readonly needsExternalData: boolean;
 }
 
+/** What a quantized model can become: float, or one of the forms of recipes. */
+export type ModelForm = 'float' | QuantFormat;
+
+export interface ConvertAnswer {
+  readonly modelId: number;
+  readonly info: ModelInfo;
+  /** 0: the model had that form already. */
+  readonly changes: number;
+  readonly messages: readonly string[];
+  readonly sizeBytes: number;
+  readonly needsExternalData: boolean;
+}
+
 export interface WriteAnswer {
   /** Empty where the sink was a path. */
   readonly bytes: Uint8Array;
@@ -130,6 +143,7 @@ export interface Calls {
     request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean };
     answer: QuantizeAnswer;
   };
+  convertModel: { request: { modelId: number; format: ModelForm }; answer: ConvertAnswer };
   writeModel: {
     request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null };
     answer: WriteAnswer;
