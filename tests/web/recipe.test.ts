@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { QuantError } from '../../web/src/errors.js';
 import {
@@ -8,6 +9,7 @@ import {
   parseRecipeJson,
   recipeJson,
   recipePresets,
+  schemeNames,
   type RecipeInput,
   type RecipePreset,
 } from '../../web/src/recipe.js';
@@ -28,6 +30,14 @@ void test('every preset parses, and says what its name promises', () => {
   assert.equal(parseRecipe('w4_b32').weight.blockSize, 32);
   refuses(() => parseRecipe('w3' as RecipePreset), /known presets are w8a8/);
   refuses(() => parseRecipe('toString' as RecipePreset), /known presets/);
+});
+
+void test('named schemes are those of the core', () => {
+  const rows = readFileSync(new URL('../../src/quant/encodings/schemes.inc', import.meta.url), 'utf8');
+  assert.deepEqual(
+    [...schemeNames],
+    [...rows.matchAll(/NAMED_SCHEME\("(\w+)"/g)].map(([, name]) => name),
+  );
 });
 
 void test('unknown keys are named, at any depth', () => {
