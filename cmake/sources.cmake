@@ -10,11 +10,11 @@ function(bitwright_sources variable root pattern folders)
 endfunction()
 
 # Wasm only: the first folders and files of src hold no loop that a real model spends its time in, and are compiled for size
-# alone. The loops of the second are written out in vectors: unrolling them or making more instances gains nothing.
-set(BITWRIGHT_COLD_SOURCES api engine files io model passes ops report/comparison report/model_info
-  quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins report/scheme_report
-  CACHE STRING "what is compiled for size (-Oz) in wasm")
-set(BITWRIGHT_SMALL_SOURCES quant tensor CACHE STRING "what is compiled without unrolling (-Os) in wasm")
+# alone (-Oz). The loops of the second are written out in vectors: unrolling them or making more instances gains nothing (-Os).
+set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 engine files io kernels/.*/reference model ops passes
+  quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins
+  report/comparison report/model_info report/scheme_report)
+set(BITWRIGHT_SMALL_SOURCES calibrate kernels/elementwise_f32 quant report tensor)
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN)
     return()
