@@ -1,4 +1,5 @@
 // Vector kernels give the bits of the reference, for whatever sizes, strides and values (NaN and infinities included) are drawn.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -19,9 +20,9 @@ class Numbers {
  public:
   explicit Numbers(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
   std::ptrdiff_t below(std::ptrdiff_t n) { return static_cast<std::ptrdiff_t>(next() % static_cast<std::uint32_t>(n)); }
-  /// Exactly as long as asked, so that the address sanitizer sees every element too far.
+  /// Exactly as long as asked, so that the address sanitizer sees every element too far; one for none, as a pointer is needed.
   std::vector<float> floats(std::ptrdiff_t n) {
-    std::vector<float> values(static_cast<std::size_t>(n));
+    std::vector<float> values(static_cast<std::size_t>(std::max<std::ptrdiff_t>(n, 1)));
     for (float& value : values) value = special(next());
     return values;
   }
@@ -54,7 +55,7 @@ void try_gemm(Numbers& numbers) {
   const std::ptrdiff_t m = numbers.below(20), n = numbers.below(40), k = numbers.below(24);
   const bool is_transposed = numbers.below(2) == 1;
   const std::vector<float> a = numbers.floats(m * k), b = numbers.floats(k * n), bias = numbers.floats(m + n);
-  std::vector<float> packed(static_cast<std::size_t>(packed_b_floats(k, n)));
+  std::vector<float> packed(static_cast<std::size_t>(std::max<std::ptrdiff_t>(packed_b_floats(k, n), 1)));
   pack_b_f32(b.data(), n, 1, k, n, 0, (n + 7) / 8, packed.data());
   GemmF32 product{.m = m,
                   .n = n,
@@ -68,7 +69,7 @@ void try_gemm(Numbers& numbers) {
                   .c_row_stride = n};
   if (numbers.below(2) == 1) product.row_bias = bias.data();
   if (numbers.below(2) == 1) product.column_bias = bias.data() + m;
-  std::vector<float> wanted(static_cast<std::size_t>(m * n)), found(wanted.size());
+  std::vector<float> wanted(static_cast<std::size_t>(std::max<std::ptrdiff_t>(m * n, 1))), found(wanted.size());
   product.c = wanted.data();
   gemm_f32__reference(product);
   product.c = found.data();
