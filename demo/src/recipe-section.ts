@@ -60,9 +60,18 @@ function showRecipe(opened: Recipe): void {
 }
 
 function showCommand(): void {
+  try {
+    command.textContent = commandText();
+  } catch (error) {
+    command.textContent = '';
+    showError(error);
+  }
+}
+
+function commandText(): string {
   const opened = model();
   const chosen = samples();
-  command.textContent = cliCommand({
+  return cliCommand({
     fileName: opened?.info.fileName ?? 'model.onnx',
     recipe: recipe(),
     hasSamples: chosen.files.length > 0,
