@@ -53,7 +53,6 @@ function stepTable(caption: string, { nodes }: ProfileSummary<ExplainRow>): HTML
     caption,
     [
       { title: 'step', kind: 'name', cell: (row: Step) => row.node },
-      { title: 'operator', cell: (row) => row.opType },
       { title: 'ms', kind: 'number', cell: (row) => row.timeMs.toFixed(3) },
       { title: 'share', kind: 'number', cell: (row) => percentText(row.share) },
       { title: '', cell: bar },
