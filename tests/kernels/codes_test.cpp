@@ -150,6 +150,23 @@ TEST_CASE("gather_u8: pixels move by index, and fill where there is none") {
   CHECK(std::vector<std::uint8_t>(y, y + 6) == std::vector<std::uint8_t>{5, 6, 9, 9, 1, 2});
 }
 
+TEST_CASE("gather_u8: pixels longer than a vector") {
+  for (const std::ptrdiff_t bytes : {1, 15, 16, 17, 40}) {
+    const std::ptrdiff_t stride = bytes + 2;
+    const auto x = random_activations(5 * stride, 8);
+    const std::int32_t index[] = {4, 0, -1, 3};
+    std::vector<std::uint8_t> y(static_cast<std::size_t>(4 * stride), 99), expected = y;
+    for (std::ptrdiff_t i = 0; i < 4; ++i)
+      for (std::ptrdiff_t j = 0; j < bytes; ++j)
+        expected[static_cast<std::size_t>(i * stride + j)] =
+            index[i] < 0 ? 7 : x[static_cast<std::size_t>(index[i] * stride + j)];
+    gather_u8(
+        {.n = 4, .bytes = bytes, .x = x.data(), .x_stride = stride, .index = index, .fill = 7, .y = y.data(), .y_stride = stride},
+        0, 4);
+    CHECK(y == expected);
+  }
+}
+
 TEST_CASE("pool_u8: every variant against the window as the contract says it") {
   for (const PoolOperation operation : {PoolOperation::max, PoolOperation::average})
     for (const Arithmetic arithmetic : {Arithmetic::fast, Arithmetic::integer_only})

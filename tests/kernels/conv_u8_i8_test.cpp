@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/parallel_for.h"
 #include "kernels/codes.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 #include "kernels/conv_u8_i8/relaxed_dot.h"
@@ -221,6 +222,15 @@ TEST_CASE("conv_u8_i8: groups, unsigned weights, weights with zero points, no bi
   c.has_bias = false;
   c.has_zero_points = false;
   check(c);
+}
+
+TEST_CASE("conv_u8_i8: shared out over threads") {
+  ThreadPool pool(3);
+  const ThreadPoolScope scope(&pool);
+  Case c = image(40, 40, {1, 3, 3}, 1, 1, 1, 16, 24);
+  c.images = 2;
+  check(c);
+  check(matrix_product(300, 64, 700));
 }
 
 TEST_CASE("conv_u8_i8: the ends of both ranges do not saturate on the way") {

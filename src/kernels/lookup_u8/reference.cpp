@@ -29,15 +29,4 @@ void lookup_u8_blocked(const LookupU8& args) {
   });
 }
 
-void gather_u8(const GatherU8& args, std::ptrdiff_t first, std::ptrdiff_t last) {
-  for (std::ptrdiff_t i = first; i < last; ++i) {
-    std::uint8_t* to = args.y + i * args.y_stride;
-    if (args.index[i] < 0) {
-      std::fill_n(to, args.bytes, args.fill);
-    } else {
-      std::copy_n(args.x + args.index[i] * args.x_stride, args.bytes, to);
-    }
-  }
-}
-
 }  // namespace bitwright

@@ -40,4 +40,16 @@ void lookup_u8__simd128(const LookupU8& args, std::ptrdiff_t first_row, std::ptr
   }
 }
 
+/// In vectors and bytes: in wasm a copy of variable length is a call out of the module, and pixels are short.
+void gather_u8(const GatherU8& args, std::ptrdiff_t first, std::ptrdiff_t last) {
+  const u8x16 fill = splat_u8(args.fill);
+  for (std::ptrdiff_t i = first; i < last; ++i) {
+    const std::uint8_t* from = args.index[i] < 0 ? nullptr : args.x + args.index[i] * args.x_stride;
+    std::uint8_t* to = args.y + i * args.y_stride;
+    std::ptrdiff_t at = 0;
+    for (; args.bytes - at >= 16; at += 16) store_lanes(to + at, from != nullptr ? load_lanes<u8x16>(from + at) : fill);
+    for (; at < args.bytes; ++at) to[at] = from != nullptr ? from[at] : args.fill;
+  }
+}
+
 }  // namespace bitwright
