@@ -14,7 +14,7 @@ endfunction()
 set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 engine files io kernels/.*/reference model ops passes
   quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins
   report/comparison report/model_info report/scheme_report)
-set(BITWRIGHT_SMALL_SOURCES calibrate kernels/elementwise_f32 quant report tensor)
+set(BITWRIGHT_SMALL_SOURCES calibrate kernels/border_u8 kernels/depthwise_u8_i8 kernels/elementwise_f32 kernels/pool_u8 quant report tensor)
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN)
     return()
