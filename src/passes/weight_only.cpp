@@ -151,6 +151,8 @@ class WeightOnly {
     const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes, weight.uses[0].node->op_type == "Gather");
     const bool is_block = scheme.grain == TensorScheme::Grain::per_block;
     const std::int64_t axis = is_block ? verdict.axes.reduction : verdict.axes.channel;
+    if (record.dtype == DType::f16 && has_dequantize_form(scheme) && model_.opset() < kHalfScaleOpset)
+      return refuse(weight, "DequantizeLinear gives half floats from opset 19 on; upgrade the model");
     if (is_plain(scheme) && record.dtype == DType::f32)
       store_plain(weight, record, scheme, axis, edits);
     else
@@ -211,7 +213,7 @@ class WeightOnly {
       summary = {std::string(scheme_name(encoded.scheme)), encoded.bits_per_weight(),
                  sqnr_db(values.data<float>(), back.data<float>()), *least, *most};
     }
-    check_opset(encoded.scheme, record.dtype);
+    check_opset(encoded.scheme);
     const bool is_held = holds_codes(encoded.codes.size());
     if (!is_held) encoded.codes = {};
     const std::function<EncodedTensor()> again = is_held ? std::function<EncodedTensor()>() : encode;
@@ -229,8 +231,8 @@ class WeightOnly {
     edits.push_back({weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_), {}});
   }
 
-  void check_opset(const TensorScheme& scheme, DType dtype) const {
-    const std::int64_t needed = std::max(dequantize_opset(scheme), dtype == DType::f16 ? kHalfScaleOpset : 0);
+  void check_opset(const TensorScheme& scheme) const {
+    const std::int64_t needed = dequantize_opset(scheme);
     if (model_.opset() < needed)
       throw Error(ErrorCode::unsupported, "codes of scheme " + std::string(scheme_name(scheme)) + " need opset " +
                                               std::to_string(needed) + ", the model has " + std::to_string(model_.opset()) +
