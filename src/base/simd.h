@@ -4,6 +4,10 @@
 #include <cstdint>
 #include <cstring>
 
+#if defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#endif
+
 namespace bitwright {
 
 // Four lanes through the vector extensions of g++ and clang: the same source is SSE2 natively and SIMD128 in wasm, and each lane
@@ -39,8 +43,13 @@ inline f32x4 select(i32x4 mask, f32x4 a, f32x4 b) { return float_of_bits((mask &
 inline i32x4 select(i32x4 mask, i32x4 a, i32x4 b) { return (mask & a) | (~mask & b); }
 
 /// b < a ? b : a and a < b ? b : a: a NaN in `a` stays, one in `b` is dropped (wasm's pmin and pmax).
+#if defined(__wasm_simd128__)
+inline f32x4 min(f32x4 a, f32x4 b) { return (f32x4)wasm_f32x4_pmin((v128_t)a, (v128_t)b); }
+inline f32x4 max(f32x4 a, f32x4 b) { return (f32x4)wasm_f32x4_pmax((v128_t)a, (v128_t)b); }
+#else
 inline f32x4 min(f32x4 a, f32x4 b) { return select(b < a, b, a); }
 inline f32x4 max(f32x4 a, f32x4 b) { return select(a < b, b, a); }
+#endif
 inline f32x4 abs(f32x4 v) { return float_of_bits(bits_of(v) & 0x7fffffff); }
 
 /// Nearest integer, ties to even, for |v| < 2^22.

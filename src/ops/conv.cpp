@@ -1,5 +1,6 @@
 // Convolution: Conv, ConvTranspose, ONNX Runtime's FusedConv.
 #include <algorithm>
+#include <optional>
 
 #include "base/checked.h"
 #include "base/parallel_for.h"
@@ -28,14 +29,17 @@ void infer_conv(InferContext& context) {
   context.set_output(0, context.dtype(0), plan.output);
 }
 
-void convolve_into(RunContext& context, F32Output& output) {
+void convolve_into(RunContext& context, F32Output& output, ClampF32 clamp = {}) {
   require_float(context);
   const ConvPlan plan = plan_conv(context.node(), context.input(0).shape(), context.input(1).shape());
   const Tensor x = as_f32(context.input(0), context.allocator()), w = as_f32(context.input(1), context.allocator());
   const Tensor bias = context.has_input(2) ? as_f32(context.input(2), context.allocator()) : Tensor();
-  convolve(context.node(), plan, x.shape(), x.data<float>().data(), w.data<float>().data(),
-           bias.is_defined() ? bias.data<float>().data() : nullptr, output.data(), choose_gemm_f32(context.is_deterministic()),
-           context.allocator());
+  const ConvValues values{.x = x.data<float>().data(),
+                          .w = w.data<float>().data(),
+                          .bias = bias.is_defined() ? bias.data<float>().data() : nullptr,
+                          .y = output.data(),
+                          .clamp = clamp};
+  convolve(context.node(), plan, x.shape(), values, context.is_deterministic(), context.allocator());
 }
 
 void run_conv(RunContext& context) {
@@ -66,9 +70,22 @@ void activate(const Node& node, std::span<float> y) {
            {params.empty() ? 0.0f : params[0], params.size() < 2 ? 0.0f : params[1]});
 }
 
+/// Relu and Clip end the convolution itself, with the same bits as afterwards.
+std::optional<ClampF32> clamp_of(const Node& node) {
+  const std::string name = node.attr_s("activation", "");
+  if (name == "Relu") return ClampF32{.low = 0.0f};
+  const std::vector<float> params = node.attr_floats("activation_params");
+  if (name == "Clip" && params.size() == 2) return ClampF32{params[0], params[1]};
+  return std::nullopt;
+}
+
 /// activation(conv(x, w) + bias + Z)
 void run_fused_conv(RunContext& context) {
   F32Output output(context, 0);
+  if (const std::optional<ClampF32> clamp = clamp_of(context.node()); clamp && !context.has_input(3)) {
+    convolve_into(context, output, *clamp);
+    return output.finish();
+  }
   convolve_into(context, output);
   if (context.has_input(3)) {
     const Tensor z = as_f32(context.input(3), context.allocator());

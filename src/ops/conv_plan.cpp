@@ -18,7 +18,7 @@ Extents3f narrowed(const Extents3& values) {
 std::span<const std::int64_t> spatial(const Shape& shape) { return std::span(shape).subspan(2); }
 
 /// Planes of one channel each, padded into scratch: a fixed number of pieces, each with a scratch plane of its own.
-void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float* x, const float* w, const float* bias, float* y,
+void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const ConvValues& values, DepthwiseF32Kernel kernel,
                         Allocator& allocator) {
   constexpr std::int64_t kPieces = 16;
   DepthwiseF32 plane{.out_height = g.output[1],
@@ -28,7 +28,8 @@ void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float
                      .stride_y = g.stride[1],
                      .stride_x = g.stride[2],
                      .dilation_y = g.dilation[1],
-                     .dilation_x = g.dilation[2]};
+                     .dilation_x = g.dilation[2],
+                     .clamp = values.clamp};
   plane.x_row_stride = depthwise_f32_row_floats(plane);
   const std::ptrdiff_t rows = depthwise_f32_rows(plane);
   const std::int64_t n_planes = plan.n * plan.out_channels, pieces = std::min(kPieces, n_planes);
@@ -36,7 +37,6 @@ void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float
   const std::int64_t scratch_floats = std::int64_t{rows} * plane.x_row_stride;
   Tensor scratch = scratch_f32(pieces * scratch_floats, allocator);
   float* const padded = scratch.data<float>().data();
-  const DepthwiseF32Kernel kernel = depthwise_f32_variants()[0].run;
   parallel_for(pieces, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t piece = begin; piece < end; ++piece) {
       std::int64_t padded_plane = -1;
@@ -46,13 +46,13 @@ void convolve_depthwise(const ConvPlan& plan, const ConvGeometry& g, const float
         DepthwiseF32 one = plane;
         float* to = padded + piece * scratch_floats;
         if (from != padded_plane)
-          pad_plane_f32(x + from * g.n_inputs(), g.input[1], g.input[2], g.pad_begin[1], g.pad_begin[2], rows, plane.x_row_stride,
-                        to);
+          pad_plane_f32(values.x + from * g.n_inputs(), g.input[1], g.input[2], g.pad_begin[1], g.pad_begin[2], rows,
+                        plane.x_row_stride, to);
         padded_plane = from;
         one.x = to;
-        one.w = w + channel * g.n_taps();
-        one.bias = bias != nullptr ? bias[channel] : 0.0f;
-        one.y = y + p * g.n_outputs();
+        one.w = values.w + channel * g.n_taps();
+        one.bias = values.bias != nullptr ? values.bias[channel] : 0.0f;
+        one.y = values.y + p * g.n_outputs();
         kernel(one);
       }
     }
@@ -87,22 +87,25 @@ ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x,
           narrowed(three(node, window.dilations, 1)), narrowed(three(node, window.pads_begin, 0))};
 }
 
-void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias,
-              float* y, GemmF32Kernel kernel, Allocator& allocator) {
+void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const ConvValues& values, bool is_deterministic,
+              Allocator& allocator) {
   const ConvGeometry g = geometry_of(node, plan.window, x_shape, plan.output);
   if (n_elements(plan.output) == 0) return;
   const std::int64_t group_channels = plan.channels / plan.group, group_outputs = plan.out_channels / plan.group;
   if (group_channels == 1 && plan.group > 1 && g.kernel[0] == 1 && g.input[0] == 1 && g.output[0] == 1)
-    return convolve_depthwise(plan, g, x, w, bias, y, allocator);
-  ConvF32 conv{g, static_cast<std::ptrdiff_t>(group_channels), static_cast<std::ptrdiff_t>(group_outputs), x, w, bias, y};
+    return convolve_depthwise(plan, g, values, choose_depthwise_f32(is_deterministic), allocator);
+  ConvF32 conv{.geometry = g,
+               .channels = static_cast<std::ptrdiff_t>(group_channels),
+               .out_channels = static_cast<std::ptrdiff_t>(group_outputs),
+               .clamp = values.clamp};
   Tensor scratch = scratch_f32(conv_f32_scratch_floats(conv), allocator);
   for (std::int64_t image = 0; image < plan.n; ++image)
     for (std::int64_t group = 0; group < plan.group; ++group) {
-      conv.x = x + (image * plan.channels + group * group_channels) * g.n_inputs();
-      conv.w = w + group * group_outputs * group_channels * g.n_taps();
-      conv.bias = bias != nullptr ? bias + group * group_outputs : nullptr;
-      conv.y = y + (image * plan.out_channels + group * group_outputs) * g.n_outputs();
-      conv_f32_blocked(conv, scratch.data<float>().data(), kernel);
+      conv.x = values.x + (image * plan.channels + group * group_channels) * g.n_inputs();
+      conv.w = values.w + group * group_outputs * group_channels * g.n_taps();
+      conv.bias = values.bias != nullptr ? values.bias + group * group_outputs : nullptr;
+      conv.y = values.y + (image * plan.out_channels + group * group_outputs) * g.n_outputs();
+      conv_f32_blocked(conv, scratch.data<float>().data(), choose_gemm_f32(is_deterministic));
     }
 }
 

@@ -17,8 +17,15 @@ struct ConvPlan {
 ConvPlan plan_conv(const Node& node, const Shape& x, const Shape& w);
 ConvGeometry geometry_of(const Node& node, const Window& window, const Shape& x, const Shape& output);
 
-/// y = conv(x, w) + bias. All dense; bias may be nullptr. Depthwise planes go their own way; the rest by packed GEMM.
-void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const float* x, const float* w, const float* bias,
-              float* y, GemmF32Kernel kernel, Allocator& allocator);
+struct ConvValues {
+  const float* x = nullptr;
+  const float* w = nullptr;
+  const float* bias = nullptr;  // or none
+  float* y = nullptr;
+  ClampF32 clamp{};
+};
+/// y = clamp(conv(x, w) + bias), all dense. Depthwise planes go their own way; the rest by packed GEMM.
+void convolve(const Node& node, const ConvPlan& plan, const Shape& x_shape, const ConvValues& values, bool is_deterministic,
+              Allocator& allocator);
 
 }  // namespace bitwright

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <vector>
 
 #include "kernels/conv_f32/conv_f32.h"
@@ -9,7 +10,7 @@
 using namespace bitwright;
 using bitwright::tests::random_floats;
 
-TEST_CASE("depthwise_f32: every variant gives the bits of the plain convolution") {
+TEST_CASE("depthwise_f32: every deterministic variant gives the bits of the plain convolution") {
   for (const DepthwiseF32Variant& variant : depthwise_f32_variants())
     for (const std::ptrdiff_t width : {1, 3, 4, 5, 12, 13, 16, 17, 33})
       for (const std::ptrdiff_t stride : {1, 2, 3})
@@ -35,7 +36,8 @@ TEST_CASE("depthwise_f32: every variant gives the bits of the plain convolution"
                                .x = x.data(),
                                .w = w.data(),
                                .bias = bias.data(),
-                               .y = expected.data()});
+                               .y = expected.data(),
+                               .clamp = {-0.5f, 0.75f}});
 
           DepthwiseF32 d{.out_height = g.output[1],
                          .out_width = g.output[2],
@@ -47,7 +49,8 @@ TEST_CASE("depthwise_f32: every variant gives the bits of the plain convolution"
                          .dilation_x = dilation,
                          .w = w.data(),
                          .bias = bias[0],
-                         .y = y.data()};
+                         .y = y.data(),
+                         .clamp = {-0.5f, 0.75f}};
           d.x_row_stride = depthwise_f32_row_floats(d);
           std::vector<float> padded(static_cast<std::size_t>(d.x_row_stride * depthwise_f32_rows(d)));
           pad_plane_f32(x.data(), height, width, pad, pad, depthwise_f32_rows(d), d.x_row_stride, padded.data());
@@ -55,6 +58,10 @@ TEST_CASE("depthwise_f32: every variant gives the bits of the plain convolution"
           variant.run(d);
           CHECK(y.back() == -77.0f);
           y.pop_back();
-          CHECK(y == expected);
+          constexpr float kContracted = 1e-6f;  // nine terms below 1, each rounded once or twice
+          if (variant.is_deterministic)
+            CHECK(y == expected);
+          else
+            for (std::size_t i = 0; i < y.size(); ++i) CHECK(std::abs(y[i] - expected[i]) <= kContracted);
         }
 }

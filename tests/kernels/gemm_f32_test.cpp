@@ -68,7 +68,8 @@ TEST_CASE("gemm_f32: every deterministic variant gives the bits of the reference
                               .b = packed.data(),
                               .b_panel_stride = 8 * k,
                               .b_k_stride = 8,
-                              .column_bias = bias.data()};
+                              .column_bias = bias.data(),
+                              .clamp = {.low = 0.0f}};
           const GemmF32 transposed{.m = m,
                                    .n = n,
                                    .k = k,

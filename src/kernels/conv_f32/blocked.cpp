@@ -103,7 +103,8 @@ void conv_f32_blocked(const ConvF32& conv, float* scratch, GemmF32Kernel kernel)
                       .c = conv.y + first * 8,
                       .c_row_stride = n_pixels,
                       .row_bias = conv.bias,
-                      .column_bias = nullptr},
+                      .column_bias = nullptr,
+                      .clamp = conv.clamp},
                      kernel);
   }
 }

@@ -8,7 +8,7 @@
 namespace bitwright {
 
 /// One image and one group of a convolution in float, channels first:
-///   y[o][pixel] = sum over channel, tap (in that order, taps row-major) of w[o][channel][tap] * x[channel][pixel's tap]  + bias[o]
+///   y[o][pixel] = sum over channel, tap (in that order, taps row-major) of w[o][channel][tap] * x[channel][pixel's tap]  + bias[o],  clamped
 /// Taps outside the input read 0. Order and rounding as gemm_f32: the weights are the left operand, patches of the input the packed right one.
 struct ConvF32 {
   ConvGeometry geometry;
@@ -18,6 +18,7 @@ struct ConvF32 {
   const float* w = nullptr;
   const float* bias = nullptr;  // or nullptr
   float* y = nullptr;
+  ClampF32 clamp{};
 };
 
 void conv_f32__reference(const ConvF32& conv);

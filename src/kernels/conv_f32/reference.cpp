@@ -13,7 +13,7 @@ void conv_f32__reference(const ConvF32& conv) {
           const float x = place == ConvGeometry::kPadding ? 0.0f : conv.x[c * g.n_inputs() + place];
           sum += conv.w[(o * conv.channels + c) * g.n_taps() + tap] * x;
         }
-      conv.y[o * g.n_outputs() + pixel] = conv.bias != nullptr ? sum + conv.bias[o] : sum;
+      conv.y[o * g.n_outputs() + pixel] = conv.clamp(conv.bias != nullptr ? sum + conv.bias[o] : sum);
     }
 }
 

@@ -4,11 +4,13 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/clamp_f32.h"
+
 namespace bitwright {
 
 /// One plane of a depthwise convolution in float:
-///   y[oy][ox] = sum over ky, kx (row-major) of w[ky][kx] * x[oy * stride_y + ky * dilation_y][ox * stride_x + kx * dilation_x]  + bias
-/// Multiply then add from 0, bias last. `x` is padded already. Vector code may read x up to the column of the output's width
+///   y[oy][ox] = sum over ky, kx (row-major) of w[ky][kx] * x[oy * stride_y + ky * dilation_y][ox * stride_x + kx * dilation_x]  + bias,  clamped
+/// Multiply then add from 0, bias last (relaxed variants contract). `x` is padded already. Vector code may read x up to the column of the output's width
 /// rounded up to a multiple of 4, that is depthwise_f32_row_floats columns in each row it touches.
 struct DepthwiseF32 {
   std::ptrdiff_t out_height = 0, out_width = 0;
@@ -19,6 +21,7 @@ struct DepthwiseF32 {
   const float* w = nullptr;
   float bias = 0.0f;
   float* y = nullptr;  // dense
+  ClampF32 clamp{};
 };
 
 /// Columns that a row of padded input must have.
@@ -34,11 +37,13 @@ using DepthwiseF32Kernel = void (*)(const DepthwiseF32&);
 struct DepthwiseF32Variant {
   std::string_view name;
   DepthwiseF32Kernel run;
+  bool is_deterministic;
 };
-/// The list, best first; all give the same bits.
+/// The list, best first; the deterministic ones give the same bits.
 std::span<const DepthwiseF32Variant> depthwise_f32_variants();
+DepthwiseF32Kernel choose_depthwise_f32(bool is_deterministic = true);
 
-#define DEPTHWISE_F32_KERNEL(function) void function(const DepthwiseF32&);
+#define DEPTHWISE_F32_KERNEL(function, is_deterministic) void function(const DepthwiseF32&);
 #include "kernels/depthwise_f32/variants.inc"
 #undef DEPTHWISE_F32_KERNEL
 

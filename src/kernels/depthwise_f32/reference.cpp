@@ -13,17 +13,23 @@ void depthwise_f32__reference(const DepthwiseF32& d) {
           const float* row = d.x + (oy * d.stride_y + ky * d.dilation_y) * d.x_row_stride;
           sum += d.w[ky * d.kernel_width + kx] * row[ox * d.stride_x + kx * d.dilation_x];
         }
-      d.y[oy * d.out_width + ox] = sum + d.bias;
+      d.y[oy * d.out_width + ox] = d.clamp(sum + d.bias);
     }
 }
 
 std::span<const DepthwiseF32Variant> depthwise_f32_variants() {
   static constexpr DepthwiseF32Variant kVariants[] = {
-#define DEPTHWISE_F32_KERNEL(function) {#function, function},
+#define DEPTHWISE_F32_KERNEL(function, is_deterministic) {#function, function, is_deterministic},
 #include "kernels/depthwise_f32/variants.inc"
 #undef DEPTHWISE_F32_KERNEL
   };
   return kVariants;
+}
+
+DepthwiseF32Kernel choose_depthwise_f32(bool is_deterministic) {
+  for (const DepthwiseF32Variant& variant : depthwise_f32_variants())
+    if (variant.is_deterministic || !is_deterministic) return variant.run;
+  return depthwise_f32__reference;
 }
 
 void pad_plane_f32(const float* from, std::ptrdiff_t height, std::ptrdiff_t width, std::ptrdiff_t pad_top,

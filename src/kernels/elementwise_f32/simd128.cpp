@@ -34,7 +34,7 @@ f32x4 sigmoid(f32x4 x, MapParams) { return bitwright::sigmoid(x); }
 f32x4 softplus(f32x4 x, MapParams) { return bitwright::softplus(x); }
 f32x4 softsign(f32x4 x, MapParams) { return x / (1.0f + bitwright::abs(x)); }
 f32x4 mish(f32x4 x, MapParams) { return x * bitwright::tanh(bitwright::softplus(x)); }
-f32x4 relu(f32x4 x, MapParams) { return select(x < kZero, kZero, x); }
+f32x4 relu(f32x4 x, MapParams) { return max(x, kZero); }
 f32x4 leaky_relu(f32x4 x, MapParams p) { return select(x < kZero, x * p.alpha, x); }
 f32x4 elu(f32x4 x, MapParams p) { return select(x < kZero, (bitwright::exp(x) - 1.0f) * p.alpha, x); }
 f32x4 selu(f32x4 x, MapParams p) { return select(x > kZero, x, (bitwright::exp(x) - 1.0f) * p.alpha) * p.beta; }

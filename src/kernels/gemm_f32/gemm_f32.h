@@ -4,11 +4,13 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/clamp_f32.h"
+
 namespace bitwright {
 
 /// A block of a matrix product in float:
 ///
-///   C[i][j] = sum over p = 0 .. k-1 of A[i][p] * B[p][j]   (+ row_bias[i]) (+ column_bias[j])
+///   C[i][j] = clamp(sum over p = 0 .. k-1 of A[i][p] * B[p][j]   (+ row_bias[i]) (+ column_bias[j]))
 ///
 /// One float accumulator per output, from 0, p ascending, multiply then add, the bias last: so the bits do not depend on the
 /// variant's tile, the blocking, the thread count or the host. (Relaxed variants contract and are left out of that promise.)
@@ -27,6 +29,7 @@ struct GemmF32 {
   std::ptrdiff_t c_row_stride = 0;
   const float* row_bias = nullptr;
   const float* column_bias = nullptr;
+  ClampF32 clamp{};
 };
 
 inline constexpr std::ptrdiff_t kGemmPanelColumns = 8;

@@ -10,7 +10,7 @@ void gemm_f32__reference(const GemmF32& g) {
       for (std::ptrdiff_t p = 0; p < g.k; ++p) sum += g.a[i * g.a_row_stride + p * g.a_k_stride] * b[p * g.b_k_stride];
       if (g.row_bias != nullptr) sum += g.row_bias[i];
       if (g.column_bias != nullptr) sum += g.column_bias[j];
-      g.c[i * g.c_row_stride + j] = sum;
+      g.c[i * g.c_row_stride + j] = g.clamp(sum);
     }
   }
 }
