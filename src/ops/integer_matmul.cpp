@@ -4,6 +4,7 @@
 #include "ops/dynamic_codes.h"
 #include "ops/float_operands.h"
 #include "ops/integer_operands.h"
+#include "ops/integer_product.h"
 #include "ops/matrix_product.h"
 #include "ops/refusal.h"
 #include "tensor/elements.h"
@@ -31,7 +32,22 @@ void infer_matmul_integer(InferContext& context) {
   context.set_output(0, DType::i32, matmul_shape(context.node(), context.shape(0), context.shape(1)).output);
 }
 
+/// The operands where integer kernels take them: `b` constant, one zero point on the left.
+struct IntegerOperands {
+  IntegerRight* b = nullptr;
+  std::optional<UnsignedCodes> a;
+  bool are_there() const { return b != nullptr && a.has_value(); }
+};
+IntegerOperands integer_operands(RunContext& context, std::size_t a, std::size_t a_zero, std::size_t b, std::size_t b_zero) {
+  if (context.input(a).rank() < 2) return {};
+  IntegerOperands operands{integer_right(context, b, b_zero), {}};
+  if (operands.b != nullptr) operands.a = unsigned_codes(context, a, a_zero);
+  return operands;
+}
+
 void run_matmul_integer(RunContext& context) {
+  if (const IntegerOperands operands = integer_operands(context, 0, 2, 1, 3); operands.are_there())
+    return multiply_i32(*operands.a, *operands.b, context.output(0).data<std::int32_t>().data());
   context.set_output(
       0, matmul_i32(context.node(), centered_codes(context, 0, 2, -2), centered_codes(context, 1, 3, -1), context.allocator()));
 }
@@ -78,7 +94,24 @@ void infer_to_float(InferContext& context) {
   context.set_output(0, context.dtype(2), matmul_shape(context.node(), context.shape(0), context.shape(1)).output);
 }
 
+/// The bias, or nothing.
+std::vector<float> checked_bias(RunContext& context, std::size_t input, std::size_t n) {
+  std::vector<float> bias;
+  if (context.has_input(input)) bias = float_values(context.input(input));
+  require_shape(bias.empty() || bias.size() == n, context.node(), "the bias must have one value for each column");
+  return bias;
+}
+
 void run_to_float(RunContext& context) {
+  if (context.input(2).n_elements() == 1)
+    if (const IntegerOperands operands = integer_operands(context, 0, 4, 1, 5); operands.are_there()) {
+      const std::size_t n = columns_of(context.input(1));
+      const std::vector<float> b_scale = float_values(context.input(3));
+      check_scales(context.node(), {1.0f}, b_scale, 1, n);
+      F32Output y(context, 0);
+      multiply_f32(*operands.a, *operands.b, float_values(context.input(2))[0], b_scale, checked_bias(context, 6, n), y.data());
+      return y.finish();
+    }
   const Tensor sums =
       matmul_i32(context.node(), centered_codes(context, 0, 4, -2), centered_codes(context, 1, 5, -1), context.allocator());
   scale_sums(context, sums, float_values(context.input(2)), float_values(context.input(3)), columns_of(context.input(1)), 6);
@@ -91,6 +124,13 @@ void infer_dynamic(InferContext& context) {
 
 void run_dynamic(RunContext& context) {
   const DynamicCodes dynamic = quantize_dynamic(context.input(0), context.allocator());
+  if (IntegerRight* const b = context.input(0).rank() < 2 ? nullptr : integer_right(context, 1, 3)) {
+    const std::size_t n = columns_of(context.input(1));
+    const std::vector<float> b_scale = float_values(context.input(2));
+    check_scales(context.node(), {1.0f}, b_scale, 1, n);
+    return multiply_f32({dynamic.codes, dynamic.zero_point}, *b, dynamic.scale, b_scale, checked_bias(context, 4, n),
+                        context.output(0).data<float>().data());
+  }
   Tensor a(DType::f32, context.input(0).shape(), context.allocator());
   const std::span<const std::uint8_t> codes = dynamic.codes.bytes();
   for (std::size_t i = 0; i < codes.size(); ++i) a.data<float>()[i] = static_cast<float>(codes[i] - dynamic.zero_point);

@@ -77,3 +77,34 @@ TEST_CASE("ONNX Runtime's integer products: scales, bias and dynamic ranges") {
                    {a, f32(1), u8(0), b, f32(2), Tensor::scalar<std::int8_t>(0), Tensor::of<std::int32_t>({2}, {1, -1})}) ==
         std::vector<float>{12, 20});
 }
+
+TEST_CASE("MatMulInteger and its fused forms: constant matrices give what the plain path gives") {
+  std::uint32_t seed = 7;
+  const auto codes = [&](DType dtype, Shape shape) {
+    Tensor tensor(dtype, std::move(shape));
+    for (std::uint8_t& byte : tensor.bytes()) byte = static_cast<std::uint8_t>((seed = seed * 1664525u + 1013904223u) >> 24);
+    return tensor;
+  };
+  const Node to_float = make_node("MatMulIntegerToFloat", {}, 1, "com.microsoft");
+  const Tensor bias = codes(DType::u8, {19}), scale = Tensor::scalar<float>(0.01f);
+  const std::vector<float> bias_values = to_f32_vector(bias);
+  const Tensor bias_f32 = Tensor::of<float>({19}, std::span<const float>(bias_values));
+  for (const DType a_type : {DType::u8, DType::i8})
+    for (const DType b_type : {DType::u8, DType::i8})
+      for (const bool has_one_zero : {true, false}) {
+        const Tensor b = codes(b_type, {37, 19}), b_zero = codes(b_type, has_one_zero ? Shape{} : Shape{19});
+        std::unique_ptr<OpState> product_state, float_state;
+        for (int run = 0; run < 2; ++run) {  // another zero point on the left each time
+          const Tensor a = codes(a_type, {2, 3, 37}), a_zero = codes(a_type, {});
+          const auto product = make_node("MatMulInteger");
+          CHECK(to_f32_vector(run_op(product, 10, {a, b, a_zero, b_zero}, true, &product_state)[0]) ==
+                run_op_f32(product, 10, {a, b, a_zero, b_zero}));
+          const std::vector<Tensor> inputs{a, b, scale, scale, a_zero, b_zero, bias_f32};
+          CHECK(to_f32_vector(run_op(to_float, 1, inputs, true, &float_state)[0]) == run_op_f32(to_float, 1, inputs));
+          CHECK(product_state != nullptr);
+        }
+      }
+  const Node dynamic = make_node("DynamicQuantizeMatMul", {}, 1, "com.microsoft");
+  const std::vector<Tensor> inputs{bias_f32.reshaped({1, 19}), codes(DType::i8, {19, 9}), scale, Tensor(), Tensor()};
+  CHECK(run_op_f32(dynamic, 1, inputs, true) == run_op_f32(dynamic, 1, inputs));
+}
