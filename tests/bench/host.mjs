@@ -5,7 +5,11 @@ import { pathToFileURL } from 'node:url';
 import { findChrome, launchChromium } from '../../scripts/chromium.mjs';
 import { serve } from '../../scripts/serve.mjs';
 import { Failure, root } from '../../scripts/steps.mjs';
-import * as work from './work.mjs';
+import * as products from './products.mjs';
+import * as timed from './work.mjs';
+
+const work = { ...timed, ...products };
+const besidePeer = new Set(['floatRuns', 'productRuns']);
 
 const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 export const modelPath = join(shared, 'models/classification/mobilenet_v2_1.0_224.onnx');
@@ -20,17 +24,20 @@ export const loadPackage = () => import(pathToFileURL(join(root, 'web/dist/node.
 async function inNode(name, options) {
   const bytes = new Uint8Array(readFileSync(modelPath));
   const ours = await loadPackage();
-  if (name !== 'floatRuns') return work[name](ours, bytes, options);
+  if (!besidePeer.has(name)) return work[name](ours, bytes, options);
   return work[name](ours, await import('onnxruntime-web'), bytes, options);
 }
 
 const page = '<!doctype html><title>benchmark</title><script type="module" src="page.js"></script>';
 const script = `
-import * as work from './bench/work.mjs';
+import * as products from './bench/products.mjs';
+import * as timed from './bench/work.mjs';
 import * as ours from './dist/index.js';
+const work = { ...timed, ...products };
+const besidePeer = ${JSON.stringify([...besidePeer])};
 window.measure = async (name, options) => {
   const bytes = new Uint8Array(await (await fetch('model.onnx')).arrayBuffer());
-  if (name !== 'floatRuns') return work[name](ours, bytes, options);
+  if (!besidePeer.includes(name)) return work[name](ours, bytes, options);
   const ort = await import('./ort/ort.wasm.min.mjs');
   ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
   return work[name](ours, ort, bytes, options);

@@ -1,0 +1,101 @@
+// ONNX files of one product each, written field by field: what the benchmarks of products run on every engine.
+
+const varint = (value) => {
+  const bytes = [];
+  for (let rest = BigInt(value); ; rest >>= 7n) {
+    bytes.push(Number(rest & 127n) | (rest > 127n ? 128 : 0));
+    if (rest <= 127n) return Uint8Array.from(bytes);
+  }
+};
+const join = (parts) => {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+};
+const number = (field, value) => join([varint(field << 3), varint(value)]);
+const bytes = (field, value) => join([varint((field << 3) | 2), varint(value.length), value]);
+const text = (field, value) => bytes(field, new TextEncoder().encode(value));
+
+const types = { f32: 1, u8: 2, i8: 3, i32: 6 };
+const valueInfo = (name, type, shape) => {
+  const dims = shape.map((extent) => bytes(1, number(1, extent)));
+  return join([text(1, name), bytes(2, bytes(1, join([number(1, types[type]), bytes(2, join(dims))])))]);
+};
+const tensor = (name, type, shape, data) =>
+  join([
+    ...shape.map((extent) => number(1, extent)),
+    number(2, types[type]),
+    text(8, name),
+    bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
+  ]);
+const node = (opType, inputs, outputs, { domain = '', ints = {} } = {}) =>
+  join([
+    ...inputs.map((name) => text(1, name)),
+    ...outputs.map((name) => text(2, name)),
+    text(3, opType),
+    text(4, opType),
+    ...Object.entries(ints).map(([name, value]) => bytes(5, join([text(1, name), number(3, value), number(20, 2)]))),
+    ...(domain === '' ? [] : [text(7, domain)]),
+  ]);
+const model = (nodes, initializers, input, output) =>
+  join([
+    number(1, 8),
+    bytes(
+      7,
+      join([
+        ...nodes.map((one) => bytes(1, one)),
+        text(2, 'product'),
+        ...initializers.map((one) => bytes(5, one)),
+        bytes(11, input),
+        bytes(12, output),
+      ]),
+    ),
+    bytes(8, number(2, 17)),
+    bytes(8, join([text(1, 'com.microsoft'), number(2, 1)])),
+  ]);
+
+const noise = (n, make) => {
+  let state = 2026;
+  return make.from({ length: n }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return make === Float32Array ? state / 2 ** 31 - 1 : state >>> 24;
+  });
+};
+
+/** x [m, k] times 4-bit weights in blocks along k, which quantize their activations to 8 bits where the engine can. */
+export function fourBits({ m, n, k, block }) {
+  const blocks = k / block;
+  const nbits = node('MatMulNBits', ['x', 'w', 's'], ['y'], {
+    domain: 'com.microsoft',
+    ints: { K: k, N: n, bits: 4, block_size: block, accuracy_level: 4 },
+  });
+  const weights = tensor('w', 'u8', [n, blocks, block / 2], noise((n * k) / 2, Uint8Array));
+  const scales = tensor('s', 'f32', [n * blocks], noise(n * blocks, Float32Array));
+  return model([nbits], [weights, scales], valueInfo('x', 'f32', [m, k]), valueInfo('y', 'f32', [m, n]));
+}
+
+/** x [m, k] quantized at the run, times 8-bit weights, in int32. */
+export function dynamicInt8({ m, n, k }) {
+  const nodes = [
+    node('DynamicQuantizeLinear', ['x'], ['q', 'q_scale', 'q_zero']),
+    node('MatMulInteger', ['q', 'w', 'q_zero', 'w_zero'], ['y']),
+  ];
+  const constants = [tensor('w', 'i8', [k, n], noise(k * n, Int8Array)), tensor('w_zero', 'i8', [], Int8Array.of(0))];
+  return model(nodes, constants, valueInfo('x', 'f32', [m, k]), valueInfo('y', 'i32', [m, n]));
+}
+
+/** x [m, k] times a constant, in float. */
+export function float({ m, n, k }) {
+  return model(
+    [node('MatMul', ['x', 'w'], ['y'])],
+    [tensor('w', 'f32', [k, n], noise(k * n, Float32Array))],
+    valueInfo('x', 'f32', [m, k]),
+    valueInfo('y', 'f32', [m, n]),
+  );
+}
+
+export const activations = ({ m, k }) => noise(m * k, Float32Array);
