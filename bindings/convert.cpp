@@ -182,6 +182,7 @@ SessionOptions session_options_from(const Object& object) {
   options.arithmetic = arithmetic == "fast"           ? SessionArithmetic::fast
                        : arithmetic == "integer_only" ? SessionArithmetic::integer_only
                                                       : SessionArithmetic::simulated;
+  options.is_deterministic = options.arithmetic != SessionArithmetic::fast;
   for (std::size_t i = 0; i < std::size(kFamilies); ++i)
     if (kernels == kFamilies[i]) options.family = static_cast<KernelFamily>(i);
   return options;

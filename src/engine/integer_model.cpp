@@ -2,6 +2,7 @@
 
 #include "engine/node_run.h"
 #include "passes/clean_graph.h"
+#include "passes/fuse_float.h"
 #include "passes/fuse_integer.h"
 
 namespace bitwright {
@@ -40,15 +41,21 @@ bool has_codes(const Graph& graph) {
 }  // namespace
 
 std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options) {
-  if (options.arithmetic == SessionArithmetic::simulated || !has_codes(model.graph)) return nullptr;
+  const bool has_integers = options.arithmetic != SessionArithmetic::simulated && has_codes(model.graph);
+  if (options.is_deterministic && !has_integers) return nullptr;
   auto copy = std::make_shared<Model>(model);
   lift_constants(*copy);
   remove_identities(*copy);
-  fuse_integer(
-      *copy, infer_types(*copy),
-      {.arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only,
-       .family = options.family,
-       .evaluate = [&](const Node& node, std::span<const Tensor* const> inputs) { return evaluate(*copy, node, inputs); }});
+  // First the products by weights in blocks: they would become products by reals.
+  const bool has_blocks = !options.is_deterministic && fuse_block_products(*copy).n_changes > 0;
+  if (has_integers)
+    fuse_integer(
+        *copy, infer_types(*copy),
+        {.arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only,
+         .family = options.family,
+         .evaluate = [&](const Node& node, std::span<const Tensor* const> inputs) { return evaluate(*copy, node, inputs); }});
+  const bool has_clamps = !options.is_deterministic && fuse_activations(*copy).n_changes > 0;
+  if (!has_integers && !has_blocks && !has_clamps) return nullptr;
   copy->graph.inputs = model.graph.inputs;  // unused ones too: feeds are given by their order
   return copy;
 }

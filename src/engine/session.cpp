@@ -43,6 +43,7 @@ class Session::Impl {
     if (on_value && integer_model_) {  // inner values are those of the model's own nodes
       SessionOptions options = options_;
       options.arithmetic = SessionArithmetic::simulated;
+      options.is_deterministic = true;
       if (!simulated_) simulated_ = std::make_unique<Impl>(model_, options);
       simulated_->observed_ = observed_;
       return simulated_->run(feeds, on_value);
@@ -187,7 +188,9 @@ class Session::Impl {
   }
 
   RunSetting setting() {
-    return {*arena_, options_.is_deterministic, options_.limits == WorkLimits{} ? nullptr : &budget_, is_profiling_};
+    // Beside integer parts float ones keep their order too, so that such models give the same bits everywhere.
+    return {*arena_, options_.is_deterministic || is_integer(), options_.limits == WorkLimits{} ? nullptr : &budget_,
+            is_profiling_};
   }
 
   void execute_frozen(std::span<const Tensor> feeds) {

@@ -121,7 +121,9 @@ export type Samples = Iterable<Sample> | AsyncIterable<Sample>;
 /**
  * How quantized parts of a model are computed: `fast` on codes by integer kernels that requantize in float, as onnxruntime does;
  * `integer_only` on codes without float from the first quantization to the last dequantization; `simulated` each node in float,
- * exactly as ONNX defines it.
+ * exactly as ONNX defines it. Models without quantized parts run in float: `fast` may contract multiplications with additions
+ * where the engine has an instruction for it, and quantizes activations to 8 bits for weights of few bits in blocks (MatMulNBits at
+ * `accuracy_level` 4, DequantizeLinear before MatMul); `simulated` gives the same bits everywhere.
  */
 export type Arithmetic = 'fast' | 'integer_only' | 'simulated';
 

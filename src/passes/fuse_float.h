@@ -1,0 +1,17 @@
+#pragma once
+
+#include "model/model.h"
+#include "passes/plan.h"
+
+namespace bitwright {
+
+/// Conv, then Relu or Clip of constant bounds: the convolution ends with it (com.microsoft FusedConv). The same bits.
+PassResult fuse_activations(Model& model);
+
+/// MatMul (or Gemm without scaling, its right operand) by DequantizeLinear of constant codes of 2, 4 or 8 bits in blocks along k:
+/// one BlockMatMul, which quantizes its left operand to 8 bits block by block, as onnxruntime does by default for this pattern.
+PassResult fuse_block_products(Model& model);
+
+// Both for our engine alone, main graph only, and only where the value between has one consumer and is no graph output.
+
+}  // namespace bitwright
