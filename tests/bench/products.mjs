@@ -11,12 +11,12 @@ const relativeError = (found, wanted) => {
   return Math.sqrt(difference / size);
 };
 
-/** Times whole calls on the calling thread, one thread each; short ones several at once. */
+/** Times whole calls, in Node on the calling thread, in a browser with the way to the worker and back; short ones several at once. */
 export async function productRuns({ openToolkit, loadModel, createSession }, ort, _bytes, { products, rounds }) {
   ort.env.wasm.numThreads = 1;
   const rows = [];
   for (const product of products) {
-    const toolkit = await openToolkit({ threads: 1, runIn: 'caller' });
+    const toolkit = await openToolkit({ threads: 1, ...(globalThis.process === undefined ? {} : { runIn: 'caller' }) });
     const bytes = models[product.kind](product);
     const data = models.activations(product);
     const feeds = { x: { dtype: 'f32', shape: [product.m, product.k], data } };

@@ -10,7 +10,7 @@ export const asyncDisposeSymbol: typeof Symbol.asyncDispose =
 export interface ToolkitOptions {
   /** Threads of the engine; 1 by default: more need shared memory (`info.reason` says why there are fewer). */
   readonly threads?: number;
-  /** `auto` takes SIMD128: results then have the same bits everywhere. */
+  /** `auto` takes relaxed SIMD where the engine has it; deterministic results have the same bits in either module. */
   readonly variant?: 'auto' | 'simd' | 'relaxed';
   /** Folder of the .wasm files, with a slash at its end, where they do not lie beside the package's own files. */
   readonly wasmUrl?: string;

@@ -24,18 +24,15 @@ export function hasRelaxedSimd(): boolean {
 }
 
 /**
- * Which of the four modules to load. Relaxed SIMD serves plain runs and benchmarks only: whatever decides the bytes of an
- * output has one float order, so `auto` takes plain SIMD128.
+ * Which of the four modules to load. `auto` takes relaxed SIMD where the engine has it: it serves plain runs and exact products of
+ * codes; whatever decides the bytes of an output keeps one float order in either module.
  */
 export function chooseModule(options: OpenOptions, facts: HostFacts): Choice {
   const reasons: string[] = [];
   let variant: 'simd' | 'relaxed' = 'simd';
-  if (options.variant === 'relaxed') {
-    if (hasRelaxedSimd()) variant = 'relaxed';
-    else reasons.push('simd: this engine has no relaxed SIMD');
-  } else {
-    reasons.push('simd: the same bits on every engine');
-  }
+  if (options.variant === 'simd') reasons.push('simd: asked for');
+  else if (hasRelaxedSimd()) variant = 'relaxed';
+  else reasons.push('simd: this engine has no relaxed SIMD');
   let threads = Math.max(1, Math.min(options.threads, facts.cores));
   if (threads < options.threads) reasons.push(`threads: ${threads} because there are ${facts.cores} cores`);
   if (threads > 1 && !facts.canShareMemory) {
