@@ -69,7 +69,7 @@ after(async () => {
 const smallFeeds: Feeds = { x: { dtype: 'f32', shape: [2, rows], data: wave(2 * rows, 0.37) } };
 
 async function ours(model: Model, feeds: Feeds): Promise<ArrayLike<number>> {
-  const session = await createSession(model);
+  const session = await createSession(model, { arithmetic: 'simulated' });
   const outputs = await session.run(feeds);
   session.dispose();
   return numbers(Object.values(outputs)[0]);
