@@ -1,5 +1,6 @@
 #include "engine/integer_model.h"
 
+#include "base/error.h"
 #include "engine/node_run.h"
 #include "passes/clean_graph.h"
 #include "passes/fuse_float.h"
@@ -21,7 +22,11 @@ Tensor evaluate(const Model& model, const Node& node, std::span<const Tensor* co
   const std::int64_t opset = model.opset(node.domain);
   const Op& op = *find_op(node.domain, node.op_type);
   NodeInference inference(node, opset, type_pointers, inputs, made);
-  op.infer(inference);
+  try {
+    op.infer(inference);
+  } catch (const NotKnownYet&) {
+    throw Error(ErrorCode::bad_graph, node.label() + ": the shape of its result depends on values that are not constant");
+  }
   std::vector<Tensor> outputs(1);
   const std::vector<std::uint8_t> is_constant(inputs.size(), 1), is_wanted(1, 1);
   NoSubgraphs no_subgraphs;

@@ -191,7 +191,7 @@ PreparedCall prepare_concat(RunContext& context) {
 struct PoolPlan {
   ConvGeometry geometry;
   Shape output;
-  bool counts_padding = false;
+  bool is_always_full = false;  // every window counts all its pixels
 };
 
 PoolPlan plan_pool(const Node& node, const Shape& x) {
@@ -204,7 +204,10 @@ PoolPlan plan_pool(const Node& node, const Shape& x) {
   const std::vector<std::int64_t> pooled = window_output(node, window, extents);
   plan.output.insert(plan.output.end(), pooled.begin(), pooled.end());
   plan.geometry = geometry_of(node, window, x, plan.output);
-  plan.counts_padding = node.attr_i("count_include_pad", 0) != 0;
+  const auto is_zero = [](std::int64_t pad) { return pad == 0; };
+  const bool has_padding = window.is_ceil || !std::all_of(window.pads_begin.begin(), window.pads_begin.end(), is_zero) ||
+                           !std::all_of(window.pads_end.begin(), window.pads_end.end(), is_zero);
+  plan.is_always_full = !has_padding || node.attr_i("count_include_pad", 0) != 0;
   return plan;
 }
 
@@ -231,7 +234,7 @@ PreparedCall prepare_pool(RunContext& context) {
     const auto taps = static_cast<std::size_t>(plan.geometry.n_taps());
     std::vector<float> scales(1 + taps);
     for (std::size_t n = 0; n <= taps; ++n)
-      scales[n] = codes.scale / static_cast<float>(plan.counts_padding ? taps : std::max<std::size_t>(n, 1));
+      scales[n] = codes.scale / static_cast<float>(plan.is_always_full ? taps : std::max<std::size_t>(n, 1));
     call->requantizer = make_requantizer(node, scales);
   }
   call->pool = {.geometry = plan.geometry,

@@ -71,7 +71,7 @@ class Fuser {
       if (at[i] != nullptr) {
         emit_group(*at[i]);
         ++result.n_changes;
-      } else if (is_absorbed[i] == 0 && !is_quantize(node) && !is_dequantize(node)) {
+      } else if (is_absorbed[i] == 0 && ((!is_quantize(node) && !is_dequantize(node)) || node.outputs.size() != 1)) {
         emit_plain(node, patterns_.reason(i));
       } else if (is_absorbed[i] == 0) {
         lazy_.emplace(node.outputs[0], i);
@@ -123,12 +123,14 @@ class Fuser {
       return wanted;
     }
     const auto lazy = lazy_.find(operand.codes);
-    if (lazy != lazy_.end() && is_quantize(model_.graph.nodes[lazy->second])) {
+    const std::optional<CodedOperand> border =
+        lazy == lazy_.end() ? std::nullopt : patterns_.quantized(model_.graph.nodes[lazy->second]);
+    if (border) {
       const Node& quantize = model_.graph.nodes[lazy->second];
       materialize(quantize.inputs[0]);
       Node node = inner_node("Quantize", quantize.name, {quantize.inputs[0]}, names_.fresh(operand.codes + "_u8"));
       node.doc = quantize.label();
-      say_codes(node, 'x', *patterns_.quantized(quantize));
+      say_codes(node, 'x', *border);
       if (is_last) node.set(integer("channels_last", 1));
       return wanted = push(std::move(node));
     }
@@ -333,7 +335,7 @@ class Fuser {
 
   /// Where an axis of the graph's layout stands in channels last.
   static std::int64_t axis_in(std::int64_t axis, std::int64_t own_rank, bool is_last) {
-    if (axis < 0) axis += own_rank;
+    if (axis < 0 && own_rank > 0) axis += own_rank;
     return !is_last || axis == 0 ? axis : axis == 1 ? own_rank - 1 : axis - 1;
   }
 

@@ -30,7 +30,14 @@ bool is_elementwise(const Node& node) {
          (node.domain == "com.microsoft" && (node.op_type == "Gelu" || node.op_type == "QuickGelu"));
 }
 
-std::string input_of(const Node& node, std::size_t i) { return i < node.inputs.size() ? node.inputs[i] : std::string{}; }
+const std::string& input_of(const Node& node, std::size_t i) {
+  static const std::string none;
+  return i < node.inputs.size() ? node.inputs[i] : none;
+}
+const std::string& output_of(const Node& node) {
+  static const std::string none;
+  return node.outputs.empty() ? none : node.outputs[0];
+}
 
 }  // namespace
 
@@ -70,10 +77,10 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
   if (!scales || scales->size() != 1 || node.attr_i("block_size", 0) != 0) return std::nullopt;
   CodedOperand operand{.codes = codes, .scale = (*scales)[0]};
   // Exporters of old put a Cast to the codes' own type behind QuantizeLinear.
-  for (const Node* made = producer(codes); made != nullptr && is_onnx(*made, "Cast"); made = producer(made->inputs[0])) {
-    const auto from = types_.find(made->inputs[0]), to = types_.find(made->outputs[0]);
+  for (const Node* made = producer(codes); made != nullptr && is_onnx(*made, "Cast"); made = producer(input_of(*made, 0))) {
+    const auto from = types_.find(input_of(*made, 0)), to = types_.find(output_of(*made));
     if (from == types_.end() || to == types_.end() || from->second.dtype != to->second.dtype) break;
-    operand.codes = made->inputs[0];
+    operand.codes = input_of(*made, 0);
   }
   DType dtype = DType::u8;
   if (!zero_point.empty()) {
@@ -99,12 +106,12 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
 std::optional<CodedOperand> IntegerPatterns::operand(const std::string& value) const {
   const Node* node = producer(value);
   if (node == nullptr || !is_dequantize(*node)) return std::nullopt;
-  return coded(*node, node->inputs[0], node->inputs[1], input_of(*node, 2));
+  return coded(*node, input_of(*node, 0), input_of(*node, 1), input_of(*node, 2));
 }
 
 std::optional<CodedOperand> IntegerPatterns::quantized(const Node& node) const {
-  if (!is_quantize(node)) return std::nullopt;
-  return coded(node, node.outputs[0], node.inputs[1], input_of(node, 2));
+  if (!is_quantize(node) || node.outputs.size() != 1) return std::nullopt;
+  return coded(node, output_of(node), input_of(node, 1), input_of(node, 2));
 }
 
 std::optional<CodedWeights> IntegerPatterns::weights(const Node& node, const std::string& codes, const std::string& scale,
@@ -142,14 +149,14 @@ std::optional<CodedWeights> IntegerPatterns::weights(const Node& node, const std
 std::optional<CodedWeights> IntegerPatterns::weights(const std::string& value, std::int64_t axis) const {
   const Node* node = producer(value);
   if (node == nullptr || !is_dequantize(*node)) return std::nullopt;
-  return weights(*node, node->inputs[0], node->inputs[1], input_of(*node, 2), axis);
+  return weights(*node, input_of(*node, 0), input_of(*node, 1), input_of(*node, 2), axis);
 }
 
 bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::int64_t n, FusedGroup& group) const {
   if (value.empty()) return true;
   const Node* dequantize = producer(value);
   const bool is_coded = dequantize != nullptr && is_dequantize(*dequantize);
-  const std::string& constant_name = is_coded ? dequantize->inputs[0] : value;
+  const std::string& constant_name = is_coded ? input_of(*dequantize, 0) : value;
   const TensorRecord* record = index_.initializer(constant_name);
   if (record == nullptr) return false;
   const std::int64_t count = n_elements(record->shape);
@@ -166,7 +173,7 @@ bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::
     const std::vector<std::int64_t> from = to_i64_vector(record->load());
     std::vector<float> scales;
     if (is_coded) {
-      const auto said = constant(dequantize->inputs[1]);
+      const auto said = constant(input_of(*dequantize, 1));
       if (!said || (said->size() != 1 && static_cast<std::int64_t>(said->size()) != n)) return false;
       scales = *said;
     }
@@ -228,8 +235,8 @@ bool IntegerPatterns::clips(const Node& node, FusedGroup& group) const {
     low = node.attr_f("min", low);
     high = node.attr_f("max", high);
     for (std::size_t i = 1; i < node.inputs.size(); ++i) {
-      if (node.inputs[i].empty()) continue;
-      const auto bound = constant(node.inputs[i]);
+      if (input_of(node, i).empty()) continue;
+      const auto bound = constant(input_of(node, i));
       if (!bound || bound->size() != 1) return false;
       (i == 1 ? low : high) = (*bound)[0];
     }
@@ -252,16 +259,16 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
   const auto inputs = [&](Fused kind, std::size_t n) -> std::optional<FusedGroup> {
     if (node.inputs.size() < n || node.outputs.size() != 1) return std::nullopt;
     for (std::size_t i = 0; i < n; ++i) {
-      std::optional<CodedOperand> read = operand(node.inputs[i]);
+      std::optional<CodedOperand> read = operand(input_of(node, i));
       if (!read) return std::nullopt;
       group.inputs.push_back(std::move(*read));
     }
     group.kind = kind;
     return group;
   };
-  const auto first_rank = [&] { return rank(node.inputs[0]) >= 0 ? rank(node.inputs[0]) : rank(group.inputs[0].codes); };
+  const auto first_rank = [&] { return rank(input_of(node, 0)) >= 0 ? rank(input_of(node, 0)) : rank(group.inputs[0].codes); };
   if (is_onnx(node, "Conv")) {
-    if (!inputs(Fused::conv, 1) || !(group.weights = weights(node.inputs[1], 0))) return std::nullopt;
+    if (!inputs(Fused::conv, 1) || !(group.weights = weights(input_of(node, 1), 0))) return std::nullopt;
     if (!set_bias(node, input_of(node, 2), group.weights->record->shape[0], group) || !fits_int32(group, 0)) return std::nullopt;
     return group;
   }
@@ -270,14 +277,14 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     group.is_transposed = node.attr_i("transB", 0) != 0;
     if (!input_of(node, 2).empty() && node.attr_f("beta", 1.0f) != 1.0f) return std::nullopt;
     const std::int64_t axis = group.is_transposed ? 0 : 1;
-    if (!(group.weights = weights(node.inputs[1], axis)) || group.weights->record->shape.size() != 2) return std::nullopt;
+    if (!(group.weights = weights(input_of(node, 1), axis)) || group.weights->record->shape.size() != 2) return std::nullopt;
     if (!set_bias(node, input_of(node, 2), group.weights->record->shape[static_cast<std::size_t>(axis)], group))
       return std::nullopt;
     if (!fits_int32(group, static_cast<std::size_t>(axis))) return std::nullopt;
     return group;
   }
   if (is_onnx(node, "MatMul")) {
-    if (!inputs(Fused::gemm, 1) || !(group.weights = weights(node.inputs[1], 1))) return std::nullopt;
+    if (!inputs(Fused::gemm, 1) || !(group.weights = weights(input_of(node, 1), 1))) return std::nullopt;
     if (group.weights->record->shape.size() != 2 || !fits_int32(group, 1)) return std::nullopt;
     return group;
   }
@@ -296,7 +303,7 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
   if (is_onnx(node, "ReduceMean")) {
     std::vector<std::int64_t> axes = node.attr_ints("axes");
     if (node.inputs.size() > 1) {
-      const auto said = constant(node.inputs[1]);
+      const auto said = constant(input_of(node, 1));
       if (!said) return std::nullopt;
       axes.assign(said->begin(), said->end());
     }
@@ -319,7 +326,7 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     const std::int64_t axis = node.attr_i("axis", -1);
     const std::string beta = input_of(node, 2);
     if (!inputs(Fused::layer_norm, 1) || (axis != -1 && axis != first_rank() - 1)) return std::nullopt;
-    if (!constant(node.inputs[1]) || (!beta.empty() && !constant(beta))) return std::nullopt;
+    if (!constant(input_of(node, 1)) || (!beta.empty() && !constant(beta))) return std::nullopt;
     return group;
   }
   if (is_one_of(node, {"Pad", "Slice", "Resize", "Upsample"}) && is_pixel_move(node)) return inputs(Fused::pixels, 1);
@@ -330,18 +337,18 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
 }
 
 bool IntegerPatterns::is_pixel_move(const Node& node) const {
-  const auto from = shape(node.inputs[0]), to = shape(node.outputs[0]);
+  const auto from = shape(input_of(node, 0)), to = shape(output_of(node));
   if (!from || !to || from->size() < 3 || to->size() != from->size() || (*from)[0] != (*to)[0] || (*from)[1] != (*to)[1])
     return false;
   for (std::size_t i = 1; i < node.inputs.size(); ++i)
-    if (!node.inputs[i].empty() && index_.initializer(node.inputs[i]) == nullptr) return false;
+    if (!input_of(node, i).empty() && index_.initializer(input_of(node, i)) == nullptr) return false;
   constexpr std::int64_t kMaxIndex = 1 << 23;  // numbers up to here are exact floats
   if (n_elements(*to) > kMaxIndex || n_elements(*from) > kMaxIndex) return false;
   if (node.op_type == "Resize" || node.op_type == "Upsample") return node.attr_s("mode", "nearest") == "nearest";
   if (node.op_type != "Pad") return true;
   const std::string mode = node.attr_s("mode", "constant");
   if (mode != "constant") return mode == "reflect" || mode == "edge";
-  const auto fill = node.inputs.size() > 2 && !node.inputs[2].empty() ? constant(node.inputs[2]) : std::nullopt;
+  const auto fill = node.inputs.size() > 2 && !input_of(node, 2).empty() ? constant(input_of(node, 2)) : std::nullopt;
   return node.attr_f("value", 0.0f) == 0.0f && (!fill || (*fill)[0] == 0.0f);  // real 0 has a code
 }
 
@@ -379,7 +386,7 @@ std::optional<FusedGroup> IntegerPatterns::lookup(const std::string& value, std:
   if (group.inputs.empty() || nodes.empty() || group.inputs[0].constant != nullptr) return std::nullopt;
   const std::int64_t own_rank = rank(group.inputs[0].codes);
   for (const std::size_t i : nodes) {
-    const std::string& made = graph_.nodes[i].outputs[0];
+    const std::string& made = output_of(graph_.nodes[i]);
     if (index_.is_graph_output(made) || (own_rank >= 0 && rank(made) > own_rank)) return std::nullopt;
     for (const std::int64_t reader : index_.consumers(made))
       if (nodes.count(static_cast<std::size_t>(reader)) == 0 && static_cast<std::size_t>(reader) != quantize) return std::nullopt;
@@ -393,7 +400,7 @@ std::optional<FusedGroup> IntegerPatterns::behind(std::size_t at) {
   const Node& quantize = graph_.nodes[at];
   const std::optional<CodedOperand> output = quantized(quantize);
   if (!output) return std::nullopt;
-  const std::string& value = quantize.inputs[0];
+  const std::string& value = input_of(quantize, 0);
   const std::int64_t last = index_.producer(value);
   if (last < 0 || !is_read_once(value)) return std::nullopt;
   const auto finished = [&](FusedGroup group) {
@@ -405,8 +412,8 @@ std::optional<FusedGroup> IntegerPatterns::behind(std::size_t at) {
   const Node& node = graph_.nodes[static_cast<std::size_t>(last)];
   FusedGroup bounds;
   bounds.output = *output;
-  if (clips(node, bounds) && is_read_once(node.inputs[0]) && index_.producer(node.inputs[0]) >= 0) {
-    const auto core = static_cast<std::size_t>(index_.producer(node.inputs[0]));
+  if (clips(node, bounds) && is_read_once(input_of(node, 0)) && index_.producer(input_of(node, 0)) >= 0) {
+    const auto core = static_cast<std::size_t>(index_.producer(input_of(node, 0)));
     if (std::optional<FusedGroup> group = core_group(graph_.nodes[core]);
         group && group->kind != Fused::move && group->kind != Fused::concat) {
       group->core = core;
@@ -439,6 +446,7 @@ std::optional<FusedGroup> IntegerPatterns::product(std::size_t at) const {
 
 std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
   const Node& node = graph_.nodes[at];
+  if (node.outputs.size() != 1) return std::nullopt;
   FusedGroup group;
   group.core = group.at = at;
   group.nodes = {at};
@@ -448,7 +456,7 @@ std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
     return operand.has_value();
   };
   const auto write = [&](std::size_t scale) {
-    const auto operand = coded(node, node.outputs[0], input_of(node, scale), input_of(node, scale + 1));
+    const auto operand = coded(node, output_of(node), input_of(node, scale), input_of(node, scale + 1));
     if (operand) group.output = *operand;
     return operand.has_value();
   };
@@ -458,19 +466,19 @@ std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
   };
   const std::string& op = node.op_type;
   if (node.domain.empty() && op == "QLinearConv") {
-    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], 0);
+    group.weights = weights(node, input_of(node, 3), input_of(node, 4), input_of(node, 5), 0);
     return kind(Fused::conv, group.weights && read(0) && write(6) &&
                                  set_bias(node, input_of(node, 8), group.weights->record->shape[0], group));
   }
   if (op == "QLinearMatMul" && (node.domain.empty() || node.domain == "com.microsoft")) {
-    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], 1);
+    group.weights = weights(node, input_of(node, 3), input_of(node, 4), input_of(node, 5), 1);
     return kind(Fused::gemm, group.weights && group.weights->record->shape.size() == 2 && read(0) && write(6));
   }
   if (node.domain != "com.microsoft" || node.attr_i("channels_last", 0) != 0) return std::nullopt;
   if (op == "QGemm") {
     if (node.attr_i("transA", 0) != 0 || node.attr_f("alpha", 1.0f) != 1.0f) return std::nullopt;
     group.is_transposed = node.attr_i("transB", 0) != 0;
-    group.weights = weights(node, node.inputs[3], node.inputs[4], node.inputs[5], group.is_transposed ? 0 : 1);
+    group.weights = weights(node, input_of(node, 3), input_of(node, 4), input_of(node, 5), group.is_transposed ? 0 : 1);
     if (!group.weights || group.weights->record->shape.size() != 2 || !read(0)) return std::nullopt;
     if (!set_bias(node, input_of(node, 6), group.weights->record->shape[group.is_transposed ? 0 : 1], group)) return std::nullopt;
     group.gives_reals = input_of(node, 7).empty();
@@ -479,7 +487,7 @@ std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
   if (op == "QLinearAdd") return kind(Fused::add, read(0) && read(3) && write(6));
   if (op == "QLinearMul") return kind(Fused::mul, read(0) && read(3) && write(6));
   if (op == "QLinearGlobalAveragePool" || op == "QLinearAveragePool")
-    return kind(Fused::average_pool, rank(node.inputs[0]) >= 3 && read(0) && write(3));
+    return kind(Fused::average_pool, rank(input_of(node, 0)) >= 3 && read(0) && write(3));
   if (op == "QLinearConcat") {
     bool is_read = write(0);
     for (std::size_t i = 2; i + 2 < node.inputs.size(); i += 3) is_read = is_read && read(i);
@@ -522,7 +530,7 @@ std::string IntegerPatterns::reason(std::size_t i) const {
   for (const std::string& output : node.outputs)
     for (const std::int64_t reader : index_.consumers(output))
       is_quantized = is_quantized || is_quantize(graph_.nodes[static_cast<std::size_t>(reader)]);
-  if (is_one_of(node, {"Conv", "Gemm", "MatMul"}) && operand(node.inputs[0]) && !core_group(node))
+  if (is_one_of(node, {"Conv", "Gemm", "MatMul"}) && operand(input_of(node, 0)) && !core_group(node))
     return "no integer kernel for its weights, its attributes or sums that could leave int32";
   if (!reads_codes) return "its inputs are not quantized";
   if (reads_reals) return "not all of its inputs are quantized";

@@ -163,7 +163,7 @@ TEST_CASE("fuse_integer: an inverted residual block becomes integer operators al
 
 TEST_CASE("fuse_integer: a head of pooling, flattening and Gemm gives codes, or reals where nobody quantizes them") {
   for (const bool gives_reals : {false, true}) {
-    QdqBuilder b({2, 12, 5, 5});
+    QdqBuilder b({2, 12, 65, 5});
     const std::string x = b.pair("x", 0.02f, 128);
     const std::string pooled = b.pair(b.node("GlobalAveragePool", {x}, "pool"), 0.005f, 110);
     const std::string flat = b.pair(b.node("Flatten", {pooled}, "flat"), 0.005f, 110);
@@ -171,7 +171,7 @@ TEST_CASE("fuse_integer: a head of pooling, flattening and Gemm gives codes, or 
     b.node("Gemm", {flat, w, b.bias("b", w, 0.005f, 10)}, "y", {Attribute::of_int("transB", 1)});
     b.output(gives_reals ? "y" : b.pair("y", 0.002f, 90));
     const auto rows =
-        check_equals_simulated(b.graph, {2, 12, 5, 5}, {.scale = 0.002f, .share = 0.25, .integer_share = 0.25, .most = 10.0});
+        check_equals_simulated(b.graph, {2, 12, 65, 5}, {.scale = 0.002f, .share = 0.25, .integer_share = 0.25, .most = 10.0});
     CHECK(n_of(rows, "Gemm") == 1);
     CHECK(n_of(rows, "AveragePool") == 1);
     CHECK(n_of(rows, "Dequantize") == (gives_reals ? 0 : 1));
@@ -256,6 +256,27 @@ TEST_CASE("fuse_integer: softmax along channels, moves of whole pixels, and laye
   CHECK(std::any_of(left.begin(), left.end(), [](const NodeProfile& row) {
     return row.op_type == "Conv" && !row.is_integer && row.reason.find("int32") != std::string::npos;
   }));
+}
+
+TEST_CASE("fuse_integer: nodes that lack inputs or outputs are left to the checks of the run") {
+  for (const char* op_type : {"DequantizeLinear", "QuantizeLinear", "Conv", "Gemm", "MatMul", "Add", "Concat", "Clip", "Softmax",
+                              "Resize", "QLinearConv", "QLinearMatMul", "LayerNormalization", "ReduceMean", "Reshape"})
+    for (const std::size_t n_inputs : {0u, 1u, 2u})
+      for (const std::size_t n_outputs : {0u, 1u, 2u}) {
+        CAPTURE(op_type);
+        QdqBuilder b({1, 4, 5, 5});
+        const std::string x = b.pair("x", 0.02f, 128);
+        Node node = make_node(op_type, std::vector<std::string>(n_inputs, x), {});
+        for (std::size_t i = 0; i < n_outputs; ++i) node.outputs.push_back("y" + std::to_string(i));
+        b.graph.nodes.push_back(node);
+        b.output(n_outputs == 0 ? x : b.pair("y0", 0.02f, 128));
+        try {
+          Session session(share(make_model(b.graph)), {.arithmetic = SessionArithmetic::fast});
+          session.run({{"x", Tensor(DType::f32, {1, 4, 5, 5})}});
+        } catch (const Error& error) {
+          CHECK(std::string(error.what()) != "");
+        }
+      }
 }
 
 TEST_CASE("fuse_integer: broken scales and biases are refused by node and tensor") {
