@@ -1,6 +1,7 @@
 // Whole models, quantized by us (static int8), on our engine and on onnxruntime-web: int8 on the same file, and float on the file
 // they come from. One thread, turn by turn in one process or page; every host is launched three times, and an engine's best launch
-// counts. Rows named on the command line (BITWRIGHT_BENCH_ROWS=a,b) run alone.
+// counts. Times in Node are those of the processor, in Chromium of the clock. BITWRIGHT_BENCH_ROWS=a,b takes these rows alone,
+// BITWRIGHT_BENCH_LAUNCHES=1 is quick, BITWRIGHT_BENCH_HOSTS=node leaves Chromium out.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -129,12 +130,13 @@ async function all() {
   );
   console.log('|---|---|---|---|---|---|---|---|---|');
   const hosts = [['Node 24', inNode]];
-  if (findChrome() !== undefined) hosts.push(['Chromium', inChromium]);
+  if (findChrome() !== undefined && process.env.BITWRIGHT_BENCH_HOSTS !== 'node') hosts.push(['Chromium', inChromium]);
   for (const row of wanted)
     for (const [host, measure] of hosts) {
       const launches = [];
       for (let i = 0; i < nLaunches; ++i) launches.push(await measure(row));
-      const { mediansMs: m, integerShare } = best(launches);
+      const { mediansMs: m, integerShare, failures } = best(launches);
+      for (const [engine, failure] of Object.entries(failures)) console.error(`${row.name}, ${engine}: ${failure}`);
       console.log(
         `| ${row.name} | ${host} | ${text(m.fast)} | ${text(m.integer_only)} | ${text(m.ortInt8)} | ${text(m.ortFloat)} | ` +
           `${text(m.ortInt8 / m.fast)} | ${text(m.ortFloat / m.fast)} | ${(100 * integerShare).toFixed(0)} % |`,
