@@ -7,9 +7,17 @@ function quoted(word: string): string {
 
 /** The keys of a recipe that have a flag; the others need the recipe's file. */
 function withoutFlags(recipe: Recipe): string {
-  const { mode, target, exclude } = defaultRecipe;
+  const { mode, target, exclude, format, weight } = defaultRecipe;
   const calibration = { ...recipe.calibration, method: defaultRecipe.calibration.method };
-  return JSON.stringify({ ...recipe, mode, target, exclude, calibration });
+  return JSON.stringify({
+    ...recipe,
+    mode,
+    target,
+    format,
+    exclude,
+    calibration,
+    weight: { ...recipe.weight, scheme: weight.scheme },
+  });
 }
 
 export interface CommandParts {
@@ -26,6 +34,8 @@ export function cliCommand({ fileName, recipe, hasSamples, labels, hasEvaluation
   const words = ['npx', 'bitwright', 'quantize', fileName];
   if (withoutFlags(recipe) === JSON.stringify(defaultRecipe)) {
     if (recipe.mode !== defaultRecipe.mode) words.push('--mode', recipe.mode);
+    if (recipe.weight.scheme !== '') words.push('--scheme', recipe.weight.scheme);
+    if (recipe.format !== defaultRecipe.format) words.push('--format', recipe.format);
     if (recipe.target !== defaultRecipe.target) words.push('--target', recipe.target);
     if (recipe.calibration.method !== defaultRecipe.calibration.method) words.push('--method', recipe.calibration.method);
     for (const pattern of recipe.exclude) words.push('--exclude', pattern);

@@ -2,16 +2,20 @@ import {
   type CalibrationMethod,
   parseRecipe,
   parseRecipeJson,
+  type QuantFormat,
   type QuantMode,
   type Recipe,
   type RecipeInput,
   recipeJson,
+  recipePresets,
+  type SchemeName,
+  schemeNames,
   type Target,
 } from 'bitwright';
 import { cliCommand } from './cli-command.js';
 import { model, onModel } from './engine.js';
 import { clearMessages, say, showError } from './messages.js';
-import { Downloads, element } from './page.js';
+import { Downloads, element, options } from './page.js';
 import { evaluation, onSamples, pictureChoice, samples } from './samples-section.js';
 import { hasPictures } from './samples.js';
 
@@ -24,7 +28,21 @@ const command = element('command', HTMLElement);
 const copy = element('copy', HTMLButtonElement);
 const modes = [...document.querySelectorAll<HTMLInputElement>('input[name=mode]')];
 
-/** What an opened recipe says beyond the form. */
+const format = element('format', HTMLSelectElement);
+const scheme = element('scheme', HTMLSelectElement);
+const schemeRow = element('scheme-row', HTMLLabelElement);
+
+/** What each of the form's ways stands for. */
+const ways: Readonly<Record<string, RecipeInput>> = {
+  static: { mode: 'static' },
+  dynamic: { mode: 'dynamic' },
+  weight_only: { mode: 'weight_only' },
+  q4: recipePresets.q4,
+  q4f16: recipePresets.q4f16,
+  float16: { mode: 'float16' },
+};
+
+/** What an opened recipe says beyond the form; the way alone decides until one is opened. */
 let base: RecipeInput = {};
 const listeners: (() => void)[] = [];
 
@@ -32,15 +50,24 @@ export function onRecipe(listener: () => void): void {
   listeners.push(listener);
 }
 
+function way(): string {
+  return modes.find((radio) => radio.checked)?.value ?? 'static';
+}
+
 export function mode(): QuantMode {
-  return (modes.find((radio) => radio.checked)?.value ?? 'static') as QuantMode;
+  return ways[way()]?.mode ?? 'static';
 }
 
 /** What the form says, over what was opened. Throws as parseRecipe does. */
 export function recipe(): Recipe {
+  const chosen = ways[way()] ?? {};
+  const isWeightOnly = chosen.mode === 'weight_only';
   return parseRecipe({
     ...base,
-    mode: mode(),
+    ...(chosen.mode !== undefined && { mode: chosen.mode }),
+    float16: { ...base.float16, rest: chosen.float16?.rest ?? false },
+    weight: { ...base.weight, scheme: isWeightOnly ? (scheme.value as '' | SchemeName) : '' },
+    format: format.value as QuantFormat,
     target: target.value as Target,
     calibration: { ...base.calibration, method: method.value as CalibrationMethod },
     exclude: exclude.value
@@ -50,9 +77,19 @@ export function recipe(): Recipe {
   });
 }
 
+/** The way that comes nearest to a recipe. */
+function wayOf({ mode, weight, format: form, float16 }: Recipe): string {
+  if (mode !== 'weight_only') return mode;
+  if (float16.rest) return 'q4f16';
+  return weight.scheme === ways['q4']?.weight?.scheme && form === 'qoperator' ? 'q4' : 'weight_only';
+}
+
 function showRecipe(opened: Recipe): void {
   base = opened;
-  for (const radio of modes) radio.checked = radio.value === opened.mode;
+  const found = wayOf(opened);
+  for (const radio of modes) radio.checked = radio.value === found;
+  scheme.value = opened.weight.scheme;
+  format.value = opened.format;
   target.value = opened.target;
   method.value = opened.calibration.method;
   exclude.value = opened.exclude.join(', ');
@@ -81,7 +118,25 @@ function commandText(): string {
   });
 }
 
+/** Another way: its own scheme and form, and nothing of what was opened before. */
+function choose(): void {
+  const chosen = ways[way()] ?? {};
+  base = {};
+  scheme.value = chosen.weight?.scheme ?? '';
+  format.value = chosen.format ?? 'qdq';
+  changed();
+}
+
+/** Sets the weights' scheme, as the lab found it. */
+export function takeScheme(name: string): void {
+  for (const radio of modes) radio.checked = radio.value === 'weight_only';
+  choose();
+  scheme.value = name;
+  changed();
+}
+
 function changed(): void {
+  schemeRow.hidden = mode() !== 'weight_only';
   showCommand();
   for (const listener of listeners) listener();
 }
@@ -112,7 +167,9 @@ async function copyCommand(): Promise<void> {
 
 export function startRecipeSection(): void {
   const downloads = new Downloads();
-  for (const input of [...modes, target, method, exclude]) input.addEventListener('change', changed);
+  options(scheme, [['', 'i8: a scale for each channel'] as const, ...schemeNames.map((name) => [name, name] as const)]);
+  for (const input of modes) input.addEventListener('change', choose);
+  for (const input of [scheme, format, target, method, exclude]) input.addEventListener('change', changed);
   file.addEventListener('change', () => void openRecipe());
   save.addEventListener('click', () => {
     downloads.clear();
@@ -121,5 +178,5 @@ export function startRecipeSection(): void {
   copy.addEventListener('click', () => void copyCommand());
   onModel(showCommand);
   onSamples(showCommand);
-  showCommand();
+  choose();
 }

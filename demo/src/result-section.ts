@@ -2,6 +2,7 @@ import {
   bytesText,
   type Model,
   type NodeRow,
+  outputName,
   percentText,
   type QuantizeResult,
   type Report,
@@ -103,8 +104,7 @@ function showNodes(rows: readonly NodeRow[]): void {
 function showDownloads(result: QuantizeResult, fileName: string): void {
   downloads.clear();
   const { external } = result;
-  const stem = fileName.replace(/\.onnx$/i, '');
-  const name = `${stem}_${result.report.recipe.mode === 'float16' ? 'fp16' : 'quantized'}.onnx`;
+  const name = outputName(fileName, result.report.recipe);
   const binary = 'application/octet-stream';
   links.replaceChildren(
     downloads.link(name, result.bytes, binary, true),

@@ -226,3 +226,28 @@ void test('by the keyboard alone: from the top of the page to a quantized model'
     await page.waitForSelector('#run-shown table');
   });
 });
+
+void test(
+  'weights in a scheme of the lab: taken over, told on the command line, written',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({}, async (page) => {
+      await openExample(page);
+      await page.click('#to-lab');
+      await page.waitForSelector('[data-panel=B][data-shown]');
+      await page.selectOption('[data-panel=B] [data-part=scheme]', 'kmeans16');
+      await page.click('[data-panel=B] [data-part=use]');
+      await page.waitForSelector('#view-quantize:not([hidden])');
+      assert.match((await page.textContent('#command')) ?? '', /--mode weight_only --scheme kmeans16 /);
+      await page.click('#quantize');
+      await page.waitForSelector('#result:not([hidden])');
+      assert.ok((await page.locator('#nodes .yes').count()) > 10);
+      // Another way forgets it.
+      await page.check('input[value=q4f16]');
+      assert.equal(await page.inputValue('#scheme'), 'i4_b32');
+      assert.match((await page.textContent('#command')) ?? '', /--recipe recipe\.json/);
+      await page.check('input[value=static]');
+      assert.match((await page.textContent('#command')) ?? '', /^npx bitwright quantize model\.onnx --calibrate/);
+    });
+  },
+);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { QuantError } from '../../web/src/errors.js';
+import { outputName } from '../../web/src/output-name.js';
 import {
   defaultRecipe,
   maxRecipeBytes,
@@ -108,4 +109,16 @@ void test('parsing copies: the default recipe cannot be changed through a result
   const recipe = parseRecipe({}) as unknown as { include: string[] };
   recipe.include.push('op:Conv');
   assert.deepEqual(parseRecipe({}).include, []);
+});
+
+void test('outputName: as transformers.js looks for it', () => {
+  const named = (recipe: RecipePreset | RecipeInput, preset?: string) => outputName('model.onnx', parseRecipe(recipe), preset);
+  assert.equal(named('w8a8'), 'model_quantized.onnx');
+  assert.equal(named('fp16'), 'model_fp16.onnx');
+  assert.equal(named('q4'), 'model_q4.onnx');
+  assert.equal(named('q4f16'), 'model_q4f16.onnx');
+  assert.equal(named('bnb4'), 'model_bnb4.onnx');
+  assert.equal(named('w4_b32'), 'model_q4.onnx');
+  assert.equal(named('uint8', 'uint8'), 'model_uint8.onnx');
+  assert.equal(named('dynamic', 'dynamic'), 'model_quantized.onnx');
 });

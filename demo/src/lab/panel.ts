@@ -11,6 +11,7 @@ import {
   tryScheme,
 } from 'bitwright';
 import { element, facts, options } from '../page.js';
+import { takeScheme } from '../recipe-section.js';
 import { type Counts, drawErrorCurve, drawHistogram, drawResiduals } from './chart.js';
 import { Latest } from './latest.js';
 
@@ -88,6 +89,10 @@ export class Panel {
         this.refuse(error);
       },
     );
+    part(copy, 'use', HTMLButtonElement).addEventListener('click', () => {
+      takeScheme(this.scheme.value);
+      location.hash = '#/quantize';
+    });
     this.scheme.addEventListener('input', () => {
       this.takeDefaults();
       this.ask();

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { QuantError } from '../errors.js';
 import { writeWhole } from '../platform-node.js';
 import { forecast } from '../forecast.js';
+import { outputName } from '../output-name.js';
 import { quantize } from '../quantize.js';
 import {
   parseRecipe,
@@ -94,27 +95,6 @@ function recipeOf(values: Values): Recipe {
   return parseRecipe(changes);
 }
 
-/** The presets whose names transformers.js looks for. */
-const suffixes = ['int8', 'uint8', 'q4', 'q4f16', 'bnb4'];
-
-/** The names that transformers.js looks for. */
-function defaultOutput(path: string, recipe: Recipe, preset: string | undefined): string {
-  const stem = basename(path).replace(/\.onnx$/i, '');
-  const { scheme, dtype } = recipe.weight;
-  const is4 = recipe.mode === 'weight_only' && (/^[iu]4/.test(scheme) || (scheme === '' && /^[iu]4/.test(dtype)));
-  const suffix =
-    recipe.mode === 'float16'
-      ? 'fp16'
-      : preset !== undefined && suffixes.includes(preset)
-        ? preset
-        : scheme === 'nf4' || scheme === 'fp4'
-          ? 'bnb4'
-          : is4
-            ? `q4${recipe.float16.rest ? 'f16' : ''}`
-            : 'quantized';
-  return join(dirname(path), `${stem}_${suffix}.onnx`);
-}
-
 function maxDrop(values: Values): number | undefined {
   const given = text(values, 'max-drop');
   if (given === undefined) return undefined;
@@ -127,7 +107,7 @@ function maxDrop(values: Values): number | undefined {
 export async function quantizeCommand(values: Values, positionals: readonly string[]): Promise<number> {
   const path = onlyPositional(positionals, 'MODEL', 'quantize');
   const recipe = recipeOf(values);
-  const output = text(values, 'output') ?? defaultOutput(path, recipe, text(values, 'recipe'));
+  const output = text(values, 'output') ?? join(dirname(path), outputName(basename(path), recipe, text(values, 'recipe')));
   const reportPath = text(values, 'report');
   const isForced = flag(values, 'force');
   const isExternal = flag(values, 'external-data');
