@@ -108,6 +108,9 @@ float erf(float x) { return erf(splat(x))[0]; }
 float softplus(float x) { return softplus(splat(x))[0]; }
 float sin(float x) { return static_cast<float>(f64::sin(static_cast<double>(x))); }
 float cos(float x) { return static_cast<float>(f64::cos(static_cast<double>(x))); }
-float pow(float x, float y) { return static_cast<float>(f64::pow(static_cast<double>(x), static_cast<double>(y))); }
+float pow(float x, float y) {
+  if (y == 2.0f) return x * x;  // what models ask for most, and rounded as the general way would
+  return static_cast<float>(f64::pow(static_cast<double>(x), static_cast<double>(y)));
+}
 
 }  // namespace bitwright

@@ -102,6 +102,7 @@ TEST_CASE("math: special values follow IEEE") {
   CHECK(sigmoid(-inf) == 0.0f);
   CHECK(std::isnan(sin(inf)));
   CHECK(pow(-2.0f, 3.0f) == -8.0f);
+  CHECK(pow(-1.1f, 2.0f) == 1.21f);
   CHECK(std::isnan(pow(-2.0f, 0.5f)));
   CHECK(pow(nan, 0.0f) == 1.0f);
   CHECK(pow(0.0f, -1.0f) == inf);
