@@ -9,6 +9,7 @@
 #include "passes/graph_rewriter.h"
 #include "passes/qoperators.h"
 #include "quant/reference.h"
+#include "tensor/elements.h"
 
 namespace bitwright {
 
@@ -74,13 +75,23 @@ class Expander {
     const auto [found, is_new] = made_.try_emplace({codes, scale, zero_point}, "");
     if (!is_new) return found->second;
     found->second = to_.fresh(codes + "_dequantized");
-    std::vector<std::string> inputs{codes, scale};
-    if (!zero_point.empty()) inputs.push_back(zero_point);
-    Node& node = to_.add("DequantizeLinear", std::move(inputs), found->second);
     const TensorRecord* record = to_.constant(scale);
-    if (block_size > 0 || (record != nullptr && n_elements(record->shape) > 1)) node.set(Attribute::of_int("axis", axis));
+    const bool has_many = record != nullptr && n_elements(record->shape) > 1;
+    std::vector<std::string> inputs{codes, scale};
+    if (!zero_point.empty()) inputs.push_back(has_many ? spread(zero_point, record->shape) : zero_point);
+    Node& node = to_.add("DequantizeLinear", std::move(inputs), found->second);
+    if (block_size > 0 || has_many) node.set(Attribute::of_int("axis", axis));
     if (block_size > 0) node.set(Attribute::of_int("block_size", block_size));
     return found->second;
+  }
+
+  /// One zero point for several scales: DequantizeLinear wants as many.
+  std::string spread(const std::string& zero_point, const Shape& shape) {
+    const TensorRecord* record = to_.constant(zero_point);
+    if (record == nullptr || n_elements(record->shape) != 1) return zero_point;
+    Tensor all(record->dtype, shape);
+    fill_elements(all, record->load());
+    return to_.add_constant(zero_point + "_each", std::move(all));
   }
 
   /// Along which axis an operand may have several scales.

@@ -199,4 +199,21 @@ TEST_CASE("convert_model: rows of a table in blocks become GatherBlockQuantized 
   }
 }
 
+TEST_CASE("dequantize_model: one zero point serves the scales of all columns") {
+  Graph graph;
+  graph.initializers = {TensorRecord::of("b", Tensor::of<std::int8_t>({2, 2}, {1, 2, 3, 4})),
+                        TensorRecord::of("s", Tensor::of<float>({2}, {1.0f, 0.5f})),
+                        TensorRecord::of("z", Tensor::scalar<std::int8_t>(0))};
+  graph.nodes = {make_node("DynamicQuantizeMatMul", {"x", "b", "s", "z"}, {"y"})};
+  graph.nodes[0].domain = std::string("com.microsoft");
+  graph.inputs.push_back(ValueInfo::of("x", DType::f32, {1, 2}));
+  graph.outputs.push_back(ValueInfo::of("y", DType::f32, {1, 2}));
+  Model model = tests::make_model(std::move(graph));
+  model.set_opset("com.microsoft", 1);
+  const ConvertResult result = dequantize_model(model);
+  CHECK(quantized_operators_of(*result.model).empty());
+  // weights 1, 1 and 3, 2
+  CHECK(tests::values_of<float>(output_of(*result.model, {{"x", Tensor::of<float>({1, 2}, {1, 2})}})) == std::vector<float>{7, 5});
+}
+
 }  // namespace bitwright
