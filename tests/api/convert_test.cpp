@@ -213,7 +213,8 @@ TEST_CASE("dequantize_model: one zero point serves the scales of all columns") {
   const ConvertResult result = dequantize_model(model);
   CHECK(quantized_operators_of(*result.model).empty());
   // weights 1, 1 and 3, 2
-  CHECK(tests::values_of<float>(output_of(*result.model, {{"x", Tensor::of<float>({1, 2}, {1, 2})}})) == std::vector<float>{7, 5});
+  CHECK(tests::values_of<float>(output_of(*result.model, {{"x", Tensor::of<float>({1, 2}, {1, 2})}})) ==
+        std::vector<float>{7, 5});
 }
 
 }  // namespace bitwright
