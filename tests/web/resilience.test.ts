@@ -47,7 +47,7 @@ void test('out of memory: with a low maximum the error is typed and names the by
       model.dispose();
     });
     const wasmUrl = moduleWithLessMemory(folder, 24 * megabyte);
-    const toolkit = await openToolkit({ wasmUrl });
+    const toolkit = await openToolkit({ wasmUrl, variant: 'simd' });
     try {
       const large = productModel(1024, 4096); // 16 MB: the file fits, its run does not
       for (let round = 0; round < 3; ++round) {
@@ -91,7 +91,7 @@ void test('out of memory: whatever the maximum, a job ends well or with out_of_m
       mkdirSync(place);
       let toolkit: Toolkit;
       try {
-        toolkit = await openToolkit({ wasmUrl: moduleWithLessMemory(place, pages * 65536) });
+        toolkit = await openToolkit({ wasmUrl: moduleWithLessMemory(place, pages * 65536), variant: 'simd' });
       } catch (error) {
         assert.match(String(error), /memory|cannot be loaded/); // the module itself needs more
         continue;
