@@ -3,6 +3,7 @@ import { fromErrorData, QuantError } from '../errors.js';
 import { decodeImage } from '../samples/decode-image.js';
 import type { NamedScheme } from '../report/schema.js';
 import type { Progress, Tensor } from '../types.js';
+import { hasRelaxedSimd } from '../wasm/choose.js';
 import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
 import type { OpenedSink, Platform } from './platform.js';
 import type { AnswerOf, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
@@ -64,7 +65,13 @@ export class Host {
   ) {}
 
   static async open(platform: Platform, options: OpenOptions): Promise<Host> {
-    const { core, info } = await platform.loadCore(options);
+    const { core, info } = await platform.loadCore(options).catch(async (error: unknown) => {
+      // A build may have the plain module alone (`npm run build -- --dev`): `auto` does with what is there.
+      if (options.variant !== 'auto' || !hasRelaxedSimd()) throw error;
+      const plain = await platform.loadCore({ ...options, variant: 'simd' });
+      const reason = plain.info.reason.replace('simd: asked for', 'simd: the relaxed module is not there');
+      return { ...plain, info: { ...plain.info, reason } };
+    });
     return new Host(core, platform, info);
   }
 
