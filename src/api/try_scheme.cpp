@@ -72,7 +72,8 @@ std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape&
     for (std::size_t i = 0; i < node.inputs.size() && !axes; ++i) {
       if (node.inputs[i] != name) continue;
       // weight_axes only looks at the node.
-      WeightUse use{const_cast<Node*>(&node), i, "", std::vector<std::int64_t>(shape.size()), static_cast<std::int64_t>(shape.size())};
+      WeightUse use{const_cast<Node*>(&node), i, "", std::vector<std::int64_t>(shape.size()),
+                    static_cast<std::int64_t>(shape.size())};
       std::iota(use.axes.begin(), use.axes.end(), 0);
       axes = weight_axes(use);
     }

@@ -30,7 +30,7 @@ void seed_levels(const Group& group, std::uint64_t seed, std::span<float> levels
   std::vector<double> weights(n, 1.0);
   std::vector<double> distance(n, 1.0);
   for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t at = i * group.values.size() / n;
+    const auto at = static_cast<std::size_t>(std::uint64_t{i} * group.values.size() / n);  // 32 bits would overflow in wasm
     sample[i] = group.values[at];
     if (!group.importance.empty()) weights[i] = static_cast<double>(group.importance[at]);
   }

@@ -166,6 +166,9 @@ TEST_CASE("ternary: threshold 0.7 mean|x|, scale the mean above it; mse takes th
   const Coded best = code(spread, {.encoding = Encoding::ternary, .clipping = CalibrationMethod::mse});
   CHECK(best.codes == Codes{2, 2, 0, 2});
   CHECK(best.encoded.scales[0] == doctest::Approx(1.475f));
+  // And 3 alone is better than all four at 0.825: 9 > 10.89 / 4.
+  const Coded alone = code({0.1f, 3.0f, -0.1f, 0.1f}, {.encoding = Encoding::ternary, .clipping = CalibrationMethod::mse});
+  CHECK(alone.codes == Codes{1, 2, 1, 1});
 }
 
 TEST_CASE("binary: the sign times the mean magnitude, 0 counts as positive") {
