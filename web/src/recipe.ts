@@ -2,7 +2,8 @@ import { QuantError } from './errors.js';
 
 export type QuantMode = 'static' | 'dynamic' | 'weight_only' | 'float16';
 export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
-export type CalibrationMethod = 'min_max' | 'moving_average' | 'percentile' | 'entropy' | 'mse';
+export type CalibrationMethod =
+  'min_max' | 'moving_average' | 'percentile' | 'entropy' | 'mse' | 'aciq_laplace' | 'aciq_gaussian';
 export type Grain = 'per_tensor' | 'per_channel' | 'per_block';
 /** Float operators between QuantizeLinear and DequantizeLinear, or operators on codes (QLinearConv, MatMulNBits ...) where there are some. */
 export type QuantFormat = 'qdq' | 'qoperator';
@@ -179,7 +180,7 @@ const choices: Readonly<Record<string, readonly string[]>> = {
   scheme: ['', ...schemeNames],
   dtype: ['u8', 'i8', 'u16', 'i16', 'u4', 'i4', 'u2', 'i2'],
   granularity: ['per_tensor', 'per_channel', 'per_block'],
-  method: ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'],
+  method: ['min_max', 'moving_average', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'],
 };
 
 /** Inclusive ranges of the numbers. */

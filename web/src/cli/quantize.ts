@@ -38,7 +38,11 @@ export const quantizeSpec: CommandSpec = {
     target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
     format: { type: 'string', value: 'FORM', help: 'qdq (default), or qoperator: QLinearConv, MatMulNBits, MatMulBnb4 ...' },
     scheme: { type: 'string', value: 'NAME', help: `weights, mode weight_only: ${schemeNames.join(', ')}` },
-    method: { type: 'string', value: 'NAME', help: 'calibrator: min_max (default), moving_average, percentile, entropy or mse' },
+    method: {
+      type: 'string',
+      value: 'NAME',
+      help: 'calibrator: min_max (default), moving_average, percentile, entropy, mse, aciq_laplace or aciq_gaussian',
+    },
     include: { type: 'string', multiple: true, value: 'PATTERN', help: 'only these nodes: a name, a glob, or op:Conv' },
     exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'these nodes stay in float' },
     evaluate: { type: 'string', value: 'PATH', help: 'measure on these samples instead of the calibration samples' },
@@ -78,7 +82,15 @@ function recipeOf(values: Values): Recipe {
   }
   const mode = oneOf(values, 'mode', ['static', 'dynamic', 'weight_only', 'float16'] as const);
   const target = oneOf(values, 'target', ['onnxruntime-web', 'onnxruntime', 'portable'] as const);
-  const method = oneOf(values, 'method', ['min_max', 'moving_average', 'percentile', 'entropy', 'mse'] as const);
+  const method = oneOf(values, 'method', [
+    'min_max',
+    'moving_average',
+    'percentile',
+    'entropy',
+    'mse',
+    'aciq_laplace',
+    'aciq_gaussian',
+  ] as const);
   const format = oneOf(values, 'format', ['qdq', 'qoperator'] as const);
   const scheme = oneOf(values, 'scheme', schemeNames);
   const changes: RecipeInput = {
