@@ -14,7 +14,7 @@ if(BITWRIGHT_THREADS)
   # beyond the pool is refused rather than waited for.
   list(APPEND wasm_link "-sPTHREAD_POOL_SIZE=Module['poolSize']||0" -sPTHREAD_POOL_SIZE_STRICT=2 -Wno-pthreads-mem-growth)
 endif()
-set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-O3>)
+set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-Oz>)  # the level of wasm-opt; sources have their own
 
 file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
 if(binding_sources)
