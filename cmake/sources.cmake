@@ -13,7 +13,7 @@ endfunction()
 # alone (-Oz). The loops of the second are written out in vectors: unrolling them or making more instances gains nothing (-Os).
 set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 engine files io kernels/.*/reference model ops passes
   quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins
-  report/comparison report/model_info report/scheme_report)
+  report/comparison report/model_info)
 set(BITWRIGHT_SMALL_SOURCES calibrate kernels/border_u8 kernels/depthwise_u8_i8 kernels/elementwise_f32 kernels/pool_u8 quant report tensor)
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN)
