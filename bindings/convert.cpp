@@ -70,7 +70,8 @@ val to_js(const Tensor& tensor) {
 
 val to_js(const Tensor& tensor, const Object& reused) {
   const auto n_bytes = static_cast<double>(tensor.size_bytes());
-  if (reused.isUndefined() || reused.isNull() || reused.number("byteLength") != n_bytes) return to_js(tensor);
+  const val& array = reused;
+  if (!val::global("ArrayBuffer").call<bool>("isView", array) || reused.number("byteLength") != n_bytes) return to_js(tensor);
   Object object;
   object.set("dtype", to_js(std::string(dtype_name(tensor.dtype()))));
   object.set("shape", to_js(tensor.shape()));
@@ -81,17 +82,19 @@ val to_js(const Tensor& tensor, const Object& reused) {
   return object;
 }
 
+void NamedEntries::add(const std::string& name, const val& value) {
+  val entry = val::array();
+  entry.set(0, to_js(name));
+  entry.set(1, value);
+  entries_.set(n_++, entry);
+}
+
+val NamedEntries::object() const { return val::global("Object").call<val>("fromEntries", entries_); }
+
 val to_js(const std::map<std::string, Tensor>& tensors) {
-  // Not set one by one: a value may be called __proto__.
-  val entries = val::array();
-  unsigned n = 0;
-  for (const auto& [name, tensor] : tensors) {
-    val entry = val::array();
-    entry.set(0, to_js(name));
-    entry.set(1, to_js(tensor));
-    entries.set(n++, entry);
-  }
-  return val::global("Object").call<val>("fromEntries", entries);
+  NamedEntries entries;
+  for (const auto& [name, tensor] : tensors) entries.add(name, to_js(tensor));
+  return entries.object();
 }
 
 val to_js(const ValueInfo& info) {

@@ -26,6 +26,16 @@ val to_js(const Shape& shape);  // numbers; every extent is below 2^40
 val to_js(const Tensor& tensor);
 /// The same; `data` is `reused` where that is a typed array of the right type and length.
 val to_js(const Tensor& tensor, const Object& reused);
+/// An object by names of the model, not set one by one: a value may be called __proto__.
+class NamedEntries {
+ public:
+  void add(const std::string& name, const val& value);
+  val object() const;
+
+ private:
+  val entries_ = val::array();
+  unsigned n_ = 0;
+};
 val to_js(const std::map<std::string, Tensor>& tensors);
 /// {name, dtype, shape | null, dimNames}
 val to_js(const ValueInfo& info);

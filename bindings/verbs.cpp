@@ -120,11 +120,12 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
   return guard([&] {
     const std::shared_ptr<Session> held = objects().sessions.get(session);
     const std::vector<std::string> names = strings_from(observe);
-    Object result, made;
+    Object result;
+    NamedEntries made;
     if (names.empty() && feed_bound(*held, feeds)) {
       for (const auto& [name, tensor] : held->run_bound())
-        made.val::set(std::string(name), to_js(*tensor, outputs[std::string(name)]));
-      result.set("outputs", made);
+        made.add(std::string(name), to_js(*tensor, outputs[std::string(name)]));
+      result.set("outputs", made.object());
       result.set("observed", Object());
       return result;
     }
@@ -134,13 +135,13 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
       held->observe(names);
       on_value = [&](const std::string& value, const Tensor& tensor) { observed.insert_or_assign(value, tensor.clone()); };
     }
-    for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.val::set(name, to_js(tensor, outputs[name]));
+    for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.add(name, to_js(tensor, outputs[name]));
     for (const std::string& name : names) {
       if (observed.contains(name)) continue;
       throw Error(ErrorCode::invalid_argument,
                   "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
     }
-    result.set("outputs", made);
+    result.set("outputs", made.object());
     result.set("observed", to_js(observed));
     return result;
   });
