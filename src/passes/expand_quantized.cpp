@@ -8,6 +8,7 @@
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
 #include "passes/qoperators.h"
+#include "quant/encodings/levels.h"
 #include "quant/reference.h"
 #include "tensor/elements.h"
 
@@ -36,6 +37,8 @@ class Expander {
         take(node, [&] { return expand(node, *row); });
       else if (is_microsoft(node, "MatMulNBits"))
         take(node, [&] { return expand_nbits(node); });
+      else if (is_microsoft(node, "MatMulBnb4"))
+        take(node, [&] { return expand_bnb4(node); });
       else if (is_microsoft(node, "GatherBlockQuantized"))
         take(node, [&] { return expand_gather(node); });
       else if (is_microsoft(node, "DynamicQuantizeMatMul"))
@@ -221,6 +224,32 @@ class Expander {
     const std::string product = bias.empty() ? node.outputs[0] : to_.fresh(node.outputs[0] + "_product");
     to_.add("MatMul", {x, weight}, product).name = node.name;
     if (!bias.empty()) to_.add("Add", {product, bias}, node.outputs[0]);
+  }
+
+  std::string expand_bnb4(const Node& node) {
+    const TensorRecord *codes = to_.constant(input_of(node, 1)), *scales = to_.constant(input_of(node, 2));
+    const std::int64_t k = node.attr_i("K", 0), n = node.attr_i("N", 0), block = node.attr_i("block_size", 0);
+    if (codes == nullptr || scales == nullptr || codes->dtype != DType::u8) return "its weight is no constant";
+    if (k < 1 || n < 1 || k > kMaxElements / n || block < 1 || n_elements(codes->shape) != (k * n + 1) / 2 ||
+        n_elements(scales->shape) < (k * n + block - 1) / block)
+      return "its weight has the wrong size";
+    const Encoding encoding = node.attr_i("quant_type", 1) == 0 ? Encoding::fp4 : Encoding::nf4;
+    // Row after row of the transposed weight, the first code of a byte in its high half.
+    const std::string weight = to_.add_constant(
+        codes->name + "_reals", DType::f32, {k, n}, Generated{[codes = *codes, scales = *scales, encoding, k, n, block] {
+          const std::vector<float> levels = level_table(encoding, 4).levels, factors = to_f32_vector(scales.load());
+          const Tensor bytes = codes.load();
+          Tensor reals(DType::f32, {k, n});
+          for (std::int64_t i = 0; i < k * n; ++i) {
+            const int pair = bytes.bytes()[static_cast<std::size_t>(i / 2)];
+            reals.data<float>()[static_cast<std::size_t>(i % k * n + i / k)] =
+                levels[static_cast<std::size_t>(i % 2 == 0 ? pair >> 4 : pair & 15)] *
+                factors[static_cast<std::size_t>(i / block)];
+          }
+          return reals;
+        }});
+    multiply(node, node.inputs[0], weight, "");
+    return "";
   }
 
   std::string expand_gather(const Node& node) {
