@@ -169,7 +169,8 @@ export function startRecipeSection(): void {
   const downloads = new Downloads();
   options(scheme, [['', 'i8: a scale for each channel'] as const, ...schemeNames.map((name) => [name, name] as const)]);
   for (const input of modes) input.addEventListener('change', choose);
-  for (const input of [scheme, format, target, method, exclude]) input.addEventListener('change', changed);
+  // While it is typed, not when the field is left: a line more, between press and release, would move the button from under the pointer.
+  for (const input of [scheme, format, target, method, exclude]) input.addEventListener('input', changed);
   file.addEventListener('change', () => void openRecipe());
   save.addEventListener('click', () => {
     downloads.clear();

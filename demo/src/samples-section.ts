@@ -66,7 +66,7 @@ export function startSamplesSection(): void {
     takeFiles([...(file.files ?? [])]);
   });
   for (const input of [preset, color, resize])
-    input.addEventListener('change', () => {
+    input.addEventListener('input', () => {
       for (const listener of listeners) listener();
     });
 }
