@@ -8,11 +8,11 @@
 #include "base/error.h"
 #include "engine/session.h"
 #include "ops/op.h"
+#include "ops/qoperators.h"
 #include "passes/clean_graph.h"
 #include "passes/expand_quantized.h"
 #include "passes/fuse_qoperators.h"
 #include "passes/graph_edit.h"
-#include "passes/qoperators.h"
 #include "passes/upgrade_opset.h"
 
 namespace bitwright {

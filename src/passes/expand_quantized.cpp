@@ -5,9 +5,9 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "ops/qoperators.h"
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
-#include "passes/qoperators.h"
 #include "quant/encodings/levels.h"
 #include "quant/reference.h"
 #include "tensor/elements.h"

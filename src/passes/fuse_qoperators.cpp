@@ -7,11 +7,11 @@
 #include <optional>
 #include <set>
 
+#include "ops/qoperators.h"
 #include "passes/clean_graph.h"
 #include "passes/fuse_weights.h"
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
-#include "passes/qoperators.h"
 #include "quant/quant_params.h"
 
 namespace bitwright {

@@ -2,10 +2,10 @@
 #include <limits>
 #include <map>
 
+#include "ops/qoperators.h"
 #include "passes/expand_quantized.h"
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
-#include "passes/qoperators.h"
 #include "quant/quant_params.h"
 #include "tensor/elements.h"
 

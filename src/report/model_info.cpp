@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/sorted_order.h"
 #include "ops/op.h"
-#include "passes/qoperators.h"
+#include "ops/qoperators.h"
 #include "quant/quant_params.h"
 
 namespace bitwright {

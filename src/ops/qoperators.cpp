@@ -1,4 +1,4 @@
-#include "passes/qoperators.h"
+#include "ops/qoperators.h"
 
 #include <algorithm>
 
@@ -9,7 +9,7 @@ namespace {
 constexpr QOperator kQOperators[] = {
 #define QOPERATOR(name, domain, op_type, first, n_operands, result, bias) \
   {name, domain, op_type, first, n_operands, result, bias},
-#include "passes/qoperators.inc"
+#include "ops/qoperators.inc"
 #undef QOPERATOR
 };
 
