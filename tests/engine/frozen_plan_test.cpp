@@ -23,7 +23,8 @@ void check_runs_as_fresh(const std::shared_ptr<const Model>& model, const std::v
     const auto got = session.run(feeds);
     REQUIRE(got.size() == expected.size());
     for (const auto& [name, tensor] : expected) {
-      CAPTURE(name);
+      const std::string shown = name;
+      CAPTURE(shown);
       CHECK(got.at(name).shape() == tensor.shape());
       const auto a = got.at(name).bytes(), b = tensor.bytes();
       CHECK(std::equal(a.begin(), a.end(), b.begin(), b.end()));

@@ -175,7 +175,8 @@ TEST_CASE("bad input 28: external ranges that wrap or lie outside, counts that a
                                                                                        {"0x0", "8"},
                                                                                        {"", "8"},
                                                                                        {"1e0", "8"}}) {
-    CAPTURE(offset);
+    const std::string shown = offset;
+    CAPTURE(shown);
     CHECK(external_refusal(with_tensor(external_tensor("w", {{"offset", offset}, {"length", length}})), files) ==
           ErrorCode::bad_external_data);
   }

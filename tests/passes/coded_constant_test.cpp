@@ -34,9 +34,11 @@ std::vector<float> run(const CodedConstant& constant, const Shape& shape, std::i
 TEST_CASE("coded_constant: every named scheme is a graph that gives the decoded reals") {
   for (const NamedScheme& named : named_schemes()) {
     if (named.scheme.grain == TensorScheme::Grain::per_token && named.scheme.encoding != Encoding::uniform) continue;
-    for (const auto& [shape, axis] : {std::pair(Shape{64, 10}, std::int64_t{0}), std::pair(Shape{6, 70}, std::int64_t{1}),
-                                      std::pair(Shape{8, 5, 3, 3}, std::int64_t{0})})
+    for (const auto& where : {std::pair(Shape{64, 10}, std::int64_t{0}), std::pair(Shape{6, 70}, std::int64_t{1}),
+                              std::pair(Shape{8, 5, 3, 3}, std::int64_t{0})})
       for (const std::int64_t opset : {13, 25}) {
+        const Shape& shape = where.first;
+        const std::int64_t axis = where.second;
         CAPTURE(named.name);
         CAPTURE(to_string(shape));
         CAPTURE(opset);
