@@ -14,6 +14,7 @@ class Packer {
   Packer(std::uint8_t* out, int bits) : out_(out), bits_(static_cast<unsigned>(bits)), mask_((1u << bits) - 1) {}
 
   void append(const std::uint8_t* codes, std::size_t n) {
+    if (n == 0) return;  // there may be no array at all
     std::size_t i = 0;
     if (bits_ == 8) {
       std::memcpy(out_, codes, n);
@@ -65,6 +66,7 @@ class Packer {
 
 /// Codes first .. first + n of packed bytes; `bytes` is where code 0 begins. Not sign extended.
 inline void unpack(const std::uint8_t* bytes, int bits, std::size_t first, std::size_t n, std::uint8_t* codes) {
+  if (n == 0) return;  // there may be no array at all
   if (bits == 8) {
     std::memcpy(codes, bytes + first, n);
     return;
