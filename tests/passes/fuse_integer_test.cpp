@@ -212,8 +212,9 @@ TEST_CASE("fuse_integer: concat, pooling, product with a constant per channel, a
   const std::string w = b.weights("w", {4, 6, 3, 3}, 0);
   b.output(b.pair(b.node("Conv", {again, w}, "c", {Attribute::of_int("group", 2), Attribute::of_ints("strides", {2, 1})}), 0.02f,
                   128));
+  // Few outputs behind seven roundings, and draws that differ between standard libraries: one tie reaches a whole window.
   const auto rows =
-      check_equals_simulated(b.graph, {1, 6, 8, 8}, {.scale = 0.02f, .share = 0.05, .integer_share = 0.5, .most = 3.0});
+      check_equals_simulated(b.graph, {1, 6, 8, 8}, {.scale = 0.02f, .share = 0.2, .integer_share = 0.5, .most = 4.0});
   for (const char* op_type : {"Mul", "Concat", "MaxPool", "AveragePool", "Conv", "Softmax"}) {
     CAPTURE(op_type);
     CHECK(n_of(rows, op_type) == 1);
