@@ -13,8 +13,6 @@ namespace bitwright {
 
 namespace {
 
-bool is_onnx(const Node& node, std::string_view op_type) { return node.domain.empty() && node.op_type == op_type; }
-
 /// The tensor that a Constant node holds; nothing for strings and sparse tensors, which stay nodes.
 std::optional<TensorRecord> constant_of(const Node& node) {
   const std::string& name = node.outputs.at(0);

@@ -20,11 +20,6 @@ bool is_microsoft(const Node& node, std::string_view op_type) {
   return node.domain == "com.microsoft" && node.op_type == op_type;
 }
 
-const std::string& input_of(const Node& node, std::size_t i) {
-  static const std::string none;
-  return i < node.inputs.size() ? node.inputs[i] : none;
-}
-
 class Expander {
  public:
   Expander(Graph& graph, NameAllocator& names, PassResult& result) : to_(graph, names), result_(result) {}

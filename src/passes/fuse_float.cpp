@@ -10,19 +10,6 @@ namespace bitwright {
 
 namespace {
 
-bool is_plain(const Node& node, std::string_view op_type) { return node.domain.empty() && node.op_type == op_type; }
-
-const std::string& input_of(const Node& node, std::size_t i) {
-  static const std::string kNone;
-  return i < node.inputs.size() ? node.inputs[i] : kNone;
-}
-
-void import_domain(Model& model, std::string_view domain) {
-  for (const OpsetImport& import : model.opset_imports)
-    if (import.domain == domain) return;
-  model.opset_imports.push_back({std::string(domain), 1, {}, false});
-}
-
 /// A bound of Clip: constant, or left out.
 bool read_bound(const GraphIndex& index, const Node& clip, std::size_t input, std::string_view attribute, float& bound) {
   if (clip.has(attribute)) bound = clip.attr_f(attribute, bound);
@@ -34,8 +21,8 @@ bool read_bound(const GraphIndex& index, const Node& clip, std::size_t input, st
 
 /// The bounds of a Relu or Clip of floats, as FusedConv has them.
 std::optional<std::vector<float>> clamp_of(const GraphIndex& index, const Node& node) {
-  if (is_plain(node, "Relu")) return std::vector<float>{};
-  if (!is_plain(node, "Clip")) return std::nullopt;
+  if (is_onnx(node, "Relu")) return std::vector<float>{};
+  if (!is_onnx(node, "Clip")) return std::nullopt;
   std::vector<float> bounds{std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max()};
   if (!read_bound(index, node, 1, "min", bounds[0]) || !read_bound(index, node, 2, "max", bounds[1])) return std::nullopt;
   return bounds;
@@ -44,7 +31,7 @@ std::optional<std::vector<float>> clamp_of(const GraphIndex& index, const Node& 
 /// The node that makes a value nobody else reads, if it is of this kind; -1 otherwise.
 std::int64_t sole_producer(const Graph& graph, const GraphIndex& index, const std::string& value, std::string_view op_type) {
   const std::int64_t producer = index.producer(value);
-  if (producer < 0 || !is_plain(graph.nodes[static_cast<std::size_t>(producer)], op_type)) return -1;
+  if (producer < 0 || !is_onnx(graph.nodes[static_cast<std::size_t>(producer)], op_type)) return -1;
   return index.consumers(value).size() == 1 && !index.is_graph_output(value) ? producer : -1;
 }
 
@@ -73,7 +60,7 @@ std::optional<Block> block_operand(const Graph& graph, const GraphIndex& index, 
 
 /// Gemm that only multiplies and adds a bias of one row.
 bool is_plain_gemm(const GraphIndex& index, const Node& node) {
-  if (!is_plain(node, "Gemm") || node.attr_i("transA", 0) != 0 || node.attr_f("alpha", 1.0f) != 1.0f) return false;
+  if (!is_onnx(node, "Gemm") || node.attr_i("transA", 0) != 0 || node.attr_f("alpha", 1.0f) != 1.0f) return false;
   if (input_of(node, 2).empty()) return true;
   const TensorRecord* bias = index.initializer(node.inputs[2]);
   return node.attr_f("beta", 1.0f) == 1.0f && bias != nullptr && bias->dtype == DType::f32 && bias->shape.size() == 1 &&
@@ -105,7 +92,7 @@ PassResult fuse_activations(Model& model) {
   }
   if (result.n_changes == 0) return result;
   erase_nodes(graph, is_dead);
-  import_domain(model, "com.microsoft");
+  if (model.opset("com.microsoft") == 0) model.set_opset("com.microsoft", 1);
   return result;
 }
 
@@ -117,7 +104,7 @@ PassResult fuse_block_products(Model& model) {
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     Node& node = graph.nodes[i];
     const bool is_gemm = is_plain_gemm(index, node), is_transposed = is_gemm && node.attr_i("transB", 0) != 0;
-    if (!is_gemm && !is_plain(node, "MatMul")) continue;
+    if (!is_gemm && !is_onnx(node, "MatMul")) continue;
     const std::string value = input_of(node, 1);
     const std::optional<Block> block = block_operand(graph, index, value, is_transposed);
     if (!block) continue;
@@ -134,7 +121,7 @@ PassResult fuse_block_products(Model& model) {
   }
   if (result.n_changes == 0) return result;
   erase_nodes(graph, is_dead);
-  import_domain(model, kInternalDomain);
+  model.set_opset(kInternalDomain, 1);
   return result;
 }
 

@@ -9,7 +9,7 @@
 #include "ops/refusal.h"
 #include "passes/clean_graph.h"
 #include "passes/fuse_integer_patterns.h"
-#include "quant/requantize_f32.h"
+#include "passes/fuse_integer_tables.h"
 
 namespace bitwright {
 
@@ -347,7 +347,7 @@ class Fuser {
     Node node = fused_node(group, "Concat");
     node.set(integer("axis", axis_in(core.attr_i("axis", 0), own_rank, is_last)));
     for (const CodedOperand& input : group.inputs) node.inputs.push_back(inner(input, is_last, own_rank));
-    for (const CodedOperand& input : group.inputs) node.inputs.push_back(recode_table(input, group.output));
+    for (const CodedOperand& input : group.inputs) node.inputs.push_back(recode_record(input, group.output));
     finish(group, std::move(node), is_last, own_rank);
   }
 
@@ -380,8 +380,14 @@ class Fuser {
   }
 
   /// For operators that move codes: where the result has other parameters than the input, a table follows.
+  /// Codes of one scale to codes of another; empty where they are the same.
+  std::string recode_record(const CodedOperand& from, const CodedOperand& to, std::int32_t qmin = 0, std::int32_t qmax = 255) {
+    Tensor table = recode_table(from, to, qmin, qmax);
+    return table.is_defined() ? record(to.codes + "_table", std::move(table)) : std::string();
+  }
+
   void finish_recoded(const FusedGroup& group, Node node, bool is_last, std::int64_t result_rank) {
-    const std::string table = recode_table(group.inputs[0], group.output, group.qmin, group.qmax);
+    const std::string table = recode_record(group.inputs[0], group.output, group.qmin, group.qmax);
     if (table.empty()) return finish(group, std::move(node), is_last, result_rank);
     node.outputs[0] = names_.fresh(group.output.codes + "_moved");
     node.remove("qmin");
@@ -395,7 +401,8 @@ class Fuser {
     const std::int64_t own_rank = group_rank(group);
     const bool is_last = is_inner_last(group.inputs[0]);
     Node node = fused_node(group, "Lookup");
-    node.inputs = {inner(group.inputs[0], is_last), record(group.output.codes + "_table", function_table(group))};
+    node.inputs = {inner(group.inputs[0], is_last),
+                   record(group.output.codes + "_table", function_table(model_.graph, patterns_.index(), group, how_))};
     finish(group, std::move(node), is_last, own_rank);
   }
 
@@ -453,60 +460,6 @@ class Fuser {
                                          ? patterns_.rank(group.output.codes)
                                          : patterns_.rank(model_.graph.nodes[group.core].outputs[0]);
     finish_recoded(group, std::move(node), false, result_rank);
-  }
-
-  // --- tables -------------------------------------------------------------------------------------------------------------
-
-  static Tensor reals_of_codes(const CodedOperand& operand) {
-    Tensor reals(DType::f32, {256});
-    for (std::int32_t code = 0; code < 256; ++code)
-      reals.data<float>()[static_cast<std::size_t>(code)] = static_cast<float>(code - operand.zero_point) * operand.scale;
-    return reals;
-  }
-
-  static Tensor codes_of_reals(const Tensor& reals, const CodedOperand& operand, std::int32_t qmin, std::int32_t qmax) {
-    Tensor table(DType::u8, {256});
-    for (std::size_t i = 0; i < 256; ++i) {
-      const float steps = reals.data<float>()[i] / operand.scale;
-      table.data<std::uint8_t>()[i] =
-          static_cast<std::uint8_t>(requantize_f32(1, steps == steps ? steps : 0.0f, operand.zero_point, qmin, qmax));
-    }
-    return table;
-  }
-
-  /// Codes of one scale to codes of another; empty where they are the same.
-  std::string recode_table(const CodedOperand& from, const CodedOperand& to, std::int32_t qmin = 0, std::int32_t qmax = 255) {
-    if (from.scale == to.scale && from.zero_point == to.zero_point && qmin == 0 && qmax == 255) return {};
-    return record(to.codes + "_table", codes_of_reals(reals_of_codes(from), to, qmin, qmax));
-  }
-
-  /// The float operators themselves, run on the reals of all codes.
-  Tensor function_table(const FusedGroup& group) {
-    std::map<std::string, Tensor, std::less<>> values;
-    const Tensor reals = reals_of_codes(group.inputs[0]);
-    for (const std::size_t i : group.nodes) {
-      const Node& node = model_.graph.nodes[i];
-      if (i == group.at) break;
-      std::vector<Tensor> held;
-      std::vector<const Tensor*> inputs;
-      held.reserve(node.inputs.size());
-      for (const std::string& input : node.inputs) {
-        if (input.empty()) {
-          inputs.push_back(nullptr);
-          continue;
-        }
-        if (const auto made = values.find(input); made != values.end()) {
-          inputs.push_back(&made->second);
-        } else if (const TensorRecord* constant = patterns_.index().initializer(input)) {
-          held.push_back(constant->load().reshaped({}));
-          inputs.push_back(&held.back());
-        } else {
-          inputs.push_back(&reals);
-        }
-      }
-      values.insert_or_assign(node.outputs[0], how_.evaluate(node, inputs));
-    }
-    return codes_of_reals(values.at(model_.graph.nodes[group.at].inputs[0]), group.output, group.qmin, group.qmax);
   }
 
   Model& model_;

@@ -74,6 +74,18 @@ void replace_in_nodes(std::vector<Node>& nodes, const std::string& from, const s
 
 }  // namespace
 
+bool is_onnx(const Node& node, std::string_view op_type) { return node.domain.empty() && node.op_type == op_type; }
+
+namespace {
+const std::string& name_at(const std::vector<std::string>& names, std::size_t i) {
+  static const std::string kNone;
+  return i < names.size() ? names[i] : kNone;
+}
+}  // namespace
+
+const std::string& input_of(const Node& node, std::size_t i) { return name_at(node.inputs, i); }
+const std::string& output_of(const Node& node, std::size_t i) { return name_at(node.outputs, i); }
+
 std::string node_key(const Node& node) {
   if (!node.name.empty()) return node.name;
   for (const std::string& output : node.outputs)

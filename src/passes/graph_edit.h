@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model/model.h"
@@ -12,6 +13,12 @@ namespace bitwright {
 
 /// How plans and patterns call a node: its name, or its first output where it has none.
 std::string node_key(const Node& node);
+
+/// True for an operator of ai.onnx.
+bool is_onnx(const Node& node, std::string_view op_type);
+/// The value's name; empty where the node has no such input or output, or leaves it out.
+const std::string& input_of(const Node& node, std::size_t i);
+const std::string& output_of(const Node& node, std::size_t i = 0);
 
 /// Gives subgraphs of their own to every node: a copied Model shares them with the original.
 void own_subgraphs(Model& model);
