@@ -3,13 +3,13 @@
 // counts. Times in Node are those of the processor, in Chromium of the clock. BITWRIGHT_BENCH_ROWS=a,b takes these rows alone,
 // BITWRIGHT_BENCH_LAUNCHES=1 is quick, BITWRIGHT_BENCH_HOSTS=node leaves Chromium out.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findChrome, launchChromium } from '../../scripts/chromium.mjs';
-import { serve } from '../../scripts/serve.mjs';
+import { findChrome } from '../../scripts/chromium.mjs';
 import { Failure, root } from '../../scripts/steps.mjs';
 import { engineRuns } from './engine-work.mjs';
+import { measureInPage, packageLinks } from './page.mjs';
 
 const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 const folder = join(root, 'build/bench-engine');
@@ -83,34 +83,14 @@ window.measure = async (row, quantized, float) => {
   ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
   return engineRuns(ours, ort, { quantized: await bytes(quantized), float: await bytes(float) }, row);
 };
-window.isReady = true;
 `;
 
-async function inChromium(row) {
-  const pages = join(root, 'build/bench-engine-page');
-  rmSync(pages, { recursive: true, force: true });
-  mkdirSync(pages, { recursive: true });
-  writeFileSync(join(pages, 'index.html'), '<!doctype html><title>b</title><script type="module" src="page.js"></script>');
-  writeFileSync(join(pages, 'page.js'), script);
-  symlinkSync(join(root, 'web/dist'), join(pages, 'dist'));
-  symlinkSync(join(root, 'tests/bench'), join(pages, 'bench'));
-  symlinkSync(join(root, 'node_modules/onnxruntime-web/dist'), join(pages, 'ort'));
-  symlinkSync(folder, join(pages, 'quantized'));
-  symlinkSync(join(shared, 'models'), join(pages, 'models'));
-  const server = await serve(pages);
-  const browser = await launchChromium();
-  try {
-    const tab = await browser.newPage();
-    tab.on('pageerror', (error) => console.error(`page: ${error.message}`));
-    await tab.goto(`${server.address}/`);
-    await tab.waitForFunction('window.isReady === true');
-    const call = ([what, quantized, float]) => globalThis.measure(what, quantized, float);
-    return await tab.evaluate(call, [row, `quantized/${slug(row)}.onnx`, `models/${row.model}`]);
-  } finally {
-    await browser.close();
-    await server.close();
-  }
-}
+const inChromium = (row) =>
+  measureInPage({
+    script,
+    links: { ...packageLinks, quantized: folder, models: join(shared, 'models') },
+    args: [row, `quantized/${slug(row)}.onnx`, `models/${row.model}`],
+  });
 
 function best(launches) {
   const least = {};

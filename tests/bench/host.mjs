@@ -1,10 +1,10 @@
 // Where the timed work runs: this Node, or a page of Chromium that imports the same files.
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { findChrome, launchChromium } from '../../scripts/chromium.mjs';
-import { serve } from '../../scripts/serve.mjs';
+import { findChrome } from '../../scripts/chromium.mjs';
 import { Failure, root } from '../../scripts/steps.mjs';
+import { measureInPage, packageLinks } from './page.mjs';
 import * as products from './products.mjs';
 import * as timed from './work.mjs';
 
@@ -28,7 +28,6 @@ async function inNode(name, options) {
   return work[name](ours, await import('onnxruntime-web'), bytes, options);
 }
 
-const page = '<!doctype html><title>benchmark</title><script type="module" src="page.js"></script>';
 const script = `
 import * as products from './bench/products.mjs';
 import * as timed from './bench/work.mjs';
@@ -42,32 +41,10 @@ window.measure = async (name, options) => {
   ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
   return work[name](ours, ort, bytes, options);
 };
-window.isReady = true;
 `;
 
-async function inChromium(name, options) {
-  const folder = join(root, 'build/bench-page');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'index.html'), page);
-  writeFileSync(join(folder, 'page.js'), script);
-  symlinkSync(join(root, 'web/dist'), join(folder, 'dist'));
-  symlinkSync(join(root, 'tests/bench'), join(folder, 'bench'));
-  symlinkSync(join(root, 'node_modules/onnxruntime-web/dist'), join(folder, 'ort'));
-  symlinkSync(modelPath, join(folder, 'model.onnx'));
-  const server = await serve(folder);
-  const browser = await launchChromium();
-  try {
-    const tab = await browser.newPage();
-    tab.on('pageerror', (error) => console.error(`page: ${error.message}`));
-    await tab.goto(`${server.address}/`);
-    await tab.waitForFunction('window.isReady === true');
-    return await tab.evaluate(([what, how]) => globalThis.measure(what, how), [name, options]);
-  } finally {
-    await browser.close();
-    await server.close();
-  }
-}
+const inChromium = (name, options) =>
+  measureInPage({ script, links: { ...packageLinks, 'model.onnx': modelPath }, args: [name, options] });
 
 /** Runs one function of work.mjs on each host and calls `show` with the host's name and its answer. */
 export async function onEachHost(name, options, show) {

@@ -2,12 +2,12 @@
 // Chromium. The program is tests/bench/int8_kernels.cpp; BITWRIGHT_BENCH_ROWS names one of its parts (product, pointwise, dense,
 // first, depthwise, network, codes).
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildPreset } from '../../scripts/build.mjs';
-import { findChrome, launchChromium } from '../../scripts/chromium.mjs';
-import { serve } from '../../scripts/serve.mjs';
+import { findChrome } from '../../scripts/chromium.mjs';
 import { buildFolder, root } from '../../scripts/steps.mjs';
+import { measureInPage } from './page.mjs';
 
 const preset = 'wasm-simd';
 const program = 'int8_kernels';
@@ -22,7 +22,6 @@ function inNode() {
     .split('\n');
 }
 
-const page = '<!doctype html><title>benchmark</title><script type="module" src="page.js"></script>';
 const script = `
 import create from './${program}.mjs';
 window.measure = async (rows) => {
@@ -33,26 +32,14 @@ window.measure = async (rows) => {
 };
 `;
 
-async function inChromium() {
-  const folder = join(root, 'build/bench-kernels');
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'index.html'), page);
-  writeFileSync(join(folder, 'page.js'), script);
-  for (const ending of ['mjs', 'wasm'])
-    symlinkSync(join(buildFolder(preset), `${program}.${ending}`), join(folder, `${program}.${ending}`));
-  const server = await serve(folder);
-  const browser = await launchChromium();
-  try {
-    const tab = await browser.newPage();
-    await tab.goto(`${server.address}/`);
-    await tab.waitForFunction(() => globalThis.measure !== undefined);
-    return await tab.evaluate((wanted) => globalThis.measure(wanted), rows);
-  } finally {
-    await browser.close();
-    await server.close();
-  }
-}
+const inChromium = () =>
+  measureInPage({
+    script,
+    links: Object.fromEntries(
+      ['mjs', 'wasm'].map((ending) => [`${program}.${ending}`, join(buildFolder(preset), `${program}.${ending}`)]),
+    ),
+    args: [rows],
+  });
 
 function show(host, lines) {
   console.log(`\n${host}\n\n| work | ms | 10^9 a second | of peak |\n|---|---|---|---|`);
