@@ -38,18 +38,6 @@ void word_into(const Object& object, const char* key, const char* const (&words)
   if (!value.isUndefined()) member = word_from<Enum>(string_from(value), words, key, ErrorCode::invalid_argument);
 }
 
-/// Keys go through one type: each literal would be an instantiation of its own.
-class Row {
- public:
-  void set(const char* key, const val& value) { object_.set(key, value); }
-  void set(const char* key, double number) { set(key, val(number)); }
-  void set(const char* key, std::string_view text) { set(key, val(std::string(text))); }
-  const val& object() const { return object_; }
-
- private:
-  val object_ = val::object();
-};
-
 template <typename T>
 val numbers(const std::vector<T>& list) {
   return to_js_list(list, [](T number) { return val(static_cast<double>(number)); });
@@ -68,11 +56,11 @@ bool is_clippable(TensorScheme scheme) {
 
 val histogram_or_null(const std::optional<ValueHistogram>& histogram) {
   if (!histogram) return val::null();
-  Row bins;
+  Object bins;
   bins.set("min", static_cast<double>(histogram->min));
   bins.set("max", static_cast<double>(histogram->max));
   bins.set("counts", numbers(histogram->counts));
-  return bins.object();
+  return bins;
 }
 
 }  // namespace
@@ -122,22 +110,22 @@ Tensor drawn_from(const val& object) {
 
 val to_js(const SchemeReport& report) {
   const EncodingInfo& info = encoding_info(report.scheme.encoding);
-  Row row;
-  row.set("encoding", info.name);
-  row.set("formula", info.summary);
+  Object row;
+  row.set("encoding", std::string(info.name));
+  row.set("formula", std::string(info.summary));
   row.set("bits", report.scheme.bits);
-  row.set("symmetric", val(report.scheme.is_symmetric));
+  row.set("symmetric", report.scheme.is_symmetric);
   row.set("shape", to_js(report.shape));
-  row.set("granularity", std::string_view(report.granularity));
-  row.set("scaleForm", std::string_view(kScaleForms[static_cast<int>(report.scheme.scale_form)]));
+  row.set("granularity", report.granularity);
+  row.set("scaleForm", std::string(kScaleForms[static_cast<int>(report.scheme.scale_form)]));
   row.set("notFinite", static_cast<double>(report.n_not_finite));
   row.set("scaleCount", static_cast<double>(report.n_scales));
   row.set("storedBytes", static_cast<double>(report.stored_bytes));
   row.set("bitsPerWeight", report.bits_per_weight);
-  Row sqnr;
+  Object sqnr;
   sqnr.set("sqnrDb", std::isfinite(report.sqnr_db) ? val(report.sqnr_db) : val::null());
   sqnr.set("isExact", val(std::isinf(report.sqnr_db) && report.sqnr_db > 0.0));
-  row.set("sqnr", sqnr.object());
+  row.set("sqnr", sqnr);
   row.set("cosine", report.cosine);
   row.set("meanSquaredError", report.mean_squared_error);
   row.set("maxAbsError", report.max_abs_error);
@@ -155,7 +143,7 @@ val to_js(const SchemeReport& report) {
   row.set("rmax", static_cast<double>(report.rmax));
   row.set("clipMin", static_cast<double>(report.clip.rmin));
   row.set("clipMax", static_cast<double>(report.clip.rmax));
-  return row.object();
+  return row;
 }
 
 std::string named_schemes_json() {
