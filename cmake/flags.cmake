@@ -18,7 +18,9 @@ target_compile_options(bitwright_flags INTERFACE -ffp-contract=off -Wall -Wextra
 
 if(EMSCRIPTEN)
   set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG")
-  target_compile_options(bitwright_flags INTERFACE -msimd128 -fwasm-exceptions)
+  # Names of types would be a tenth of a module; exceptions do without (-fno-rtti), and Embind tells which type it does not know by number.
+  target_compile_options(bitwright_flags INTERFACE -msimd128 -fwasm-exceptions -fno-rtti)
+  target_compile_definitions(bitwright_flags INTERFACE EMSCRIPTEN_HAS_UNBOUND_TYPE_NAMES=0)
   target_link_options(bitwright_flags INTERFACE -fwasm-exceptions)
   if(BITWRIGHT_THREADS)
     target_compile_options(bitwright_flags INTERFACE -pthread)

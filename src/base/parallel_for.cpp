@@ -16,7 +16,7 @@ namespace bitwright {
 
 namespace {
 
-using Body = std::function<void(std::int64_t, std::int64_t)>;
+using Body = FunctionRef<void(std::int64_t, std::int64_t)>;
 
 #ifdef BITWRIGHT_THREADS
 thread_local ThreadPool* current_pool = nullptr;
@@ -80,7 +80,7 @@ class ThreadPool::Impl {
 
   int n_threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  void run(std::int64_t n, std::int64_t piece, const Body& body) {
+  void run(std::int64_t n, std::int64_t piece, Body body) {
     Loop loop;
     loop.body = &body;
     loop.n = n;
@@ -136,7 +136,7 @@ ThreadPool::ThreadPool(int n_threads) : impl_(std::make_unique<Impl>(std::clamp(
 ThreadPool::~ThreadPool() = default;
 int ThreadPool::n_threads() const { return impl_->n_threads(); }
 
-void parallel_for(std::int64_t n, std::int64_t grain, const Body& body) {
+void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
   constexpr std::int64_t kPiecesPerThread = 4;  // so that a slow thread does not hold up the rest
   if (n <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
@@ -157,7 +157,7 @@ ThreadPool::ThreadPool(int) {}
 ThreadPool::~ThreadPool() = default;
 int ThreadPool::n_threads() const { return 1; }
 
-void parallel_for(std::int64_t n, std::int64_t, const Body& body) {
+void parallel_for(std::int64_t n, std::int64_t, Body body) {
   if (n > 0) body(0, n);
 }
 

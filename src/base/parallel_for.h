@@ -1,8 +1,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
+
+#include "base/function_ref.h"
 
 namespace bitwright {
 
@@ -10,7 +11,7 @@ namespace bitwright {
 /// and may run at the same time on the threads of the current ThreadPoolScope; without one, or inside a piece, or where
 /// n <= grain, body(0, n) runs in place. The first exception of a piece is thrown again here, after all pieces ended.
 /// Results must not depend on where pieces begin: share out output rows, never the terms of a sum.
-void parallel_for(std::int64_t n, std::int64_t grain, const std::function<void(std::int64_t begin, std::int64_t end)>& body);
+void parallel_for(std::int64_t n, std::int64_t grain, FunctionRef<void(std::int64_t begin, std::int64_t end)> body);
 
 /// Threads that wait for pieces of one loop at a time. Builds without threads have a pool of one.
 /// A thread that cannot be had is done without: the caller takes its pieces.
@@ -25,7 +26,7 @@ class ThreadPool {
   static constexpr int kMaxThreads = 64;
 
  private:
-  friend void parallel_for(std::int64_t, std::int64_t, const std::function<void(std::int64_t, std::int64_t)>&);
+  friend void parallel_for(std::int64_t, std::int64_t, FunctionRef<void(std::int64_t, std::int64_t)>);
   class Impl;
   std::unique_ptr<Impl> impl_;
 };

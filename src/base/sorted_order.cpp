@@ -6,7 +6,7 @@
 namespace bitwright {
 
 // Merges runs of 1, 2, 4 ... neighbours, to and fro between two lists.
-std::vector<std::size_t> sorted_order(std::size_t n, const ComesBefore& comes_before) {
+std::vector<std::size_t> sorted_order(std::size_t n, ComesBefore comes_before) {
   std::vector<std::size_t> order(n);
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::vector<std::size_t> merged(n);

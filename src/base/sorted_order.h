@@ -1,16 +1,17 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <vector>
+
+#include "base/function_ref.h"
 
 namespace bitwright {
 
-using ComesBefore = std::function<bool(std::size_t a, std::size_t b)>;
+using ComesBefore = FunctionRef<bool(std::size_t a, std::size_t b)>;
 
 /// The order of 0 .. n - 1 by `comes_before`; equal ones keep their places. One function for all lists: std::sort makes an instance
 /// of a few kilobytes for each.
-std::vector<std::size_t> sorted_order(std::size_t n, const ComesBefore& comes_before);
+std::vector<std::size_t> sorted_order(std::size_t n, ComesBefore comes_before);
 
 /// Sorts a list by comes_before(item, item); equal items keep their places.
 template <typename T, typename Before>

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/function_ref.h"
 #include "engine/attribute_binding.h"
 #include "engine/fold.h"
 #include "model/limits.h"
@@ -211,7 +212,7 @@ class Planner {
     }
   }
 
-  static void for_each_use(const Step& step, const std::function<void(int)>& visit) {
+  static void for_each_use(const Step& step, FunctionRef<void(int)> visit) {
     for (const int input : step.inputs)
       if (input != Step::kAbsent) visit(input);
     for (const auto& [attribute, subgraph] : step.subgraphs)

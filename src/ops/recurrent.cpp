@@ -149,8 +149,8 @@ void write_last(RunContext& context, std::size_t i, const RecurrentPlan& p, cons
 }  // namespace
 
 void run_recurrent(RunContext& context, const RecurrentPlan& p, std::int64_t n_gates, bool has_cell,
-                   const std::function<const Projection&(std::int64_t)>& project_input,
-                   const std::function<void(std::int64_t, const CellStep&)>& step) {
+                   FunctionRef<const Projection&(std::int64_t)> project_input,
+                   FunctionRef<void(std::int64_t, const CellStep&)> step) {
   const Node& node = context.node();
   const Tensor x = as_f32(context.input(0), context.allocator());
   std::vector<std::int64_t> lengths(static_cast<std::size_t>(p.batch), p.steps);

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <functional>
 #include <string>
 
+#include "base/function_ref.h"
 #include "ops/op.h"
 #include "ops/projection.h"
 
@@ -60,7 +60,7 @@ struct CellStep {
 /// Runs every direction over all steps and writes Y, Y_h and, where `has_cell`, Y_c.
 /// `project_input(direction)` multiplies by W; `step(direction, s)` computes one step.
 void run_recurrent(RunContext& context, const RecurrentPlan& plan, std::int64_t n_gates, bool has_cell,
-                   const std::function<const Projection&(std::int64_t)>& project_input,
-                   const std::function<void(std::int64_t, const CellStep&)>& step);
+                   FunctionRef<const Projection&(std::int64_t)> project_input,
+                   FunctionRef<void(std::int64_t, const CellStep&)> step);
 
 }  // namespace bitwright

@@ -30,13 +30,13 @@ void own_nodes(std::vector<Node>& nodes, int depth) {
     });
 }
 
-void visit_inner(Graph& graph, const std::function<void(Graph&)>& visit) {
+void visit_inner(Graph& graph, FunctionRef<void(Graph&)> visit) {
   visit(graph);
   for (Node& node : graph.nodes) for_each_subgraph(node, [&](std::shared_ptr<Graph>& inner) { visit_inner(*inner, visit); });
 }
 
 void visit_list(const std::vector<Node>& nodes, const std::string& path,
-                const std::function<void(const Node&, const std::string&)>& visit) {
+                FunctionRef<void(const Node&, const std::string&)> visit) {
   for (const Node& node : nodes) {
     visit(node, path);
     const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";
@@ -98,9 +98,9 @@ void own_subgraphs(Model& model) {
   for (Function& function : model.functions) own_nodes(function.nodes, 0);
 }
 
-void visit_graphs(Model& model, const std::function<void(Graph&)>& visit) { visit_inner(model.graph, visit); }
+void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit) { visit_inner(model.graph, visit); }
 
-void visit_nodes(const Model& model, const std::function<void(const Node&, const std::string&)>& visit) {
+void visit_nodes(const Model& model, FunctionRef<void(const Node&, const std::string&)> visit) {
   visit_list(model.graph.nodes, "", visit);
   for (const Function& function : model.functions)
     visit_list(function.nodes, "function " + (function.domain.empty() ? "" : function.domain + ".") + function.name, visit);

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "model/model.h"
 #include "passes/plan.h"
 
@@ -24,11 +24,11 @@ const std::string& output_of(const Node& node, std::size_t i = 0);
 void own_subgraphs(Model& model);
 
 /// Calls `visit` for the main graph and every subgraph, inner ones last. The model must own its subgraphs.
-void visit_graphs(Model& model, const std::function<void(Graph&)>& visit);
+void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit);
 
 /// Calls `visit` for every node of the model: main graph, then the subgraphs of each node behind it, then local functions.
 /// `graph` is the path as in NodeDecision.
-void visit_nodes(const Model& model, const std::function<void(const Node& node, const std::string& graph)>& visit);
+void visit_nodes(const Model& model, FunctionRef<void(const Node& node, const std::string& graph)> visit);
 
 /// Every node input that reads `from`, subgraphs included, reads `to`. Graph outputs keep their names.
 void replace_uses(Graph& graph, const std::string& from, const std::string& to);

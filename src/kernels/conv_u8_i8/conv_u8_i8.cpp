@@ -43,7 +43,7 @@ void conv_u8_i8_blocked(const ConvU8I8& conv, ConvU8I8Kernel kernel) {
       task += n;
     }
   };
-  parallel_for(row_blocks * column_blocks, 1, std::ref(work));  // by reference: what it captures would not fit beside the pointer
+  parallel_for(row_blocks * column_blocks, 1, work);
 }
 
 }  // namespace bitwright

@@ -1,5 +1,4 @@
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "base/error.h"

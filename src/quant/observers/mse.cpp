@@ -47,7 +47,7 @@ double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_
   return sum / (bins.width * static_cast<double>(bins.total));
 }
 
-RealRange search_range(RealRange whole, bool is_symmetric, const std::function<double(RealRange)>& error) {
+RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(RealRange)> error) {
   RealRange best = whole;
   double least = error(whole);
   const auto try_range = [&](RealRange range) {

@@ -2,10 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "quant/quant_params.h"
 #include "quant/scheme.h"
 
@@ -47,7 +47,7 @@ RealRange entropy_range(const Bins& bins, std::int64_t n_levels, bool is_symmetr
 double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric);
 /// The range of least error among those tried: the whole one, and narrower ones, one end after the other on ever finer grids.
 /// So never worse than the whole one.
-RealRange search_range(RealRange whole, bool is_symmetric, const std::function<double(RealRange)>& error);
+RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(RealRange)> error);
 RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric);
 
 /// What the analytic rule looks at: the mean, and the mean distance from it (Laplace) or the standard deviation (Gaussian).
