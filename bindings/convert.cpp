@@ -52,7 +52,7 @@ val data_of(const Tensor& tensor) {
     case DType::i8:
       return copied(tensor.data<std::int8_t>());
     case DType::string:
-      throw Error(ErrorCode::unsupported, "tensors of strings do not cross to JavaScript");
+      throw_error(ErrorCode::unsupported, {"tensors of strings do not cross to JavaScript"});
     default:
       return copied(tensor.bytes());
   }
@@ -137,7 +137,8 @@ Tensor tensor_from(const Object& object, const std::string& name) {
   const std::string word = object.text("dtype");
   const auto dtype = dtype_from_name(word);
   if (!dtype || *dtype == DType::string)
-    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the element type " + quoted(word) + " is not known");
+    throw_error(ErrorCode::invalid_argument,
+                {"tensor ", in_quotes(name), ": the element type ", in_quotes(word), " is not known"});
   Shape shape;
   const Object extents = object["shape"];
   const auto rank = extents.count("length");
@@ -145,16 +146,15 @@ Tensor tensor_from(const Object& object, const std::string& name) {
     const auto extent = extents[i].as<double>();
     if (!(extent >= 0.0) || extent > static_cast<double>(kMaxElements) ||
         extent != static_cast<double>(static_cast<std::int64_t>(extent)))
-      throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": the shape has an extent that is not a count");
+      throw_error(ErrorCode::invalid_argument, {"tensor ", in_quotes(name), ": the shape has an extent that is not a count"});
     shape.push_back(static_cast<std::int64_t>(extent));
   }
   const Object data = object["data"];
   const auto n_bytes = data.number("byteLength");
   const std::uint64_t expected = packed_bytes(*dtype, static_cast<std::uint64_t>(n_elements(shape)));
   if (n_bytes != static_cast<double>(expected))
-    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(name) + ": " + word + to_string(shape) + " needs " +
-                                                 std::to_string(expected) + " bytes, " +
-                                                 std::to_string(static_cast<std::uint64_t>(n_bytes)) + " were given");
+    throw_error(ErrorCode::invalid_argument, {"tensor ", in_quotes(name), ": ", word, shape, " needs ", expected, " bytes, ",
+                                              static_cast<std::uint64_t>(n_bytes), " were given"});
   Tensor tensor(*dtype, shape);
   copy_bytes(data, tensor.bytes());
   return tensor;
@@ -194,7 +194,7 @@ SessionOptions session_options_from(const Object& object) {
 namespace {
 
 [[noreturn]] void bad_word(const char* key, const std::string& word) {
-  throw Error(ErrorCode::bad_recipe, std::string("recipe: ") + key + " is " + quoted(word) + ", which the core does not know");
+  throw_error(ErrorCode::bad_recipe, {"recipe: ", key, " is ", in_quotes(word), ", which the core does not know"});
 }
 
 TensorScheme scheme_from(const Object& object) {
@@ -341,7 +341,7 @@ class JsSource final : public HashedSource {
   void do_read(std::uint64_t offset, std::span<std::uint8_t> out) const override {
     const val problem = object_.call<val>("read", static_cast<double>(offset), val(typed_memory_view(out.size(), out.data())));
     if (const std::string text = string_from(problem); !text.empty())
-      throw Error(ErrorCode::io_failed, name_ + ": " + text).about(name_);
+      throw_error(ErrorCode::io_failed, {name_, ": ", text}, name_);
   }
 
  private:
@@ -371,7 +371,7 @@ class JsSink final : public ByteSink {
   static constexpr std::size_t kDirectBytes = std::size_t{1} << 16;  // a call takes less time than copying these
   void hand_over(std::span<const std::uint8_t> bytes) {
     const val problem = object_.call<val>("write", val(typed_memory_view(bytes.size(), bytes.data())));
-    if (const std::string text = string_from(problem); !text.empty()) throw Error(ErrorCode::io_failed, text);
+    if (const std::string text = string_from(problem); !text.empty()) throw_error(ErrorCode::io_failed, {text});
   }
 
   val object_;
@@ -411,7 +411,7 @@ std::unique_ptr<ByteSink> sink_from(const val& object) { return std::make_unique
 OnProgress progress_from(const val& function) {
   return [function](const Progress& progress) {
     const val goes_on = function(to_js(progress.stage), static_cast<double>(progress.done), static_cast<double>(progress.total));
-    if (!goes_on.as<bool>()) throw Error(ErrorCode::aborted, "cancelled by the caller");
+    if (!goes_on.as<bool>()) throw_error(ErrorCode::aborted, {"cancelled by the caller"});
   };
 }
 

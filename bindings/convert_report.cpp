@@ -1,4 +1,5 @@
 #include "convert_report.h"
+#include "base/text.h"
 
 #include <algorithm>
 #include <cmath>
@@ -109,7 +110,7 @@ void put(JsonText& json, const char* key, const T& value) {
 
 void put_node(JsonText& json, const NodeDecision& row) {
   put(json, "node", std::string_view(row.node));
-  put(json, "opType", std::string_view(row.domain.empty() ? row.op_type : row.domain + ":" + row.op_type));
+  put(json, "opType", std::string_view(row.domain.empty() ? row.op_type : concat({row.domain, ":", row.op_type})));
   put(json, "graphPath", std::string_view(row.graph));
   put(json, "isQuantized", row.is_quantized);
   put(json, "mode", std::string_view(row.mode));
@@ -137,7 +138,7 @@ val to_js(const Model& model, const ModelInfo& info) {
   object.set("irVersion", static_cast<double>(model.ir_version));
   object.set("opset", static_cast<double>(model.opset()));
   object.set("producer",
-             model.producer_version.empty() ? model.producer_name : model.producer_name + " " + model.producer_version);
+             model.producer_version.empty() ? model.producer_name : concat({model.producer_name, " ", model.producer_version}));
   object.set("nodes", count(info.n_nodes));
   object.set("parameters", count(info.n_parameters));
   const auto value = [](const ValueInfo& row) { return to_js(row); };

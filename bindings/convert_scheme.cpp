@@ -23,7 +23,7 @@ template <typename Enum, std::size_t n>
 Enum word_from(const std::string& word, const char* const (&words)[n], const char* key, ErrorCode code) {
   for (std::size_t i = 0; i < n; ++i)
     if (word == words[i]) return static_cast<Enum>(i);
-  throw Error(code, std::string(key) + " is " + quoted(word) + ", which the core does not know");
+  throw_error(code, {key, " is ", in_quotes(word), ", which the core does not know"});
 }
 
 template <typename Member>
@@ -73,7 +73,7 @@ TensorScheme scheme_input_from(const Object& object) {
   const std::string name = object.text("scheme");
   const NamedScheme* named = find_scheme(name);
   if (named == nullptr)
-    throw Error(ErrorCode::invalid_argument, "there is no scheme " + quoted(name) + "; 'bitwright schemes' lists them");
+    throw_error(ErrorCode::invalid_argument, {"there is no scheme ", in_quotes(name), "; 'bitwright schemes' lists them"});
   TensorScheme scheme = named->scheme;
   number_into(object, "bits", scheme.bits);
   number_into(object, "symmetric", scheme.is_symmetric);

@@ -1,4 +1,5 @@
 #include "guard.h"
+#include "base/text.h"
 
 #include <exception>
 #include <new>
@@ -29,8 +30,7 @@ Object error_answer() {
   } catch (const std::bad_alloc&) {
     return error_object(
         ErrorCode::out_of_memory,
-        "a block of " + std::to_string(last_refused_bytes()) + " bytes cannot be had; dispose other models or use a smaller one",
-        "");
+        concat({"a block of ", last_refused_bytes(), " bytes cannot be had; dispose other models or use a smaller one"}), "");
   } catch (const std::exception& error) {
     return error_object(ErrorCode::internal, error.what(), "");
   }

@@ -138,8 +138,8 @@ val run_session(std::int32_t session, val feeds, val observe, val outputs) {
     for (const auto& [name, tensor] : held->run(tensors_from(feeds), on_value)) made.add(name, to_js(tensor, outputs[name]));
     for (const std::string& name : names) {
       if (observed.contains(name)) continue;
-      throw Error(ErrorCode::invalid_argument,
-                  "observe: no value '" + name + "' was computed in this run; 'inspect' shows what a model has");
+      throw_error(ErrorCode::invalid_argument,
+                  {"observe: no value '", name, "' was computed in this run; 'inspect' shows what a model has"});
     }
     result.set("outputs", made.object());
     result.set("observed", to_js(observed));
@@ -281,7 +281,7 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
     const std::int64_t scale_index = index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>());
     if (!tensor.isNull()) {
       const Tensor given = tensor_from(tensor, "values");
-      if (given.dtype() != DType::f32) throw Error(ErrorCode::invalid_argument, "schemes are tried on values of type f32");
+      if (given.dtype() != DType::f32) throw_error(ErrorCode::invalid_argument, {"schemes are tried on values of type f32"});
       if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
       return to_js(report_scheme(given.data<float>(), given.shape(), scheme, axis, scale_index));
     }

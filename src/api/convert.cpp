@@ -143,7 +143,7 @@ std::string quantized_operators_of(const Model& model) {
     if (is_quantized_operator(node)) ++counts[node.op_type];
   });
   std::string text;
-  for (const auto& [op_type, n] : counts) text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + op_type;
+  for (const auto& [op_type, n] : counts) text += concat({(text.empty() ? "" : ", "), n, " ", op_type});
   return text;
 }
 
@@ -158,8 +158,9 @@ ConvertResult dequantize_model(const Model& model) {
   visit_graphs(copy, [&](Graph& graph) { result.n_changes += DequantizedConstants(copy, graph).run(); });
   remove_unused(copy);
   remove_identities(copy);
-  result.messages.insert(result.messages.begin(), "dequantized to float: " + before);
-  if (const std::string rest = quantized_operators_of(copy); !rest.empty()) result.messages.push_back("not dequantized: " + rest);
+  result.messages.insert(result.messages.begin(), concat({"dequantized to float: ", before}));
+  if (const std::string rest = quantized_operators_of(copy); !rest.empty())
+    result.messages.push_back(concat({"not dequantized: ", rest}));
   return result;
 }
 
@@ -178,10 +179,11 @@ ConvertResult convert_model(const Model& model, QuantFormat format) {
   if (before < needed) {
     const UpgradeResult upgrade = upgrade_opset(copy, needed);
     if (!upgrade.is_done)
-      throw Error(ErrorCode::unsupported, "opset " + std::to_string(before) + " cannot be raised to " + std::to_string(needed) +
-                                              ", which form qdq needs: " + upgrade.node + ": " + upgrade.reason)
-          .about(upgrade.node);
-    result.messages.push_back("opset raised from " + std::to_string(before) + " to " + std::to_string(needed));
+      throw_error(
+          ErrorCode::unsupported,
+          {"opset ", before, " cannot be raised to ", needed, ", which form qdq needs: ", upgrade.node, ": ", upgrade.reason},
+          upgrade.node);
+    result.messages.push_back(concat({"opset raised from ", before, " to ", needed}));
   }
   take(result, expand_quantized(copy));
   remove_unused(copy);

@@ -23,7 +23,7 @@ class Handles {
   /// Throws Error{disposed} for a number that is not (or no longer) taken.
   std::shared_ptr<T> get(std::int32_t handle) const {
     const auto found = objects_.find(handle);
-    if (found == objects_.end()) throw Error(ErrorCode::disposed, "this " + what_ + " was disposed before");
+    if (found == objects_.end()) throw_error(ErrorCode::disposed, {"this ", what_, " was disposed before"});
     return found->second;
   }
   void remove(std::int32_t handle) { objects_.erase(handle); }

@@ -45,8 +45,8 @@ PassResult freeze_initializers(Model& model) {
       std::erase_if(model.graph.inputs, [&](const ValueInfo& input) { return constants.contains(input.name); }));
   model.ir_version = std::max(model.ir_version, kIrOfFreeInitializers);
   if (result.n_changes > 0)
-    result.messages.push_back(std::to_string(result.n_changes) + (result.n_changes == 1 ? " weight was" : " weights were") +
-                              " listed as graph input too and became constant");
+    result.messages.push_back(concat({result.n_changes, (result.n_changes == 1 ? " weight was" : " weights were"),
+                                      " listed as graph input too and became constant"}));
   return result;
 }
 
@@ -58,8 +58,7 @@ PassResult raise_opset(Model& model, const Recipe& recipe) {
   const UpgradeResult upgrade = upgrade_opset(model, needed);
   if (upgrade.is_done) {
     result.n_changes = 1;
-    result.messages.push_back("opset raised from " + std::to_string(before) + " to " + std::to_string(needed) +
-                              ", which quantized models need");
+    result.messages.push_back(concat({"opset raised from ", before, " to ", needed, ", which quantized models need"}));
     // "node 'a' (Squeeze): axes became an input (opset 13)": said once for all nodes of that kind.
     std::map<std::string, std::pair<std::size_t, std::string>> kinds;
     for (const std::string& message : upgrade.messages) {
@@ -68,17 +67,15 @@ PassResult raise_opset(Model& model, const Recipe& recipe) {
       if (n++ == 0) first = message;
     }
     for (const auto& [kind, row] : kinds)
-      result.messages.push_back(row.first == 1 ? row.second
-                                               : row.second + ", and " + std::to_string(row.first - 1) + " more likewise");
+      result.messages.push_back(row.first == 1 ? row.second : concat({row.second, ", and ", row.first - 1, " more likewise"}));
     return result;
   }
-  const std::string finding = "opset " + std::to_string(before) + " cannot be raised to " + std::to_string(needed) + ": " +
-                              upgrade.node + ": " + upgrade.reason;
+  const std::string finding =
+      concat({"opset ", before, " cannot be raised to ", needed, ": ", upgrade.node, ": ", upgrade.reason});
   const bool needs_integers = recipe.mode != QuantMode::weight_only && before < kIntegerOperators;
   if (recipe.target == Target::portable || needs_integers)
-    throw Error(ErrorCode::unsupported,
-                finding + (needs_integers ? "; choose mode weight_only" : "; choose an onnxruntime target"))
-        .about(upgrade.node);
+    throw_error(ErrorCode::unsupported,
+                {finding, (needs_integers ? "; choose mode weight_only" : "; choose an onnxruntime target")}, upgrade.node);
   result.messages.push_back(finding);
   return result;
 }

@@ -48,19 +48,18 @@ ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::str
     else if (first_not_finite_sample < 0)
       first_not_finite_sample = seen.first_not_finite_sample;
     if (seen.n_not_finite > 0)
-      row.refusal = "held NaN or infinity " + std::to_string(seen.n_not_finite) + " times, first in sample " +
-                    std::to_string(seen.first_not_finite_sample);
+      row.refusal =
+          concat({"held NaN or infinity ", seen.n_not_finite, " times, first in sample ", seen.first_not_finite_sample});
     else if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
       row.refusal = "holds values beyond 1e7, which leave no codes for the rest";
     else
       row.range = choose_range(seen, recipe.calibration, codes, recipe.activation.is_symmetric);
     if (!row.refusal.empty())
-      lint.push_back({Severity::warning, "", "value " + quoted(value) + " " + row.refusal + "; it stays in float"});
+      lint.push_back({Severity::warning, "", concat({"value ", in_quotes(value), " ", row.refusal, "; it stays in float"})});
   }
   if (!is_any_finite && first_not_finite_sample >= 0)
-    throw Error(ErrorCode::bad_data, "every calibrated value held NaN or infinity, first in sample " +
-                                         std::to_string(first_not_finite_sample) +
-                                         "; check the samples and how they are normalized");
+    throw_error(ErrorCode::bad_data, {"every calibrated value held NaN or infinity, first in sample ", first_not_finite_sample,
+                                      "; check the samples and how they are normalized"});
   return ranges;
 }
 
@@ -73,17 +72,16 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   sort_list(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
-    text += (i == 0 ? "" : "; ") + std::to_string(ranked[i].first) + (ranked[i].first == 1 ? " node: " : " nodes: ") +
-            ranked[i].second;
+    text += concat({(i == 0 ? "" : "; "), ranked[i].first, (ranked[i].first == 1 ? " node: " : " nodes: "), ranked[i].second});
   return text;
 }
 
 [[noreturn]] void throw_nothing_quantized(const Model& model, const Recipe& recipe, const QuantizeResult& result) {
   const std::string before = recipe.include.empty() && recipe.exclude.empty() ? quantized_operators_of(model) : "";
   if (!before.empty())
-    throw Error(ErrorCode::nothing_quantized, "nothing was quantized: the model is quantized already (" + before +
-                                                  "); dequantize it first, or give the float model that it was made from");
-  throw Error(ErrorCode::nothing_quantized, "nothing was quantized (" + reasons_of(result.nodes) + ")");
+    throw_error(ErrorCode::nothing_quantized, {"nothing was quantized: the model is quantized already (", before,
+                                               "); dequantize it first, or give the float model that it was made from"});
+  throw_error(ErrorCode::nothing_quantized, {"nothing was quantized (", reasons_of(result.nodes), ")"});
 }
 
 /// Every node of the input in its order, then nodes that were added.
@@ -128,8 +126,8 @@ void take_result(QuantizeResult& result, const PassResult& pass) {
 QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
                                const OnProgress& on_progress) {
   if (statistics == nullptr)
-    throw Error(ErrorCode::invalid_argument,
-                "static mode needs calibration: give samples, or choose mode dynamic or weight_only");
+    throw_error(ErrorCode::invalid_argument,
+                {"static mode needs calibration: give samples, or choose mode dynamic or weight_only"});
   QuantizeResult result;
   const Selection selection(model, recipe);
   say(on_progress, "prepare");
@@ -178,7 +176,7 @@ std::vector<NodeDecision> merged(std::vector<NodeDecision> halves, const std::ve
     if (row.is_quantized) by_name[{row.graph, row.node}] = &row;
   for (NodeDecision& row : halves)
     if (const auto found = by_name.find({row.graph, row.node}); found != by_name.end()) {
-      row.mode = found->second->mode + (row.is_quantized ? ", float16" : "");
+      row.mode = concat({found->second->mode, (row.is_quantized ? ", float16" : "")});
       row.reason = found->second->reason;
       row.is_quantized = true;
     }
@@ -254,9 +252,8 @@ QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statisti
   result.bytes_before = model.file_bytes > 0 ? model.file_bytes + model.external_bytes : onnx_size_bytes(model);
   result.bytes_after = onnx_size_bytes(*result.model);
   if (!limits.allows_larger && result.bytes_after >= result.bytes_before)
-    throw Error(ErrorCode::not_smaller, "the result would take " + std::to_string(result.bytes_after) +
-                                            " bytes, the input takes " + std::to_string(result.bytes_before) +
-                                            "; the model has too few weights for this recipe");
+    throw_error(ErrorCode::not_smaller, {"the result would take ", result.bytes_after, " bytes, the input takes ",
+                                         result.bytes_before, "; the model has too few weights for this recipe"});
   return result;
 }
 

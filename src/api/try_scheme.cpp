@@ -38,9 +38,9 @@ const TensorRecord* find_constant(const Model& model, std::string_view name) {
 Tensor float_constant(const Model& model, std::string_view name) {
   const TensorRecord* record = find_constant(model, name);
   if (record == nullptr)
-    throw Error(ErrorCode::invalid_argument,
-                "the model has no constant tensor " + quoted(std::string(name)) + "; 'inspect' lists the largest ones")
-        .about(std::string(name));
+    throw_error(ErrorCode::invalid_argument,
+                {"the model has no constant tensor ", in_quotes(std::string(name)), "; 'inspect' lists the largest ones"},
+                std::string(name));
   switch (record->dtype) {
     case DType::f32:
       return record->load();
@@ -49,9 +49,10 @@ Tensor float_constant(const Model& model, std::string_view name) {
     case DType::f64:
       break;
     default:
-      throw Error(ErrorCode::unsupported, "tensor " + quoted(std::string(name)) + " has elements of " +
-                                              std::string(dtype_name(record->dtype)) + "; schemes are for floats")
-          .about(std::string(name));
+      throw_error(
+          ErrorCode::unsupported,
+          {"tensor ", in_quotes(std::string(name)), " has elements of ", dtype_name(record->dtype), "; schemes are for floats"},
+          std::string(name));
   }
   const Tensor given = record->load();
   Tensor values(DType::f32, record->shape, raw_allocator());

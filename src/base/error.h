@@ -4,6 +4,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/text.h"
+
 namespace bitwright {
 
 enum class ErrorCode {
@@ -36,8 +38,8 @@ class Error : public std::runtime_error {
   std::string subject_;
 };
 
-/// A name taken from a file, made fit for a message: quoted, control characters escaped, at most 120 bytes.
-std::string quoted(std::string_view name);
+/// Throws Error{code} with the parts put together; `subject` as above.
+[[noreturn]] void throw_error(ErrorCode code, std::initializer_list<TextPart> message, std::string_view subject = {});
 
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
 

@@ -50,9 +50,9 @@ class Calibrator::Impl {
 Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms)
     : impl_(std::make_unique<Impl>()) {
   if (!(options.moving_average_rate > 0.0 && options.moving_average_rate <= 1.0))
-    throw Error(ErrorCode::invalid_argument, "the moving average's rate must lie above 0 and at most at 1");
+    throw_error(ErrorCode::invalid_argument, {"the moving average's rate must lie above 0 and at most at 1"});
   if (!(options.percentile > 0.0 && options.percentile <= 100.0))
-    throw Error(ErrorCode::invalid_argument, "the percentile must lie above 0 and at most at 100");
+    throw_error(ErrorCode::invalid_argument, {"the percentile must lie above 0 and at most at 100"});
   impl_->options = options;
   for (const std::string& value : values) {
     Observer& observer = impl_->observers[value];

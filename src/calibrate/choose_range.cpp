@@ -12,8 +12,8 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
                        bool is_symmetric) {
   const bool has_finite = statistics.n_values > statistics.n_not_finite;
   if (!has_finite && statistics.n_not_finite != 0)
-    throw Error(ErrorCode::bad_data, "no finite value was seen: sample " + std::to_string(statistics.first_not_finite_sample) +
-                                         " is the first with NaN or infinity; check the samples and their preprocessing");
+    throw_error(ErrorCode::bad_data, {"no finite value was seen: sample ", statistics.first_not_finite_sample,
+                                      " is the first with NaN or infinity; check the samples and their preprocessing"});
   const RealRange seen{std::min(statistics.rmin, 0.0f), std::max(statistics.rmax, 0.0f)};
   if (!has_finite) return {};
   RealRange chosen = seen;
@@ -43,7 +43,7 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
                             options.method == CalibrationMethod::aciq_laplace);
       break;
     case CalibrationMethod::output_error:
-      throw Error(ErrorCode::unsupported, "output_error weighs the errors of weights; choose mse for activations");
+      throw_error(ErrorCode::unsupported, {"output_error weighs the errors of weights; choose mse for activations"});
   }
   return {std::clamp(chosen.rmin, seen.rmin, 0.0f), std::clamp(chosen.rmax, 0.0f, seen.rmax)};
 }

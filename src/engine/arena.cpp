@@ -69,8 +69,8 @@ class Block final : public Buffer {
       data_ = outside_.get();
       if (data_ == nullptr) {
         slab_->release(offset_, whole_bytes_);
-        throw Error(ErrorCode::out_of_memory,
-                    "a block of " + std::to_string(n_bytes) + " bytes for activations cannot be had; use smaller inputs");
+        throw_error(ErrorCode::out_of_memory,
+                    {"a block of ", n_bytes, " bytes for activations cannot be had; use smaller inputs"});
       }
       slab_->held_bytes += whole_bytes_;
     }
@@ -108,7 +108,7 @@ void Arena::begin_run() {
 
 std::shared_ptr<Buffer> Arena::allocate(std::uint64_t n_bytes) {
   const auto whole = checked_add(n_bytes, kSlackBytes + kPlaceBytes - 1);
-  if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
+  if (!whole) throw_error(ErrorCode::out_of_memory, {"a block of ", n_bytes, " bytes cannot be had"});
   return std::make_shared<Block<Slab>>(slab_, n_bytes, *whole / kPlaceBytes * kPlaceBytes);
 }
 

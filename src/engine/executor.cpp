@@ -19,9 +19,8 @@ class StepSubgraphs final : public SubgraphRunner {
   std::vector<Tensor> run(std::string_view attribute, std::span<const Tensor> inputs) override {
     GraphPlan& plan = find(attribute);
     if (plan.inputs.size() != inputs.size())
-      throw Error(ErrorCode::bad_graph, step_.node->label() + ": the graph in " + quoted(attribute) + " has " +
-                                            std::to_string(plan.inputs.size()) + " inputs, " + std::to_string(inputs.size()) +
-                                            " are given");
+      throw_error(ErrorCode::bad_graph, {step_.node->label(), ": the graph in ", in_quotes(attribute), " has ",
+                                         plan.inputs.size(), " inputs, ", inputs.size(), " are given"});
     const FrameGuard guard(plan);
     for (const GraphPlan::Capture& capture : plan.captures)
       plan.values[static_cast<std::size_t>(capture.inner)] = outer_.values[static_cast<std::size_t>(capture.outer)];
@@ -36,7 +35,7 @@ class StepSubgraphs final : public SubgraphRunner {
   GraphPlan& find(std::string_view attribute) {
     for (auto& [name, plan] : step_.subgraphs)
       if (name == attribute) return *plan;
-    throw Error(ErrorCode::bad_graph, step_.node->label() + ": the graph in attribute " + quoted(attribute) + " is missing");
+    throw_error(ErrorCode::bad_graph, {step_.node->label(), ": the graph in attribute ", in_quotes(attribute), " is missing"});
   }
 
   const GraphPlan& outer_;
@@ -46,8 +45,8 @@ class StepSubgraphs final : public SubgraphRunner {
 
 [[noreturn]] void fail(const Step& step, ErrorCode code, std::string message) {
   const std::string label = step.node->label();
-  if (message.rfind(label, 0) != 0) message = label + ": " + message;
-  throw Error(code, step.where + message).about(step.node->name.empty() ? label : step.node->name);
+  if (message.rfind(label, 0) != 0) message = concat({label, ": ", message});
+  throw_error(code, {step.where + message}, step.node->name.empty() ? label : step.node->name);
 }
 
 /// Runs `action`, which concerns the step, and says of its errors where they came from.
@@ -70,7 +69,7 @@ void run_step(GraphPlan& plan, Step& step, const RunSetting& setting) {
   at_step(step, [&] {
     infer_step(plan, step);
     if (setting.budget != nullptr && !setting.budget->spend(step))
-      throw Error(ErrorCode::limit_exceeded, "the run passes the limits of work that the caller set");
+      throw_error(ErrorCode::limit_exceeded, {"the run passes the limits of work that the caller set"});
     StepSubgraphs subgraphs(plan, step, setting);
     compute_step(step, setting.allocator, subgraphs, setting.is_deterministic);
     if (setting.is_noting) note_step(plan, step);

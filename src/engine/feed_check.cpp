@@ -17,7 +17,7 @@ std::string expected_type(const ValueInfo& input) {
     const bool is_symbol = input.shape[i] < 0 && i < input.dim_params.size() && !input.dim_params[i].empty();
     text += is_symbol ? input.dim_params[i] : input.shape[i] <= 0 ? "?" : std::to_string(input.shape[i]);
   }
-  return text + "]";
+  return concat({text, "]"});
 }
 
 bool fits(const ValueInfo& input, const Tensor& tensor) {
@@ -35,22 +35,22 @@ void check_feeds(const Graph& graph, const std::set<std::string>& optional, cons
   std::string names;
   for (const ValueInfo& input : graph.inputs) {
     if (optional.count(input.name) != 0 && feeds.count(input.name) == 0) continue;
-    names += (names.empty() ? "" : ", ") + quoted(input.name);
+    names += concat({(names.empty() ? "" : ", "), in_quotes(input.name)});
     const auto feed = feeds.find(input.name);
     if (feed == feeds.end() || !feed->second.is_defined())
-      throw Error(ErrorCode::invalid_argument, "input " + quoted(input.name) + " is missing; feed " + expected_type(input))
-          .about(input.name);
+      throw_error(ErrorCode::invalid_argument, {"input ", in_quotes(input.name), " is missing; feed ", expected_type(input)},
+                  input.name);
     if (!fits(input, feed->second))
-      throw Error(ErrorCode::invalid_argument, "input " + quoted(input.name) + ": " + expected_type(input) + " is expected, " +
-                                                   std::string(dtype_name(feed->second.dtype())) +
-                                                   to_string(feed->second.shape()) + " was given")
-          .about(input.name);
+      throw_error(ErrorCode::invalid_argument,
+                  {"input ", in_quotes(input.name), ": ", expected_type(input), " is expected, ",
+                   dtype_name(feed->second.dtype()), feed->second.shape(), " was given"},
+                  input.name);
   }
   for (const auto& [name, tensor] : feeds) {
     const bool is_known = std::any_of(graph.inputs.begin(), graph.inputs.end(),
                                       [&name = name](const ValueInfo& input) { return input.name == name; });
     if (!is_known)
-      throw Error(ErrorCode::invalid_argument, "the model has no input " + quoted(name) + "; it has " + names).about(name);
+      throw_error(ErrorCode::invalid_argument, {"the model has no input ", in_quotes(name), "; it has ", names}, name);
   }
 }
 

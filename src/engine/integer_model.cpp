@@ -25,7 +25,7 @@ Tensor evaluate(const Model& model, const Node& node, std::span<const Tensor* co
   try {
     op.infer(inference);
   } catch (const NotKnownYet&) {
-    throw Error(ErrorCode::bad_graph, node.label() + ": the shape of its result depends on values that are not constant");
+    throw_error(ErrorCode::bad_graph, {node.label(), ": the shape of its result depends on values that are not constant"});
   }
   std::vector<Tensor> outputs(1);
   const std::vector<std::uint8_t> is_constant(inputs.size(), 1), is_wanted(1, 1);

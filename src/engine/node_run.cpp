@@ -10,11 +10,11 @@ namespace bitwright {
 namespace {
 
 [[noreturn]] void missing_input(const Node& node, std::size_t i) {
-  throw Error(ErrorCode::bad_graph, node.label() + ": input " + std::to_string(i) + " is missing");
+  throw_error(ErrorCode::bad_graph, {node.label(), ": input ", i, " is missing"});
 }
 
 [[noreturn]] void missing_output(const Node& node, std::size_t i) {
-  throw Error(ErrorCode::bad_graph, node.label() + ": output " + std::to_string(i) + " is not listed");
+  throw_error(ErrorCode::bad_graph, {node.label(), ": output ", i, " is not listed"});
 }
 
 }  // namespace
@@ -39,8 +39,7 @@ Tensor& NodeRun::output(std::size_t i) {
   if (i >= outputs_.size()) missing_output(node(), i);
   if (!outputs_[i].is_defined()) {
     if (!inferred_[i].is_known())
-      throw Error(ErrorCode::bad_graph,
-                  node().label() + ": its inputs do not tell the shape of output " + std::to_string(i) + "; one is missing");
+      throw_error(ErrorCode::bad_graph, {node().label(), ": its inputs do not tell the shape of output ", i, "; one is missing"});
     outputs_[i] = Tensor(inferred_[i].dtype, *inferred_[i].shape, setting_.allocator);
     const int bits = dtype_bits(inferred_[i].dtype);
     if (bits != 0 && bits < 8 && outputs_[i].size_bytes() != 0)
@@ -53,7 +52,7 @@ void NodeRun::set_output(std::size_t i, Tensor tensor) {
   if (i >= outputs_.size()) return;
   if (setting_.is_bound && outputs_[i].is_defined()) {
     if (outputs_[i].dtype() != tensor.dtype() || outputs_[i].shape() != tensor.shape())
-      throw Error(ErrorCode::internal, node().label() + ": output " + std::to_string(i) + " changed its type between runs");
+      throw_error(ErrorCode::internal, {node().label(), ": output ", i, " changed its type between runs"});
     if (tensor.size_bytes() != 0 && outputs_[i].bytes().data() != tensor.bytes().data())
       std::memcpy(outputs_[i].bytes().data(), tensor.bytes().data(), tensor.size_bytes());
     return;
@@ -69,14 +68,13 @@ void NodeRun::check_outputs() {
       continue;
     }
     if (inferred_[i].dtype == DType::undefined)
-      throw Error(ErrorCode::bad_graph,
-                  node().label() + ": output " + std::to_string(i) + " is listed, the operator does not make it");
-    throw Error(ErrorCode::internal, node().label() + ": output " + std::to_string(i) + " was not computed");
+      throw_error(ErrorCode::bad_graph, {node().label(), ": output ", i, " is listed, the operator does not make it"});
+    throw_error(ErrorCode::internal, {node().label(), ": output ", i, " was not computed"});
   }
 }
 
 std::vector<Tensor> NoSubgraphs::run(std::string_view attribute, std::span<const Tensor>) {
-  throw Error(ErrorCode::bad_graph, "attribute " + quoted(attribute) + " holds no subgraph that can be run here");
+  throw_error(ErrorCode::bad_graph, {"attribute ", in_quotes(attribute), " holds no subgraph that can be run here"});
 }
 
 bool is_repeatable(const Node& node) {

@@ -62,8 +62,8 @@ class Planner {
  private:
   std::unique_ptr<GraphPlan> plan_graph(const Graph& graph, Scope* outer, const Setting& setting, bool is_main) {
     if (setting.nesting > kMaxNesting)
-      throw Error(ErrorCode::limit_exceeded, "subgraphs and local functions lie more than " + std::to_string(kMaxNesting) +
-                                                 " deep; inline them before loading the model");
+      throw_error(ErrorCode::limit_exceeded,
+                  {"subgraphs and local functions lie more than ", kMaxNesting, " deep; inline them before loading the model"});
     auto plan = std::make_unique<GraphPlan>();
     Scope scope{*plan, outer, {}};
     for (const TensorRecord& record : graph.initializers) {
@@ -80,7 +80,7 @@ class Planner {
     for (const Node& node : graph.nodes) add_node(scope, node, setting);
     for (const ValueInfo& output : graph.outputs) {
       const int value = lookup(scope, output.name);
-      if (value < 0) throw Error(ErrorCode::bad_graph, "graph output " + quoted(output.name) + ": no node makes it");
+      if (value < 0) throw_error(ErrorCode::bad_graph, {"graph output ", in_quotes(output.name), ": no node makes it"});
       load(*plan, value);
       plan->outputs.push_back(value);
     }
@@ -90,7 +90,8 @@ class Planner {
 
   int define(Scope& scope, std::string_view name, const std::string* shown) {
     const int value = scope.plan.add_value(shown);
-    if (!scope.names.emplace(name, value).second) throw Error(ErrorCode::bad_graph, "value " + quoted(name) + " is made twice");
+    if (!scope.names.emplace(name, value).second)
+      throw_error(ErrorCode::bad_graph, {"value ", in_quotes(name), " is made twice"});
     return value;
   }
 
@@ -123,8 +124,7 @@ class Planner {
 
   void add_node(Scope& scope, const Node& written, const Setting& setting) {
     if (++n_steps_ > kMaxSteps)
-      throw Error(ErrorCode::limit_exceeded,
-                  "the graph has more than " + std::to_string(kMaxSteps) + " nodes once local functions are inlined");
+      throw_error(ErrorCode::limit_exceeded, {"the graph has more than ", kMaxSteps, " nodes once local functions are inlined"});
     const Node* node = &written;
     if (setting.binding != nullptr && has_attribute_references(written)) {
       scope.plan.resolved_nodes.push_back(std::make_unique<Node>(resolve_attributes(written, *setting.binding)));
@@ -136,7 +136,7 @@ class Planner {
     step.node = node;
     step.op = find_op(node->domain, node->op_type);
     if (step.op == nullptr)
-      throw Error(ErrorCode::unsupported, setting.where + node->label() + ": the operator is not supported").about(node->name);
+      throw_error(ErrorCode::unsupported, {setting.where, node->label(), ": the operator is not supported"}, node->name);
     step.opset = opset_of(setting.opset_imports, node->domain);
     step.where = setting.where;
     const bool is_shown = scope.outer == nullptr && setting.binding == nullptr;
@@ -153,9 +153,8 @@ class Planner {
     if (name.empty()) return Step::kAbsent;
     const int value = lookup(scope, name);
     if (value == kNotFound)
-      throw Error(ErrorCode::bad_graph,
-                  setting.where + node.label() + ": its input " + quoted(name) + " is made by no node before it")
-          .about(node.name);
+      throw_error(ErrorCode::bad_graph,
+                  {setting.where, node.label(), ": its input ", in_quotes(name), " is made by no node before it"}, node.name);
     if (value >= 0) load(scope.plan, value);
     return value;
   }
@@ -182,14 +181,13 @@ class Planner {
   }
 
   void inline_function(Scope& scope, const Node& call, const Function& function, const Setting& setting) {
-    const std::string where = setting.where + "in function " + quoted(function.name) + ": ";
+    const std::string where = concat({setting.where, "in function ", in_quotes(function.name), ": "});
     if (std::find(setting.callers.begin(), setting.callers.end(), &function) != setting.callers.end())
-      throw Error(ErrorCode::bad_graph, where + "it calls itself").about(call.name);
+      throw_error(ErrorCode::bad_graph, {where, "it calls itself"}, call.name);
     if (setting.nesting >= kMaxNesting)
-      throw Error(ErrorCode::limit_exceeded, where + "local functions lie more than " + std::to_string(kMaxNesting) + " deep");
+      throw_error(ErrorCode::limit_exceeded, {where, "local functions lie more than ", kMaxNesting, " deep"});
     if (call.inputs.size() > function.inputs.size() || call.outputs.size() > function.outputs.size())
-      throw Error(ErrorCode::bad_graph, call.label() + ": it has more inputs or outputs than the function it calls")
-          .about(call.name);
+      throw_error(ErrorCode::bad_graph, {call.label(), ": it has more inputs or outputs than the function it calls"}, call.name);
     Scope body{scope.plan, nullptr, {}};
     for (std::size_t i = 0; i < function.inputs.size(); ++i) {
       const int value = i < call.inputs.size() ? use(scope, call, call.inputs[i], setting) : Step::kAbsent;
@@ -203,12 +201,12 @@ class Planner {
       if (call.outputs[i].empty()) continue;
       const int value = lookup(body, function.outputs[i]);
       if (value == kNotFound)
-        throw Error(ErrorCode::bad_graph, where + "no node makes its output " + quoted(function.outputs[i])).about(call.name);
+        throw_error(ErrorCode::bad_graph, {where, "no node makes its output ", in_quotes(function.outputs[i])}, call.name);
       const bool is_shown = scope.outer == nullptr && setting.binding == nullptr;
       if (is_shown && value >= 0 && scope.plan.names[static_cast<std::size_t>(value)] == nullptr)
         scope.plan.names[static_cast<std::size_t>(value)] = &call.outputs[i];
       if (!scope.names.emplace(call.outputs[i], value).second)
-        throw Error(ErrorCode::bad_graph, "value " + quoted(call.outputs[i]) + " is made twice");
+        throw_error(ErrorCode::bad_graph, {"value ", in_quotes(call.outputs[i]), " is made twice"});
     }
   }
 

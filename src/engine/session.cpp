@@ -64,7 +64,7 @@ class Session::Impl {
 
   void run_into(std::span<const Tensor> feeds, std::span<Tensor> results) {
     if (results.size() != model_->graph.outputs.size() || feeds.size() != model_->graph.inputs.size())
-      throw Error(ErrorCode::invalid_argument, "one feed is wanted for each graph input and one result for each output");
+      throw_error(ErrorCode::invalid_argument, {"one feed is wanted for each graph input and one result for each output"});
     if (!fits_frozen(feeds)) {
       std::map<std::string, Tensor> named;
       for (std::size_t i = 0; i < feeds.size(); ++i)

@@ -9,8 +9,8 @@ namespace bitwright {
 
 void ByteSource::read(std::uint64_t offset, std::span<std::uint8_t> out) const {
   if (!is_inside(offset, out.size(), size_bytes()))
-    throw Error(ErrorCode::io_failed, name() + ": " + std::to_string(out.size()) + " bytes at offset " + std::to_string(offset) +
-                                          " lie outside of the file's " + std::to_string(size_bytes()) + " bytes");
+    throw_error(ErrorCode::io_failed,
+                {name(), ": ", out.size(), " bytes at offset ", offset, " lie outside of the file's ", size_bytes(), " bytes"});
   if (!out.empty()) do_read(offset, out);
 }
 

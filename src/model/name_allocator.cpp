@@ -1,3 +1,4 @@
+#include "base/text.h"
 #include "model/model.h"
 
 namespace bitwright {
@@ -50,7 +51,7 @@ std::string NameAllocator::fresh(const std::string& wish) {
   // The count goes on from the last one given for this wish, so that many equal wishes stay cheap.
   std::int64_t& count = entry->second;
   for (;;) {
-    std::string name = wish + "_" + std::to_string(++count);
+    std::string name = concat({wish, "_", ++count});
     if (taken_.try_emplace(name, 0).second) return name;
   }
 }

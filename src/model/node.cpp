@@ -26,10 +26,10 @@ const Attribute* typed(const Node& node, std::string_view name, AttributeType ty
   const Attribute* attribute = node.find(name);
   if (attribute == nullptr) return nullptr;
   if (attribute->type != type)
-    throw Error(ErrorCode::bad_graph, node.label() + ": attribute " + quoted(name) + " is of type " +
-                                          std::string(type_name(attribute->type)) + " where " + std::string(type_name(type)) +
-                                          " is needed; mend the model")
-        .about(node.name);
+    throw_error(ErrorCode::bad_graph,
+                {node.label(), ": attribute ", in_quotes(name), " is of type ", type_name(attribute->type), " where ",
+                 type_name(type), " is needed; mend the model"},
+                node.name);
   return attribute;
 }
 
@@ -117,13 +117,13 @@ void Node::remove(std::string_view attribute) {
 }
 
 std::string Node::label() const {
-  const std::string type = domain.empty() ? op_type : domain + "." + op_type;
+  const std::string type = domain.empty() ? op_type : concat({domain, ".", op_type});
   const std::string shown_type = quoted(type).substr(1);
   const std::string bare_type = shown_type.substr(0, shown_type.size() - 1);
-  if (!name.empty()) return "node " + quoted(name) + " (" + bare_type + ")";
+  if (!name.empty()) return concat({"node ", in_quotes(name), " (", bare_type, ")"});
   for (const std::string& output : outputs)
-    if (!output.empty()) return "node making " + quoted(output) + " (" + bare_type + ")";
-  return "a node without name (" + bare_type + ")";
+    if (!output.empty()) return concat({"node making ", in_quotes(output), " (", bare_type, ")"});
+  return concat({"a node without name (", bare_type, ")"});
 }
 
 }  // namespace bitwright

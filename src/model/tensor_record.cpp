@@ -11,23 +11,24 @@ namespace {
 
 [[noreturn]] void refuse_missing(const TensorRecord& record) {
   if (record.dtype == DType::undefined)
-    throw Error(ErrorCode::unsupported,
-                "tensor " + quoted(record.name) + ": its element type is not known here, so its values cannot be read")
-        .about(record.name);
-  throw Error(ErrorCode::bad_external_data,
-              "tensor " + quoted(record.name) + ": its values lie in " +
-                  (record.external_location.empty() ? "no file" : "the external file " + quoted(record.external_location)) +
-                  ", which was not given; give that file beside the model")
-      .about(record.name);
+    throw_error(ErrorCode::unsupported,
+                {"tensor ", in_quotes(record.name), ": its element type is not known here, so its values cannot be read"},
+                record.name);
+  throw_error(
+      ErrorCode::bad_external_data,
+      {"tensor ", in_quotes(record.name), ": its values lie in ",
+       (record.external_location.empty() ? "no file" : concat({"the external file ", in_quotes(record.external_location)})),
+       ", which was not given; give that file beside the model"},
+      record.name);
 }
 
 Tensor load_range(const TensorRecord& record, const SourceRange& range) {
   Tensor tensor(record.dtype, record.shape, raw_allocator());
   if (tensor.size_bytes() != range.length)
-    throw Error(ErrorCode::bad_model, "tensor " + quoted(record.name) + ": " + std::to_string(range.length) +
-                                          " bytes of values where shape and element type ask for " +
-                                          std::to_string(tensor.size_bytes()))
-        .about(record.name);
+    throw_error(ErrorCode::bad_model,
+                {"tensor ", in_quotes(record.name), ": ", range.length, " bytes of values where shape and element type ask for ",
+                 tensor.size_bytes()},
+                record.name);
   range.source->read(range.offset, tensor.bytes());
   return tensor;
 }
@@ -51,7 +52,7 @@ Tensor TensorRecord::load() const {
 void TensorRecord::read_bytes(std::uint64_t offset, std::span<std::uint8_t> out) const {
   if (const auto* range = std::get_if<SourceRange>(&values)) {
     if (!is_inside(offset, out.size(), range->length))
-      throw Error(ErrorCode::internal, "tensor " + quoted(name) + ": a read passes the end of its values").about(name);
+      throw_error(ErrorCode::internal, {"tensor ", in_quotes(name), ": a read passes the end of its values"}, name);
     range->source->read(range->offset + offset, out);
     return;
   }

@@ -25,7 +25,7 @@ struct Scope {
 };
 
 [[noreturn]] void refuse(const std::string& message, const std::string& subject) {
-  throw Error(ErrorCode::bad_graph, message + "; mend the model").about(subject);
+  throw_error(ErrorCode::bad_graph, {message, "; mend the model"}, subject);
 }
 
 /// Node i must follow the makers of what it and its subgraphs use. Puts the nodes in an order where it does: the order they
@@ -74,7 +74,7 @@ void put_in_order(std::vector<Node>& nodes, const std::string& where) {
     std::size_t on_cycle = 0;
     while (n_missing[on_cycle] == 0) ++on_cycle;
     for (std::size_t step = 0; step < nodes.size() && maker[on_cycle] != nodes.size(); ++step) on_cycle = maker[on_cycle];
-    refuse(nodes[on_cycle].label() + where + " needs its own output: the graph has a cycle", nodes[on_cycle].name);
+    refuse(concat({nodes[on_cycle].label(), where, " needs its own output: the graph has a cycle"}), nodes[on_cycle].name);
   }
   std::vector<Node> sorted;
   sorted.reserve(nodes.size());
@@ -88,19 +88,21 @@ void define_outputs(const std::vector<Node>& nodes, Scope& scope, const std::str
   for (const Node& node : nodes)
     for (const std::string& output : node.outputs)
       if (!output.empty() && !scope.names.insert(output).second)
-        refuse(node.label() + where + ": its output " + quoted(output) + " is also the name of another value", node.name);
+        refuse(concat({node.label(), where, ": its output ", in_quotes(output), " is also the name of another value"}),
+               node.name);
 }
 
 void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, const std::string& where) {
   for (Node& node : nodes) {
     for (const std::string& input : node.inputs)
       if (!input.empty() && !scope.has(input))
-        refuse(node.label() + where + ": its input " + quoted(input) + " is made by no node and is no input or initializer",
-               node.name);
+        refuse(
+            concat({node.label(), where, ": its input ", in_quotes(input), " is made by no node and is no input or initializer"}),
+            node.name);
     std::unordered_set<std::string_view> names;
     for (Attribute& attribute : node.attributes) {
       if (!names.insert(attribute.name).second)
-        refuse(node.label() + where + ": attribute " + quoted(attribute.name) + " stands twice", node.name);
+        refuse(concat({node.label(), where, ": attribute ", in_quotes(attribute.name), " stands twice"}), node.name);
       if (attribute.g) validate_graph(*attribute.g, &scope, depth + 1);
       for (const auto& graph : attribute.graphs) validate_graph(*graph, &scope, depth + 1);
     }
@@ -109,31 +111,32 @@ void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, con
 
 void validate_graph(Graph& graph, const Scope* outer, int depth) {
   if (depth > kMaxNesting)
-    throw Error(ErrorCode::limit_exceeded,
-                "graph " + quoted(graph.name) + ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
-  const std::string where = depth == 0 ? "" : " in subgraph " + quoted(graph.name);
+    throw_error(ErrorCode::limit_exceeded, {"graph ", in_quotes(graph.name), ": subgraphs are nested deeper than ", kMaxNesting});
+  const std::string where = depth == 0 ? "" : concat({" in subgraph ", in_quotes(graph.name)});
   Scope scope;
   scope.outer = outer;
   for (const ValueInfo& input : graph.inputs)
-    if (!scope.names.insert(input.name).second) refuse("graph input " + quoted(input.name) + where + " stands twice", input.name);
+    if (!scope.names.insert(input.name).second)
+      refuse(concat({"graph input ", in_quotes(input.name), where, " stands twice"}), input.name);
   std::unordered_set<std::string_view> initializers;
   for (const TensorRecord& record : graph.initializers) {
     if (!initializers.insert(record.name).second)
-      refuse("initializer " + quoted(record.name) + where + " stands twice", record.name);
+      refuse(concat({"initializer ", in_quotes(record.name), where, " stands twice"}), record.name);
     scope.names.insert(record.name);
   }
   define_outputs(graph.nodes, scope, where);
   validate_nodes(graph.nodes, scope, depth, where);
   for (const ValueInfo& output : graph.outputs)
     if (!output.name.empty() && !scope.has(output.name))
-      refuse("graph output " + quoted(output.name) + where + " is made by no node and is no input or initializer", output.name);
+      refuse(concat({"graph output ", in_quotes(output.name), where, " is made by no node and is no input or initializer"}),
+             output.name);
   put_in_order(graph.nodes, where);
 }
 
 using FunctionKey = std::string;
 
 FunctionKey key_of(const std::string& domain, const std::string& name, const std::string& overload) {
-  return std::to_string(domain.size()) + ":" + domain + std::to_string(name.size()) + ":" + name + overload;
+  return concat({domain.size(), ":", domain, name.size(), ":", name, overload});
 }
 
 void collect_calls(const std::vector<Node>& nodes, const std::unordered_map<FunctionKey, std::size_t>& functions,
@@ -154,7 +157,7 @@ void refuse_recursion(const Model& model) {
   for (std::size_t i = 0; i < model.functions.size(); ++i) {
     const Function& function = model.functions[i];
     if (!functions.emplace(key_of(function.domain, function.name, function.overload), i).second)
-      refuse("local function " + quoted(function.name) + " is defined twice", function.name);
+      refuse(concat({"local function ", in_quotes(function.name), " is defined twice"}), function.name);
   }
   std::vector<std::vector<std::size_t>> calls(model.functions.size());
   std::vector<std::size_t> n_callers(model.functions.size());
@@ -173,18 +176,18 @@ void refuse_recursion(const Model& model) {
   }
   for (std::size_t i = 0; i < calls.size(); ++i)
     if (n_callers[i] != 0)
-      refuse("local function " + quoted(model.functions[i].name) + " is part of a recursion", model.functions[i].name);
+      refuse(concat({"local function ", in_quotes(model.functions[i].name), " is part of a recursion"}), model.functions[i].name);
 }
 
 void validate_function(Function& function) {
-  const std::string where = " in local function " + quoted(function.name);
+  const std::string where = concat({" in local function ", in_quotes(function.name)});
   Scope scope;
   for (const std::string& input : function.inputs)
-    if (!scope.names.insert(input).second) refuse("input " + quoted(input) + where + " stands twice", function.name);
+    if (!scope.names.insert(input).second) refuse(concat({"input ", in_quotes(input), where, " stands twice"}), function.name);
   define_outputs(function.nodes, scope, where);
   validate_nodes(function.nodes, scope, 0, where);
   for (const std::string& output : function.outputs)
-    if (!scope.has(output)) refuse("output " + quoted(output) + where + " is made by no node", function.name);
+    if (!scope.has(output)) refuse(concat({"output ", in_quotes(output), where, " is made by no node"}), function.name);
   put_in_order(function.nodes, where);
 }
 

@@ -103,7 +103,7 @@ const BinaryRow& row_of(const Node& node) {
   if (op_type == "BitShift") {
     const std::string direction = node.attr_s("direction", "");
     if (direction != "LEFT" && direction != "RIGHT")
-      refuse(node, {"attribute 'direction' is ", quoted(direction), ", LEFT or RIGHT is needed"});
+      refuse(node, {"attribute 'direction' is ", in_quotes(direction), ", LEFT or RIGHT is needed"});
     return direction == "LEFT" ? kShiftLeft : kShiftRight;
   }
   if (op_type == "Sum" || op_type == "Mean") op_type = "Add";

@@ -23,7 +23,7 @@ NarrowOptions narrow_options(const Node& node) {
   else if (rounding == "down")
     options.scale_rounding = ScaleRounding::down;
   else if (rounding != "up")
-    refuse(node, {"attribute 'round_mode' is ", quoted(rounding), ", up, down or nearest is needed"});
+    refuse(node, {"attribute 'round_mode' is ", in_quotes(rounding), ", up, down or nearest is needed"});
   return options;
 }
 

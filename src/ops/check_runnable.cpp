@@ -30,22 +30,23 @@ class Checker {
     for (const auto* infos : {&graph.inputs, &graph.outputs})
       for (const ValueInfo& info : *infos)
         if (!info.is_tensor)
-          throw Error(ErrorCode::unsupported,
-                      "value " + quoted(info.name) + ": sequences, maps and optional values cannot be run, only tensors")
-              .about(info.name);
+          throw_error(ErrorCode::unsupported,
+                      {"value ", in_quotes(info.name), ": sequences, maps and optional values cannot be run, only tensors"},
+                      info.name);
   }
 
   void check_nodes(const std::vector<Node>& nodes, const std::vector<OpsetImport>& imports, const std::string& where,
                    int nesting) {
     if (nesting > kMaxNesting)
-      throw Error(ErrorCode::limit_exceeded, "subgraphs and local functions lie more than " + std::to_string(kMaxNesting) +
-                                                 " deep; inline them before loading the model");
+      throw_error(ErrorCode::limit_exceeded,
+                  {"subgraphs and local functions lie more than ", kMaxNesting, " deep; inline them before loading the model"});
     for (const Node& node : nodes) {
       const auto called = functions_.find(std::tie(node.domain, node.op_type, node.overload));
       if (called != functions_.end()) {
         const Function& function = *called->second;
         if (checked_.insert(&function).second)
-          check_nodes(function.nodes, function.opset_imports, where + "in function " + quoted(function.name) + ": ", nesting + 1);
+          check_nodes(function.nodes, function.opset_imports, concat({where, "in function ", in_quotes(function.name), ": "}),
+                      nesting + 1);
         continue;
       }
       check_operator(node, imports, where);
@@ -59,21 +60,21 @@ class Checker {
 
   static void check_operator(const Node& node, const std::vector<OpsetImport>& imports, const std::string& where) {
     const auto refuse = [&](const std::string& finding) {
-      throw Error(ErrorCode::unsupported, where + node.label() + ": " + finding).about(node.name);
+      throw_error(ErrorCode::unsupported, {where, node.label(), ": ", finding}, node.name);
     };
     const Op* op = find_op(node.domain, node.op_type);
     if (op == nullptr || op->domain == kInternalDomain)
-      refuse("the operator" + (node.domain.empty() ? std::string{} : " of domain " + quoted(node.domain)) + " is not supported");
+      refuse(concat({"the operator", (node.domain.empty() ? std::string{} : concat({" of domain ", in_quotes(node.domain)})),
+                     " is not supported"}));
     std::int64_t opset = 0;
     for (const OpsetImport& import : imports)
       if (import.domain == node.domain) opset = import.version;
     if (opset == 0 && node.domain.empty()) refuse("the model imports no opset of ai.onnx");
     if (node.domain.empty() && opset > kNewestOpset)
-      refuse("opset " + std::to_string(opset) + " is newer than the newest known, " + std::to_string(kNewestOpset) +
-             "; export the model with an older one");
+      refuse(
+          concat({"opset ", opset, " is newer than the newest known, ", kNewestOpset, "; export the model with an older one"}));
     if (opset != 0 && opset < op->since.front())
-      refuse("opset " + std::to_string(opset) + " is older than the oldest supported for this operator, " +
-             std::to_string(op->since.front()));
+      refuse(concat({"opset ", opset, " is older than the oldest supported for this operator, ", op->since.front()}));
   }
 
   const Model& model_;

@@ -63,7 +63,7 @@ void activate(const Node& node, std::span<float> y) {
   if (name.empty()) return;
   const auto row =
       std::find_if(std::begin(kActivations), std::end(kActivations), [&](const Activation& known) { return known.name == name; });
-  if (row == std::end(kActivations)) refuse(node, {"activation ", quoted(name)}, ErrorCode::unsupported);
+  if (row == std::end(kActivations)) refuse(node, {"activation ", in_quotes(name)}, ErrorCode::unsupported);
   const std::vector<float> params = node.attr_floats("activation_params");
   require(params.size() == row->n_params, node, "activation_params has the wrong length");
   row->map(y.data(), y.data(), static_cast<std::int64_t>(y.size()),

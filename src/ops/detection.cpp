@@ -78,7 +78,7 @@ constexpr double kMaxSamplesPerSide = 4096.0;
 
 std::int64_t pooled_extent(const Node& node, std::string_view attribute) {
   const std::int64_t extent = node.attr_i(attribute, 1);
-  if (extent < 1 || extent > kMaxElements) refuse(node, {"attribute ", quoted(attribute), " is ", extent});
+  if (extent < 1 || extent > kMaxElements) refuse(node, {"attribute ", in_quotes(attribute), " is ", extent});
   return extent;
 }
 

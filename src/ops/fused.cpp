@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/text.h"
 #include "kernels/probe.h"
 #include "ops/refusal.h"
 
@@ -10,7 +11,8 @@ namespace bitwright {
 
 CodeParams code_params(const Node& node, char operand) {
   const std::string letter(1, operand);
-  return {node.attr_f(letter + "_scale", 1.0f), static_cast<std::int32_t>(node.attr_i(letter + "_zero_point", 0))};
+  return {node.attr_f(concat({letter, "_scale"}), 1.0f),
+          static_cast<std::int32_t>(node.attr_i(concat({letter, "_zero_point"}), 0))};
 }
 
 Arithmetic arithmetic_of(const Node& node) {

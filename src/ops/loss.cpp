@@ -12,7 +12,7 @@ namespace {
 bool is_reduced(const Node& node) {
   const std::string reduction = node.attr_s("reduction", "mean");
   if (reduction != "mean" && reduction != "sum" && reduction != "none")
-    refuse(node, {"attribute 'reduction' is ", quoted(reduction), ", which is unknown"});
+    refuse(node, {"attribute 'reduction' is ", in_quotes(reduction), ", which is unknown"});
   return reduction != "none";
 }
 

@@ -360,7 +360,7 @@ void run_depth_to_space(RunContext& context) {
   else if (mode == "CRD")
     copy_transposed(x, {s[0], depth, block, block, s[2], s[3]}, std::vector<std::size_t>{0, 1, 4, 2, 5, 3}, context.output(0));
   else
-    refuse(context.node(), {"attribute 'mode' is ", quoted(mode), ", DCR or CRD is needed"});
+    refuse(context.node(), {"attribute 'mode' is ", in_quotes(mode), ", DCR or CRD is needed"});
 }
 
 void infer_space_to_depth(InferContext& context) {

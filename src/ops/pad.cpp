@@ -77,7 +77,7 @@ void run_pad(RunContext& context) {
   Tensor& y = context.output(0);
   const std::string mode = node.attr_s("mode", "constant");
   if (mode != "constant" && mode != "edge" && mode != "reflect" && mode != "wrap")
-    refuse(node, {"attribute 'mode' is ", quoted(mode), ", which is unknown"}, ErrorCode::unsupported);
+    refuse(node, {"attribute 'mode' is ", in_quotes(mode), ", which is unknown"}, ErrorCode::unsupported);
   const bool has_axes = context.opset() >= 18 && context.has_input(3);
   const auto all = paddings(node, context.opset() < 11 ? node.attr_ints("pads") : to_i64_vector(context.input(1)),
                             has_axes ? to_i64_vector(context.input(3)) : std::vector<std::int64_t>{}, has_axes, x.rank());

@@ -41,7 +41,7 @@ CellActivation::CellActivation(const Node& node, std::string name, float alpha, 
       beta_ = std::isnan(beta) ? row.beta : beta;
       return;
     }
-  refuse(node, {"activation ", quoted(said)}, ErrorCode::unsupported);
+  refuse(node, {"activation ", in_quotes(said)}, ErrorCode::unsupported);
 }
 
 void CellActivation::apply(float* values, std::int64_t n) const {

@@ -98,7 +98,7 @@ std::vector<ResizeAxis> plan_resize(const Node& node, const Shape& x, const Resi
       extent = std::floor(common * original + 0.5f);
     }
     if (!(extent < static_cast<float>(kMaxElements)))
-      refuse(node, {"an output axis of ", std::to_string(extent)}, ErrorCode::limit_exceeded);
+      refuse(node, {"an output axis passes ", kMaxElements, " elements"}, ErrorCode::limit_exceeded);
     axis.resized = static_cast<std::int64_t>(extent);
   }
   for (const ResizeAxis& axis : plan)

@@ -19,7 +19,7 @@ Value choice(const Node& node, const char* attribute, const char* otherwise, con
   const std::string text = node.attr_s(attribute, otherwise);
   for (const auto& [name, value] : values)
     if (text == name) return value;
-  refuse(node, {attribute, " is ", quoted(text)});
+  refuse(node, {attribute, " is ", in_quotes(text)});
 }
 
 /// In float, as ONNX Runtime computes it: ties of nearest fall alike.

@@ -18,7 +18,7 @@ Joining joining_of(const Node& node) {
   if (name == "mul") return Joining::mul;
   if (name == "min") return Joining::min;
   if (name == "max") return Joining::max;
-  refuse(node, {"attribute 'reduction' is ", quoted(name), ", which is unknown"}, ErrorCode::unsupported);
+  refuse(node, {"attribute 'reduction' is ", in_quotes(name), ", which is unknown"}, ErrorCode::unsupported);
 }
 
 template <typename Wide>
@@ -144,7 +144,7 @@ void run_tensor_scatter(RunContext& context) {
   Tensor& y = copied_data(context, 1);
   const std::string mode = node.attr_s("mode", "linear");
   if (mode != "linear" && mode != "circular")
-    refuse(node, {"attribute 'mode' is ", quoted(mode), ", linear or circular is needed"});
+    refuse(node, {"attribute 'mode' is ", in_quotes(mode), ", linear or circular is needed"});
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", -2), y.rank()));
   if (axis == 0 || update.rank() != y.rank())
     refuse(node, "the sequence axis cannot be the batch axis, and ranks must agree", ErrorCode::shape_mismatch);

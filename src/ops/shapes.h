@@ -21,7 +21,7 @@ inline std::optional<std::int64_t> list_length(const InferContext& context, std:
 /// A shape of which only the rank is known.
 inline Shape unknown_shape(std::int64_t rank) {
   if (rank < 0 || rank > static_cast<std::int64_t>(kMaxRank))
-    throw Error(ErrorCode::limit_exceeded, "rank " + std::to_string(rank) + " passes the limit of " + std::to_string(kMaxRank));
+    throw_error(ErrorCode::limit_exceeded, {"rank ", rank, " passes the limit of ", kMaxRank});
   return Shape(static_cast<std::size_t>(rank), kUnknownDim);
 }
 
@@ -29,8 +29,7 @@ inline Shape unknown_shape(std::int64_t rank) {
 inline std::int64_t extent_product(std::int64_t a, std::int64_t b) {
   if (a == 0 || b == 0) return 0;
   if (a < 0 || b < 0) return kUnknownDim;
-  if (a > kMaxElements / b)
-    throw Error(ErrorCode::limit_exceeded, "an extent passes the limit of " + std::to_string(kMaxElements) + " elements");
+  if (a > kMaxElements / b) throw_error(ErrorCode::limit_exceeded, {"an extent passes the limit of ", kMaxElements, " elements"});
   return a * b;
 }
 

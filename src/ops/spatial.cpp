@@ -93,7 +93,7 @@ void run_grid_sample(RunContext& context) {
                                                                    : Sampling::linear;
   const Border border = padding == "border" ? Border::clamp : padding == "reflection" ? Border::reflect : Border::zeros;
   if ((sampling == Sampling::linear && mode != "bilinear" && mode != "linear") || (border == Border::zeros && padding != "zeros"))
-    refuse(node, {"attributes 'mode' ", quoted(mode), " and 'padding_mode' ", quoted(padding), " are not understood"},
+    refuse(node, {"attributes 'mode' ", in_quotes(mode), " and 'padding_mode' ", in_quotes(padding), " are not understood"},
            ErrorCode::unsupported);
   const bool aligns_corners = node.attr_i("align_corners", 0) != 0;
   const std::size_t n_axes = x.rank() - 2;
@@ -180,8 +180,8 @@ std::vector<std::int64_t> per_axis(const Node& node, std::string_view name, std:
   if (values.empty()) values.assign(n, otherwise);
   constexpr std::int64_t kMost = std::int64_t{1} << 30;
   for (const std::int64_t value : values)
-    if (value < otherwise || value > kMost) refuse(node, {"attribute ", quoted(name), " has the value ", value});
-  if (values.size() != n) refuse(node, {"attribute ", quoted(name), " needs ", n, " values"});
+    if (value < otherwise || value > kMost) refuse(node, {"attribute ", in_quotes(name), " has the value ", value});
+  if (values.size() != n) refuse(node, {"attribute ", in_quotes(name), " needs ", n, " values"});
   return values;
 }
 

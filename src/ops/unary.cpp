@@ -98,7 +98,7 @@ const UnaryRow& row_of(const Node& node) {
   if (node.op_type == "Gelu") {
     const std::string form = node.attr_s("approximate", "none");
     if (form == "tanh") return kGeluTanh;
-    if (form != "none") refuse(node, {"attribute 'approximate' is ", quoted(form), ", 'none' or 'tanh' is needed"});
+    if (form != "none") refuse(node, {"attribute 'approximate' is ", in_quotes(form), ", 'none' or 'tanh' is needed"});
   }
   for (const UnaryRow& row : kRows)
     if (row.op_type == node.op_type) return row;

@@ -30,7 +30,7 @@ Window::AutoPad auto_pad_of(const Node& node) {
   if (text == "VALID") return Window::AutoPad::valid;
   if (text == "SAME_UPPER") return Window::AutoPad::same_upper;
   if (text == "SAME_LOWER") return Window::AutoPad::same_lower;
-  refuse(node, {"auto_pad is ", quoted(text)});
+  refuse(node, {"auto_pad is ", in_quotes(text)});
 }
 
 }  // namespace

@@ -69,10 +69,10 @@ class Maker {
 
   Node& add(const char* op_type, std::vector<std::string> inputs) {
     Node node;
-    node.name = names_.fresh(value_ + "_" + op_type);
+    node.name = names_.fresh(concat({value_, "_", op_type}));
     node.op_type = op_type;
     node.inputs = std::move(inputs);
-    node.outputs = {names_.fresh(node.name + "_output")};
+    node.outputs = {names_.fresh(concat({node.name, "_output"}))};
     result_.nodes.push_back(std::move(node));
     return result_.nodes.back();
   }

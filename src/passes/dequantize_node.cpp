@@ -26,11 +26,11 @@ std::int64_t dequantize_opset(const TensorScheme& scheme) {
 std::string dequantize_domain(Model& model, const TensorScheme& scheme, Target target) {
   const std::int64_t needed = dequantize_opset(scheme);
   if (model.opset() >= needed) return "";
-  const std::string finding = "the model's opset " + std::to_string(model.opset()) +
-                              " has no DequantizeLinear for these codes, which opset " + std::to_string(needed) + " brings";
+  const std::string finding =
+      concat({"the model's opset ", model.opset(), " has no DequantizeLinear for these codes, which opset ", needed, " brings"});
   if (target == Target::portable)
-    throw Error(ErrorCode::unsupported, finding + "; upgrade the model, or choose an onnxruntime target");
-  if (dtype_bits(scheme.dtype) == 2) throw Error(ErrorCode::unsupported, finding + "; upgrade the model, or choose 4 bits");
+    throw_error(ErrorCode::unsupported, {finding, "; upgrade the model, or choose an onnxruntime target"});
+  if (dtype_bits(scheme.dtype) == 2) throw_error(ErrorCode::unsupported, {finding, "; upgrade the model, or choose 4 bits"});
   if (model.opset("com.microsoft") == 0) model.set_opset("com.microsoft", 1);
   return "com.microsoft";
 }
@@ -51,14 +51,14 @@ DequantizedConstant dequantized_constant(const std::string& value, const Shape& 
   params.check(value);
   DequantizedConstant made;
   TensorRecord record;
-  record.name = names.fresh(value + "_quantized");
+  record.name = names.fresh(concat({value, "_quantized"}));
   record.dtype = params.dtype;
   record.shape = shape;
   record.values = std::move(codes);
-  made.node.name = names.fresh(value + "_DequantizeLinear");
+  made.node.name = names.fresh(concat({value, "_DequantizeLinear"}));
   made.node.op_type = "DequantizeLinear";
   made.node.domain = domain;
-  made.node.inputs = {record.name, names.fresh(value + "_scale"), names.fresh(value + "_zero_point")};
+  made.node.inputs = {record.name, names.fresh(concat({value, "_scale"})), names.fresh(concat({value, "_zero_point"}))};
   made.node.outputs = {value};
   if (const auto* channel = std::get_if<PerChannel>(&params.granularity)) made.node.set(Attribute::of_int("axis", channel->axis));
   if (const auto* block = std::get_if<PerBlock>(&params.granularity)) {

@@ -72,7 +72,7 @@ class Dynamic {
     // A node of a subgraph may read a weight from outside: its codes then stand beside the weight.
     DynamicNode made = maker_.make(scope_of(use), weight.graph, use, named(weight), bias_record);
     if (made.nodes.empty()) {
-      row.reason = "its weight " + quoted(weight.name) + " holds NaN or infinities";
+      row.reason = concat({"its weight ", in_quotes(weight.name), " holds NaN or infinities"});
       return;
     }
     row.reason.clear();
@@ -203,8 +203,8 @@ class Dynamic {
 
 PlannedEdit quantize_dynamic(Model& model, const Recipe& recipe) {
   if (model.opset() < kDynamicOpset)
-    throw Error(ErrorCode::unsupported, "dynamic mode needs opset " + std::to_string(kDynamicOpset) + ", the model has " +
-                                            std::to_string(model.opset()) + "; upgrade it, or choose weight_only");
+    throw_error(ErrorCode::unsupported, {"dynamic mode needs opset ", kDynamicOpset, ", the model has ", model.opset(),
+                                         "; upgrade it, or choose weight_only"});
   return Dynamic(model, recipe, Selection(model, recipe), false).run();
 }
 

@@ -52,7 +52,7 @@ Tensor scales_of(const QuantParams& params, Shape shape) {
 
 std::string DynamicNodes::refusal(const WeightUse& use, const TensorRecord& weight, const TensorRecord* bias) const {
   const Node& node = *use.node;
-  if (!node.domain.empty()) return "an operator of " + node.domain;
+  if (!node.domain.empty()) return concat({"an operator of ", node.domain});
   if (use.input != 1) return "its constant is the left factor";
   if (use.axes.empty()) return "its weight is put together by other nodes";
   for (std::size_t axis = 0; axis < use.axes.size(); ++axis)
@@ -65,7 +65,7 @@ std::string DynamicNodes::refusal(const WeightUse& use, const TensorRecord& weig
     if (node.attr_f("beta", 1.0f) != 1.0f && bias == nullptr) return "its bias is scaled and no constant";
     return "";
   }
-  return "no dynamic form of " + node.op_type;
+  return concat({"no dynamic form of ", node.op_type});
 }
 
 Node DynamicNodes::node_of(std::string op_type, const std::string& wish, std::vector<std::string> inputs,
@@ -87,8 +87,9 @@ const DynamicNodes::Activation& DynamicNodes::quantized(const void* scope, const
   const auto [found, is_new] = activations_.try_emplace({scope, value});
   Activation& activation = found->second;
   if (is_new) {
-    activation = {names_.fresh(value + "_quantized"), names_.fresh(value + "_scale"), names_.fresh(value + "_zero_point")};
-    quantize_nodes_.emplace(activation.codes, node_of("DynamicQuantizeLinear", value + "_DynamicQuantizeLinear", {value},
+    activation = {names_.fresh(concat({value, "_quantized"})), names_.fresh(concat({value, "_scale"})),
+                  names_.fresh(concat({value, "_zero_point"}))};
+    quantize_nodes_.emplace(activation.codes, node_of("DynamicQuantizeLinear", concat({value, "_DynamicQuantizeLinear"}), {value},
                                                       {activation.codes, activation.scale, activation.zero_point}));
   }
   return activation;
@@ -115,7 +116,9 @@ const DynamicNodes::StoredWeight* DynamicNodes::stored(const void* home, const N
                                                        DynamicNode& made) {
   const bool is_conv = node.op_type == "Conv";
   const bool is_flipped = node.op_type == "Gemm" && node.attr_i("transB", 0) != 0;
-  const auto [found, is_new] = weights_.try_emplace({home, weight.name + (is_conv ? "/conv" : is_flipped ? "/transposed" : "")});
+  const auto [found, is_new] = weights_.try_emplace({home, concat({weight.name, (is_conv      ? "/conv"
+                                                                                 : is_flipped ? "/transposed"
+                                                                                              : "")})});
   StoredWeight& stored = found->second;
   if (is_new) {
     Tensor values = weight.load();
@@ -124,22 +127,23 @@ const DynamicNodes::StoredWeight* DynamicNodes::stored(const void* home, const N
     if (recipe_.weight.grain == TensorScheme::Grain::per_tensor || (!is_conv && values.rank() > 2))
       scheme.grain = TensorScheme::Grain::per_tensor;
     const QuantizedTensor codes = quantize_weight_tensor(values, scheme, is_conv ? 0 : 1);
-    if (codes.n_not_finite == 0) stored = {constant(made, weight.name + "_quantized", codes.codes), codes.params, values.shape()};
+    if (codes.n_not_finite == 0)
+      stored = {constant(made, concat({weight.name, "_quantized"}), codes.codes), codes.params, values.shape()};
   }
   return stored.codes.empty() ? nullptr : &stored;
 }
 
 void DynamicNodes::rescale(DynamicNode& made, const std::string& node, const std::string& acc, const Activation& activation,
                            Tensor scales, const std::string& bias, const std::string& output) {
-  const std::string weight_scale = constant(made, node + "_weight_scale", std::move(scales));
-  const std::string as_float = names_.fresh(node + "_acc_float");
-  const std::string scale = names_.fresh(node + "_scale");
-  made.nodes.push_back(node_of("Cast", node + "_Cast", {acc}, {as_float}));
+  const std::string weight_scale = constant(made, concat({node, "_weight_scale"}), std::move(scales));
+  const std::string as_float = names_.fresh(concat({node, "_acc_float"}));
+  const std::string scale = names_.fresh(concat({node, "_scale"}));
+  made.nodes.push_back(node_of("Cast", concat({node, "_Cast"}), {acc}, {as_float}));
   made.nodes.back().set(Attribute::of_int("to", kOnnxFloat));
-  made.nodes.push_back(node_of("Mul", node + "_scales_Mul", {activation.scale, weight_scale}, {scale}));
-  const std::string product = bias.empty() ? output : names_.fresh(node + "_product");
-  made.nodes.push_back(node_of("Mul", node + "_Mul", {as_float, scale}, {product}));
-  if (!bias.empty()) made.nodes.push_back(node_of("Add", node + "_Add", {product, bias}, {output}));
+  made.nodes.push_back(node_of("Mul", concat({node, "_scales_Mul"}), {activation.scale, weight_scale}, {scale}));
+  const std::string product = bias.empty() ? output : names_.fresh(concat({node, "_product"}));
+  made.nodes.push_back(node_of("Mul", concat({node, "_Mul"}), {as_float, scale}, {product}));
+  if (!bias.empty()) made.nodes.push_back(node_of("Add", concat({node, "_Add"}), {product, bias}, {output}));
 }
 
 DynamicNode DynamicNodes::make(const void* scope, const void* home, const WeightUse& use, const TensorRecord& weight,
@@ -158,10 +162,10 @@ DynamicNode DynamicNodes::make(const void* scope, const void* home, const Weight
 
   const Activation& activation = quantized(scope, node.inputs[0]);
   const std::string zero_point = constant(
-      made, key + "_weight_zero_point",
+      made, concat({key, "_weight_zero_point"}),
       codes->params.dtype == DType::u8 ? Tensor::scalar(static_cast<std::uint8_t>(128)) : Tensor::scalar(std::int8_t{0}));
-  const std::string acc = names_.fresh(key + "_acc");
-  Node product = node_of(is_conv ? "ConvInteger" : "MatMulInteger", key + "_integer",
+  const std::string acc = names_.fresh(concat({key, "_acc"}));
+  Node product = node_of(is_conv ? "ConvInteger" : "MatMulInteger", concat({key, "_integer"}),
                          {activation.codes, codes->codes, activation.zero_point, zero_point}, {acc});
   if (is_conv) product.attributes = node.attributes;
   made.nodes.push_back(std::move(product));
@@ -178,18 +182,18 @@ DynamicNode DynamicNodes::make(const void* scope, const void* home, const Weight
     scales = scaled(scales, node.attr_f("alpha", 1.0f));
     const float beta = node.attr_f("beta", 1.0f);
     if (beta == 0.0f) bias_name.clear();
-    if (!bias_name.empty() && beta != 1.0f) bias_name = constant(made, key + "_bias", scaled(bias->load(), beta));
+    if (!bias_name.empty() && beta != 1.0f) bias_name = constant(made, concat({key, "_bias"}), scaled(bias->load(), beta));
   } else if (is_conv && !bias_name.empty()) {
     Shape shape(codes->shape.size(), 1);
     shape[1] = codes->shape[0];
     if (bias != nullptr) {
-      bias_name = constant(made, key + "_bias", bias->load().reshaped(shape));
+      bias_name = constant(made, concat({key, "_bias"}), bias->load().reshaped(shape));
     } else {
       const std::string target =
-          constant(made, key + "_bias_shape",
+          constant(made, concat({key, "_bias_shape"}),
                    Tensor::of<std::int64_t>({static_cast<std::int64_t>(shape.size())}, std::span<const std::int64_t>(shape)));
-      const std::string reshaped = names_.fresh(key + "_bias");
-      made.nodes.push_back(node_of("Reshape", key + "_bias_Reshape", {bias_name, target}, {reshaped}));
+      const std::string reshaped = names_.fresh(concat({key, "_bias"}));
+      made.nodes.push_back(node_of("Reshape", concat({key, "_bias_Reshape"}), {bias_name, target}, {reshaped}));
       bias_name = reshaped;
     }
   }
@@ -228,9 +232,9 @@ DynamicNode DynamicNodes::make_lstm(const Node& node, const TensorRecord& w, con
         made.params.scales.insert(made.params.scales.end(), part.params.scales.begin(), part.params.scales.end());
     }
     if (made.params.scales.size() != made.params.zero_points.size()) made.params.zero_points.resize(made.params.scales.size());
-    dynamic.inputs[input] = constant(made, key + suffix + "_quantized", codes);
-    dynamic.inputs.push_back(constant(made, key + suffix + "_scale", scales));
-    dynamic.inputs.push_back(constant(made, key + suffix + "_zero_point", Tensor(DType::i8, {n_directions, n_channels})));
+    dynamic.inputs[input] = constant(made, concat({key, suffix, "_quantized"}), codes);
+    dynamic.inputs.push_back(constant(made, concat({key, suffix, "_scale"}), scales));
+    dynamic.inputs.push_back(constant(made, concat({key, suffix, "_zero_point"}), Tensor(DType::i8, {n_directions, n_channels})));
   }
   made.nodes.push_back(std::move(dynamic));
   return made;

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "base/function_ref.h"
 #include "ops/qoperators.h"
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
@@ -52,8 +53,7 @@ class Expander {
 
  private:
   /// Adds what `expand` adds, or the node as it is where that gives a reason why not.
-  template <typename Expand>
-  void take(const Node& node, const Expand& expand) {
+  void take(const Node& node, FunctionRef<std::string()> expand) {
     const std::size_t n = to_.nodes.size();
     const std::string refusal = expand();
     if (refusal.empty()) {
@@ -64,7 +64,7 @@ class Expander {
       std::erase_if(made_, [&](const auto& row) { return row.second == to_.nodes[i].outputs[0]; });
     to_.nodes.resize(n);
     to_.keep(node);
-    result_.messages.push_back(node.label() + " stays: " + refusal);
+    result_.messages.push_back(concat({node.label(), " stays: ", refusal}));
   }
 
   /// The dequantized value; the same codes are dequantized once.
@@ -72,7 +72,7 @@ class Expander {
                           std::int64_t block_size = 0) {
     const auto [found, is_new] = made_.try_emplace({codes, scale, zero_point}, "");
     if (!is_new) return found->second;
-    found->second = to_.fresh(codes + "_dequantized");
+    found->second = to_.fresh(concat({codes, "_dequantized"}));
     const TensorRecord* record = to_.constant(scale);
     const bool has_many = record != nullptr && n_elements(record->shape) > 1;
     std::vector<std::string> inputs{codes, scale};
@@ -89,7 +89,7 @@ class Expander {
     if (record == nullptr || n_elements(record->shape) != 1) return zero_point;
     Tensor all(record->dtype, shape);
     fill_elements(all, record->load());
-    return to_.add_constant(zero_point + "_each", std::move(all));
+    return to_.add_constant(concat({zero_point, "_each"}), std::move(all));
   }
 
   /// Along which axis an operand may have several scales.
@@ -124,14 +124,14 @@ class Expander {
       for (std::size_t i = 0; i < b.size(); ++i) scales.data<float>()[i] = a[0] * factor * b[i];
       // One scale for each column: of the last axis of what Gemm adds.
       op.inputs.push_back(
-          dequantized(input_of(node, row.bias), to_.add_constant(node.outputs[0] + "_bias_scale", scales), "", -1));
+          dequantized(input_of(node, row.bias), to_.add_constant(concat({node.outputs[0], "_bias_scale"}), scales), "", -1));
     }
     const std::string& scale = input_of(node, row.result);
     if (scale.empty()) {
       to_.keep(op);
       return "";
     }
-    op.outputs[0] = to_.fresh(node.outputs[0] + "_float");
+    op.outputs[0] = to_.fresh(concat({node.outputs[0], "_float"}));
     to_.keep(op);
     std::vector<std::string> inputs{op.outputs[0], scale};
     if (!input_of(node, row.result + 1).empty()) inputs.push_back(input_of(node, row.result + 1));
@@ -143,13 +143,13 @@ class Expander {
 
   /// The bytes as codes of that type, low bits first as ONNX packs them; the last extent grows.
   std::string unpacked(const TensorRecord& record, DType dtype, Shape shape) {
-    return to_.add_constant(record.name + "_codes", dtype, shape, Generated{[record, dtype, shape] {
-                              const Tensor bytes = record.load();
-                              if (bytes.size_bytes() != packed_bytes(dtype, static_cast<std::uint64_t>(n_elements(shape))))
-                                throw Error(ErrorCode::shape_mismatch,
-                                            "tensor " + quoted(record.name) + ": the codes have the wrong size");
-                              return Tensor(dtype, shape, bytes.clone().buffer());
-                            }});
+    return to_.add_constant(
+        concat({record.name, "_codes"}), dtype, shape, Generated{[record, dtype, shape] {
+          const Tensor bytes = record.load();
+          if (bytes.size_bytes() != packed_bytes(dtype, static_cast<std::uint64_t>(n_elements(shape))))
+            throw_error(ErrorCode::shape_mismatch, {"tensor ", in_quotes(record.name), ": the codes have the wrong size"});
+          return Tensor(dtype, shape, bytes.clone().buffer());
+        }});
   }
 
   /// Zero points of packed codes: `given` holds rows of whole bytes, and may be left out for the middle of the range.
@@ -165,7 +165,7 @@ class Expander {
       reference::write_code(zeros.bytes(), dtype, i,
                             record == nullptr ? std::int32_t{1} << (bits - 1) : reference::read_code(bytes.bytes(), dtype, from));
     }
-    return to_.add_constant(wish + "_zero_point", std::move(zeros));
+    return to_.add_constant(concat({wish, "_zero_point"}), std::move(zeros));
   }
 
   /// Why these zero points cannot be told; empty where they can.
@@ -196,19 +196,19 @@ class Expander {
     const TensorRecord held = *scales;
     const std::string scale = scales->shape == shape
                                   ? held.name
-                                  : to_.add_constant(held.name + "_rows", held.dtype, shape,
+                                  : to_.add_constant(concat({held.name, "_rows"}), held.dtype, shape,
                                                      Generated{[held, shape] { return held.load().reshaped(shape); }});
     const std::string zeros = zero_points(input_of(node, 3), codes->name, bits, shape);
     std::string weight = dequantized(unpacked(*codes, codes_of(bits), {n, blocks * block}), scale, zeros, 1, block);
     if (blocks * block != k) {
       const auto one = [](std::int64_t value) { return Tensor::of<std::int64_t>({1}, {value}); };
-      const std::string sliced = to_.fresh(weight + "_sliced");
+      const std::string sliced = to_.fresh(concat({weight, "_sliced"}));
       to_.add("Slice",
               {weight, to_.add_constant("start", one(0)), to_.add_constant("end", one(k)), to_.add_constant("axis", one(1))},
               sliced);
       weight = sliced;
     }
-    const std::string transposed = to_.fresh(weight + "_transposed");
+    const std::string transposed = to_.fresh(concat({weight, "_transposed"}));
     to_.add("Transpose", {weight}, transposed).set(Attribute::of_ints("perm", {1, 0}));
     multiply(node, node.inputs[0], transposed, input_of(node, 5));
     return "";
@@ -216,7 +216,7 @@ class Expander {
 
   /// x times weight, plus bias where there is one.
   void multiply(const Node& node, const std::string& x, const std::string& weight, const std::string& bias) {
-    const std::string product = bias.empty() ? node.outputs[0] : to_.fresh(node.outputs[0] + "_product");
+    const std::string product = bias.empty() ? node.outputs[0] : to_.fresh(concat({node.outputs[0], "_product"}));
     to_.add("MatMul", {x, weight}, product).name = node.name;
     if (!bias.empty()) to_.add("Add", {product, bias}, node.outputs[0]);
   }
@@ -231,7 +231,7 @@ class Expander {
     const Encoding encoding = node.attr_i("quant_type", 1) == 0 ? Encoding::fp4 : Encoding::nf4;
     // Row after row of the transposed weight, the first code of a byte in its high half.
     const std::string weight = to_.add_constant(
-        codes->name + "_reals", DType::f32, {k, n}, Generated{[codes = *codes, scales = *scales, encoding, k, n, block] {
+        concat({codes->name, "_reals"}), DType::f32, {k, n}, Generated{[codes = *codes, scales = *scales, encoding, k, n, block] {
           const std::vector<float> levels = level_table(encoding, 4).levels, factors = to_f32_vector(scales.load());
           const Tensor bytes = codes.load();
           Tensor reals(DType::f32, {k, n});
@@ -309,7 +309,7 @@ class Expander {
     if (source != nullptr && scaled != nullptr && to_.constant(input_of(node, 1)) != nullptr)
       products_[scaled] = &node;
     else
-      result_.messages.push_back(node.label() + " stays: it is no part of a dynamically quantized product");
+      result_.messages.push_back(concat({node.label(), " stays: it is no part of a dynamically quantized product"}));
   }
 
   std::string expand_integer(const Node& node, const Node& scaled) {
@@ -325,7 +325,7 @@ class Expander {
     if (record == nullptr) return "the scale of its weight is no constant";
     const bool is_conv = node.op_type == "ConvInteger";
     if (record->shape.size() > 1)  // [1, channels, 1, 1], as it multiplies
-      scale = to_.add_constant(scale + "_flat", record->load().reshaped({n_elements(record->shape)}));
+      scale = to_.add_constant(concat({scale, "_flat"}), record->load().reshaped({n_elements(record->shape)}));
     Node op = node;
     op.op_type = is_conv ? "Conv" : "MatMul";
     op.inputs = {source.inputs[0], dequantized(node.inputs[1], scale, input_of(node, 3), is_conv ? 0 : -1)};
@@ -358,10 +358,10 @@ class Expander {
         for (std::int64_t i = 0; i < all.n_elements(); ++i)
           std::copy_n(given.bytes().data() + static_cast<std::size_t>(blocks[2] == 1 ? i / codes->shape[2] : i) * element,
                       element, all.bytes().data() + static_cast<std::size_t>(i) * element);
-        return to_.add_constant(record.name + "_blocks", std::move(all));
+        return to_.add_constant(concat({record.name, "_blocks"}), std::move(all));
       };
       const std::string reals = dequantized(node.inputs[at], spread(*scales), spread(*zeros), 1, codes->shape[1]);
-      op.inputs[at] = to_.fresh(reals + "_transposed");
+      op.inputs[at] = to_.fresh(concat({reals, "_transposed"}));
       to_.add("Transpose", {reals}, op.inputs[at]).set(Attribute::of_ints("perm", {0, 2, 1}));
     }
     to_.keep(op);

@@ -93,9 +93,9 @@ class Float16 {
 
   std::string blocked_because(const Node& node) const {
     if (std::string refusal = selection_.refusal(node); !refusal.empty()) return refusal;
-    if (!node.domain.empty()) return "an operator of " + node.domain;
+    if (!node.domain.empty()) return concat({"an operator of ", node.domain});
     if (std::find(std::begin(kBlocked), std::end(kBlocked), node.op_type) != std::end(kBlocked))
-      return node.op_type + " stays in float32: runtimes lack it in float16";
+      return concat({node.op_type, " stays in float32: runtimes lack it in float16"});
     if (node.op_type == "Cast" && !node.inputs.empty() &&
         (node.attr_i("to", 0) == kOnnxFloat16 || type_of(node.inputs[0]) == DType::f16))
       return "already a cast from or to float16";
@@ -106,7 +106,7 @@ class Float16 {
     for (const auto* values : {&node.inputs, &node.outputs})
       for (const std::string& value : *values)
         if (!value.empty() && type_of(value) == DType::undefined && !constants_.contains(value))
-          return "the type of value " + quoted(value) + " is not known";
+          return concat({"the type of value ", in_quotes(value), " is not known"});
     return overflow(node);
   }
 
@@ -116,7 +116,7 @@ class Float16 {
     for (const auto* values : {&node.inputs, &node.outputs})
       for (const std::string& value : *values)
         if (const auto peak = peaks_->find(value); peak != peaks_->end() && peak->second > kMaxHalf)
-          return "value " + quoted(value) + " reached " + whole_number(peak->second) + ", float16 ends at 65504";
+          return concat({"value ", in_quotes(value), " reached ", whole_number(peak->second), ", float16 ends at 65504"});
     return "";
   }
 
@@ -166,9 +166,9 @@ class Float16 {
     const auto add = [&](const std::string& value) {
       if (!is_float_value(value) || twins_.contains(value)) return;
       if (fixed.contains(value))
-        twins_[value] = {names_.fresh(value + "_float32"), value};
+        twins_[value] = {names_.fresh(concat({value, "_float32"})), value};
       else
-        twins_[value] = {value, names_.fresh(value + "_float16")};
+        twins_[value] = {value, names_.fresh(concat({value, "_float16"}))};
     };
     for (const ValueInfo& input : graph_.inputs) add(input.name);
     for (const auto& [name, record] : constants_) add(name);
@@ -222,7 +222,7 @@ class Float16 {
 
   void cast(const std::string& from, const std::string& to, std::int64_t type) {
     Node node;
-    node.name = names_.fresh(to + "_Cast");
+    node.name = names_.fresh(concat({to, "_Cast"}));
     node.op_type = "Cast";
     node.inputs = {from};
     node.outputs = {to};
@@ -269,11 +269,11 @@ class Float16 {
       const Twin& twin = found->second;
       const HalfTensor made = to_half(record.load());
       if (made.n_too_large != 0)
-        edit_.result.messages.push_back(std::to_string(made.n_too_large) + " values of constant " + quoted(name) +
-                                        " beyond 65504 were clipped");
+        edit_.result.messages.push_back(
+            concat({made.n_too_large, " values of constant ", in_quotes(name), " beyond 65504 were clipped"}));
       if (made.n_too_small != 0)
-        edit_.result.messages.push_back(std::to_string(made.n_too_small) + " values of constant " + quoted(name) +
-                                        " below 2^-25 were raised to 2^-24");
+        edit_.result.messages.push_back(
+            concat({made.n_too_small, " values of constant ", in_quotes(name), " below 2^-25 were raised to 2^-24"}));
       TensorRecord half = TensorRecord::of(twin.half, made.values);
       constexpr std::uint64_t kMaxHeldBytes = 1u << 20;
       if (record.size_bytes() > kMaxHeldBytes)
@@ -324,9 +324,8 @@ void refuse_codes(const Model& model) {
     const std::string& type = node.op_type;
     if (type.find("uantizeLinear") != std::string::npos || type.starts_with("QLinear") || type.ends_with("Integer") ||
         type == "MatMulNBits")
-      throw Error(ErrorCode::nothing_quantized,
-                  node.label() + ": the model is already quantized; make float16 of the float model")
-          .about(node.name);
+      throw_error(ErrorCode::nothing_quantized,
+                  {node.label(), ": the model is already quantized; make float16 of the float model"}, node.name);
   });
 }
 

@@ -2,6 +2,7 @@
 #include <map>
 
 #include "base/float16.h"
+#include "base/text.h"
 #include "passes/float16.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
@@ -60,7 +61,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
     if (is_refused) continue;
     const TensorRecord record = *weight.record;
     TensorRecord half;
-    half.name = names.fresh(weight.name + "_float16");
+    half.name = names.fresh(concat({weight.name, "_float16"}));
     half.dtype = DType::f16;
     half.shape = record.shape;
     const HalfTensor made = to_half(record.load());
@@ -69,8 +70,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
     else
       half.values = made.values;
     std::string note;
-    if (made.n_too_large != 0)
-      note = std::to_string(made.n_too_large) + " values of " + weight.name + " beyond 65504 were clipped";
+    if (made.n_too_large != 0) note = concat({made.n_too_large, " values of ", weight.name, " beyond 65504 were clipped"});
     if (!note.empty()) edit.result.messages.push_back(note);
     for (const WeightUse& use : weight.uses) {
       NodeDecision& row = rows.at(use.node);
@@ -79,7 +79,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
       row.reason = note.empty() ? "size only: computed in float" : note;
     }
     Node cast;
-    cast.name = names.fresh(weight.name + "_Cast");
+    cast.name = names.fresh(concat({weight.name, "_Cast"}));
     cast.op_type = "Cast";
     cast.inputs = {half.name};
     cast.outputs = {weight.name};

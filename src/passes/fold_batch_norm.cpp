@@ -183,8 +183,8 @@ void apply(Model& model, NameAllocator& names, const Fold& fold) {
   for (double factor : fold.affine.factor) is_scaled = is_scaled || factor != 1.0;
   const bool shares_weight = index.consumers(layer.inputs[1]).size() > 1 || index.is_graph_output(layer.inputs[1]);
   const bool shares_bias = has_bias && (index.consumers(layer.inputs[2]).size() > 1 || index.is_graph_output(layer.inputs[2]));
-  const std::string weight_name = shares_weight ? names.fresh(base.name + "_folded") : base.name;
-  const std::string bias_name = has_bias && !shares_bias ? layer.inputs[2] : names.fresh(node_key(layer) + "_bias");
+  const std::string weight_name = shares_weight ? names.fresh(concat({base.name, "_folded"})) : base.name;
+  const std::string bias_name = has_bias && !shares_bias ? layer.inputs[2] : names.fresh(concat({node_key(layer), "_bias"}));
 
   Tensor bias(DType::f32, {fold.layout.n_channels()});
   for (std::size_t c = 0; c < fold.bias.size(); ++c)
@@ -218,7 +218,7 @@ PassResult fold_batch_norm(Model& model) {
       if (std::optional<Fold> fold = find_fold(model.graph, index, i)) folds.push_back(std::move(*fold));
     for (const Fold& fold : folds) {
       const Node& behind = model.graph.nodes[fold.behind];
-      result.removed.push_back(removed_node(behind, "folded into " + model.graph.nodes[fold.layer].label()));
+      result.removed.push_back(removed_node(behind, concat({"folded into ", model.graph.nodes[fold.layer].label()})));
       ++n_folded[behind.op_type];
       apply(model, names, fold);
       is_dead[fold.behind] = is_changed = true;
@@ -235,8 +235,7 @@ PassResult fold_batch_norm(Model& model) {
     for (const std::string& name : unused) erase_initializer(model.graph, name);
   }
   for (const auto& [op_type, n] : n_folded)
-    result.messages.push_back(std::to_string(n) + " " + op_type + (n == 1 ? " node" : " nodes") +
-                              " folded into the layer in front");
+    result.messages.push_back(concat({n, " ", op_type, (n == 1 ? " node" : " nodes"), " folded into the layer in front"}));
   return result;
 }
 

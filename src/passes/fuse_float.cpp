@@ -2,6 +2,7 @@
 
 #include <limits>
 
+#include "base/text.h"
 #include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
 #include "ops/op.h"
 #include "passes/graph_edit.h"
@@ -86,7 +87,7 @@ PassResult fuse_activations(Model& model) {
     conv.set(Attribute::of_string("activation", node.op_type));
     if (!bounds->empty()) conv.set(Attribute::of_floats("activation_params", *bounds));
     conv.outputs[0] = node.outputs[0];
-    result.removed.push_back(removed_node(node, "ends " + conv.label()));
+    result.removed.push_back(removed_node(node, concat({"ends ", conv.label()})));
     is_dead[i] = true;
     ++result.n_changes;
   }
@@ -114,7 +115,7 @@ PassResult fuse_block_products(Model& model) {
     node.domain = kInternalDomain;
     node.attributes = {Attribute::of_int("block_size", block->block_size), Attribute::of_int("transB", is_transposed ? 1 : 0)};
     if (index.consumers(value).size() == 1 && !index.is_graph_output(value)) {
-      result.removed.push_back(removed_node(dequantize, "became a part of " + node.label()));
+      result.removed.push_back(removed_node(dequantize, concat({"became a part of ", node.label()})));
       is_dead[block->dequantize] = true;
     }
     ++result.n_changes;

@@ -25,8 +25,8 @@ Attribute integer(std::string name, std::int64_t value) { return Attribute::of_i
 
 void say_codes(Node& node, char operand, const CodedOperand& codes) {
   const std::string letter(1, operand);
-  node.set(Attribute::of_float(letter + "_scale", codes.scale));
-  node.set(integer(letter + "_zero_point", codes.zero_point));
+  node.set(Attribute::of_float(concat({letter, "_scale"}), codes.scale));
+  node.set(integer(concat({letter, "_zero_point"}), codes.zero_point));
 }
 
 /// u8 codes of a constant, channels last if asked, with leading extents of 1 up to `rank`.
@@ -112,7 +112,8 @@ class Fuser {
 
   /// The name of the codes in this layout, made where they are not there yet. `least_rank` widens constants.
   std::string inner(const CodedOperand& operand, bool is_last, std::int64_t least_rank = 0) {
-    if (operand.constant != nullptr) return record(operand.codes + "_u8", constant_codes(*operand.constant, is_last, least_rank));
+    if (operand.constant != nullptr)
+      return record(concat({operand.codes, "_u8"}), constant_codes(*operand.constant, is_last, least_rank));
     is_last = is_last && rank(operand.codes) >= 3;
     InnerCodes& codes = inner_[operand.codes];
     std::string& wanted = is_last ? codes.last : codes.first;
@@ -128,7 +129,7 @@ class Fuser {
     if (border) {
       const Node& quantize = model_.graph.nodes[lazy->second];
       materialize(quantize.inputs[0]);
-      Node node = inner_node("Quantize", quantize.name, {quantize.inputs[0]}, names_.fresh(operand.codes + "_u8"));
+      Node node = inner_node("Quantize", quantize.name, {quantize.inputs[0]}, names_.fresh(concat({operand.codes, "_u8"})));
       node.doc = quantize.label();
       say_codes(node, 'x', *border);
       if (is_last) node.set(integer("channels_last", 1));
@@ -140,7 +141,7 @@ class Fuser {
   }
 
   std::string layout(const std::string& from, const std::string& wish, const char* to, bool is_flipped, DType dtype) {
-    Node node = inner_node("Layout", "", {from}, names_.fresh(wish + "_u8"));
+    Node node = inner_node("Layout", "", {from}, names_.fresh(concat({wish, "_u8"})));
     if (*to != 0) node.set(Attribute::of_string("to", to));
     if (is_flipped) node.set(integer("flip", 1));
     if (dtype == DType::i8) node.set(integer("is_signed", 1));
@@ -222,7 +223,7 @@ class Fuser {
   Node fused_node(const FusedGroup& group, std::string op_type) {
     const Node& core = model_.graph.nodes[group.core];
     Node node = inner_node(std::move(op_type), core.name.empty() ? core.outputs[0] : core.name, {}, "");
-    for (const std::size_t i : group.nodes) node.doc += (node.doc.empty() ? "" : ", ") + model_.graph.nodes[i].label();
+    for (const std::size_t i : group.nodes) node.doc += concat({(node.doc.empty() ? "" : ", "), model_.graph.nodes[i].label()});
     if (how_.arithmetic == Arithmetic::integer_only) node.set(integer("integer_only", 1));
     if (how_.family) node.set(integer("family", static_cast<std::int64_t>(*how_.family)));
     if (group.gives_reals) {
@@ -246,7 +247,7 @@ class Fuser {
       const std::string& value = model_.graph.nodes[group.core].outputs[0];
       made_.insert(value);
       const bool is_turned = is_last && result_rank >= 3;
-      node.outputs[0] = is_turned ? names_.fresh(value + "_last") : value;
+      node.outputs[0] = is_turned ? names_.fresh(concat({value, "_last"})) : value;
       const std::string made = push(std::move(node));
       if (!is_turned) return;
       Node turn;
@@ -259,7 +260,7 @@ class Fuser {
       nodes_.push_back(std::move(turn));
       return;
     }
-    node.outputs[0] = names_.fresh(group.output.codes + "_u8");
+    node.outputs[0] = names_.fresh(concat({group.output.codes, "_u8"}));
     if (is_last && result_rank >= 3) node.set(integer("is_channels_last", 1));
     ranks_[group.output.codes] = result_rank;
     if (group.output.is_signed) signed_.insert(group.output.codes);
@@ -300,7 +301,7 @@ class Fuser {
     Node node = fused_node(group, is_conv ? "Conv" : "Gemm");
     ranks_.emplace(group.inputs[0].codes, own_rank);
     node.inputs = {inner(group.inputs[0], is_conv, is_conv ? own_rank : 0), group.weights->codes};
-    if (group.bias.is_defined()) node.inputs.push_back(record(stem(group) + "_bias", group.bias));
+    if (group.bias.is_defined()) node.inputs.push_back(record(concat({stem(group), "_bias"}), group.bias));
     say_codes(node, 'x', group.inputs[0]);
     node.set(Attribute::of_floats("w_scales", group.weights->scales));
     if (!group.weights->zero_points.empty()) node.set(Attribute::of_ints("w_zero_points", group.weights->zero_points));
@@ -364,14 +365,14 @@ class Fuser {
     else
       copy_attributes(core, node, {"kernel_shape", "strides", "pads", "dilations", "auto_pad", "ceil_mode", "count_include_pad"});
     if (is_reduction && core.attr_i("keepdims", 1) == 0) {
-      node.outputs[0] = names_.fresh(group.output.codes + "_pooled");
+      node.outputs[0] = names_.fresh(concat({group.output.codes, "_pooled"}));
       const std::string pooled = push(std::move(node));
       Node drop;
       drop.name = core.name;
       drop.op_type = "Reshape";
       drop.doc = fused_node(group, "").doc;
       drop.set(integer("on_codes", 1));
-      drop.inputs = {pooled, record(group.output.codes + "_shape", Tensor::of<std::int64_t>({2}, {0, -1}))};
+      drop.inputs = {pooled, record(concat({group.output.codes, "_shape"}), Tensor::of<std::int64_t>({2}, {0, -1}))};
       drop.outputs = {""};
       return finish(group, std::move(drop), false, 2);
     }
@@ -383,13 +384,13 @@ class Fuser {
   /// Codes of one scale to codes of another; empty where they are the same.
   std::string recode_record(const CodedOperand& from, const CodedOperand& to, std::int32_t qmin = 0, std::int32_t qmax = 255) {
     Tensor table = recode_table(from, to, qmin, qmax);
-    return table.is_defined() ? record(to.codes + "_table", std::move(table)) : std::string();
+    return table.is_defined() ? record(concat({to.codes, "_table"}), std::move(table)) : std::string();
   }
 
   void finish_recoded(const FusedGroup& group, Node node, bool is_last, std::int64_t result_rank) {
     const std::string table = recode_record(group.inputs[0], group.output, group.qmin, group.qmax);
     if (table.empty()) return finish(group, std::move(node), is_last, result_rank);
-    node.outputs[0] = names_.fresh(group.output.codes + "_moved");
+    node.outputs[0] = names_.fresh(concat({group.output.codes, "_moved"}));
     node.remove("qmin");
     node.remove("qmax");
     Node recode = fused_node(group, "Lookup");
@@ -402,7 +403,7 @@ class Fuser {
     const bool is_last = is_inner_last(group.inputs[0]);
     Node node = fused_node(group, "Lookup");
     node.inputs = {inner(group.inputs[0], is_last),
-                   record(group.output.codes + "_table", function_table(model_.graph, patterns_.index(), group, how_))};
+                   record(concat({group.output.codes, "_table"}), function_table(model_.graph, patterns_.index(), group, how_))};
     finish(group, std::move(node), is_last, own_rank);
   }
 
@@ -443,7 +444,7 @@ class Fuser {
     for (std::size_t i = 0; i < index.data<std::int32_t>().size(); ++i)
       index.data<std::int32_t>()[i] = static_cast<std::int32_t>(moved.data<float>()[i]) - 1;  // what Pad fills is 0 here
     Node node = fused_node(group, "Pixels");
-    node.inputs = {inner(group.inputs[0], true), record(group.output.codes + "_index", std::move(index))};
+    node.inputs = {inner(group.inputs[0], true), record(concat({group.output.codes, "_index"}), std::move(index))};
     node.set(integer("fill", group.inputs[0].zero_point));
     finish_recoded(group, std::move(node), true, own_rank);
   }

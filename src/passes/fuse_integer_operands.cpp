@@ -11,6 +11,15 @@
 
 namespace bitwright {
 
+namespace {
+
+/// A float in digits would bring printf into the module.
+const char* bad_scale(float scale) {
+  return std::isnan(scale) ? "NaN" : scale == 0.0f ? "0" : scale < 0.0f ? "negative" : "infinite";
+}
+
+}  // namespace
+
 std::int64_t IntegerPatterns::rank(const std::string& value) const {
   if (const TensorRecord* record = index_.initializer(value)) return static_cast<std::int64_t>(record->shape.size());
   const auto found = types_.find(value);
@@ -63,7 +72,7 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
   if (dtype != DType::u8 && dtype != DType::i8) return std::nullopt;
   if (const auto type = types_.find(scale); type != types_.end() && type->second.dtype != DType::f32) return std::nullopt;
   if (!(operand.scale > 0.0f) || !std::isfinite(operand.scale))
-    refuse(node, {"the scale of ", quoted(codes), " is ", std::to_string(operand.scale), "; scales must be positive and finite"});
+    refuse(node, {"the scale of ", in_quotes(codes), " is ", bad_scale(operand.scale), "; scales must be positive and finite"});
   operand.is_signed = dtype == DType::i8;
   if (operand.is_signed) operand.zero_point += 128;
   operand.constant = index_.initializer(operand.codes);
@@ -102,7 +111,7 @@ std::optional<CodedWeights> IntegerPatterns::weights(const Node& node, const std
   }
   for (const float value : *scales)
     if (!(value > 0.0f) || !std::isfinite(value))
-      refuse(node, {"a scale of ", quoted(codes), " is ", std::to_string(value), "; scales must be positive and finite"});
+      refuse(node, {"a scale of ", in_quotes(codes), " is ", bad_scale(value), "; scales must be positive and finite"});
   weights.scales = *scales;
   if (!zero_point.empty()) {
     const auto zero_points = constant(zero_point);
@@ -149,7 +158,7 @@ bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::
       const double ratio = scales.empty() ? 1.0 : scales[at(i, scales.size())] / scale(i);
       const double moved = std::abs(ratio - 1.0) < 1e-5 ? code : round_half_even(code * ratio);
       if (!(std::abs(moved) <= 0x7fffffffp0))
-        refuse(node, {"the bias ", quoted(value), " does not fit int32 codes of the accumulator's scale"});
+        refuse(node, {"the bias ", in_quotes(value), " does not fit int32 codes of the accumulator's scale"});
       to[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(moved);
     }
   } else {
@@ -158,7 +167,7 @@ bool IntegerPatterns::set_bias(const Node& node, const std::string& value, std::
     for (std::int64_t i = 0; i < n; ++i) {
       const double code = round_half_even(reals[at(i, reals.size())] / scale(i));
       if (!(std::abs(code) <= 0x7fffffffp0))
-        refuse(node, {"the bias ", quoted(value), " does not fit int32 codes of the accumulator's scale"});
+        refuse(node, {"the bias ", in_quotes(value), " does not fit int32 codes of the accumulator's scale"});
       to[static_cast<std::size_t>(i)] = static_cast<std::int32_t>(code);
     }
   }

@@ -1,5 +1,6 @@
 #include "passes/fuse_matmul_add.h"
 
+#include "base/text.h"
 #include "passes/graph_edit.h"
 
 namespace bitwright {
@@ -28,7 +29,7 @@ PassResult fuse_matmul_add(Model& model, const ValueTypes& types) {
     const TensorRecord* bias = index.initializer(other);
     const std::int64_t n = weight->shape[1];
     if (bias == nullptr || bias->dtype != DType::f32 || (bias->shape != Shape{n} && bias->shape != Shape{1, n})) continue;
-    result.removed.push_back(removed_node(add, "became the bias of " + node.label()));
+    result.removed.push_back(removed_node(add, concat({"became the bias of ", node.label()})));
     node.op_type = "Gemm";
     node.inputs.push_back(other);
     node.outputs[0] = add.outputs[0];
@@ -37,8 +38,8 @@ PassResult fuse_matmul_add(Model& model, const ValueTypes& types) {
   }
   if (result.n_changes == 0) return result;
   erase_nodes(graph, is_dead);
-  result.messages.push_back(std::to_string(result.n_changes) +
-                            (result.n_changes == 1 ? " MatMul and Add became Gemm" : " pairs of MatMul and Add became Gemm"));
+  result.messages.push_back(concat(
+      {result.n_changes, (result.n_changes == 1 ? " MatMul and Add became Gemm" : " pairs of MatMul and Add became Gemm")}));
   return result;
 }
 

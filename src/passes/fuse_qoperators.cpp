@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "base/text.h"
 #include "ops/qoperators.h"
 #include "passes/clean_graph.h"
 #include "passes/fuse_weights.h"
@@ -81,7 +82,7 @@ class Fuser {
       codes.dtype = stored != nullptr ? stored->dtype : node.op_type == "QuantizeLinear" ? DType::u8 : DType::undefined;
       codes.zero_points.assign(codes.scales.size(), 0.0f);
       if (codes.dtype == DType::u8 || codes.dtype == DType::i8)
-        codes.zero_point = to_.add_constant(value + "_zero_point", Tensor(codes.dtype, scale->shape));
+        codes.zero_point = to_.add_constant(concat({value, "_zero_point"}), Tensor(codes.dtype, scale->shape));
     }
     if (codes.dtype != DType::u8 && codes.dtype != DType::i8) return std::nullopt;
     return codes.zero_points.size() == codes.scales.size() ? std::optional(codes) : std::nullopt;
@@ -264,8 +265,8 @@ PassResult fuse_qoperators(Model& model, Target target) {
   if (is_microsoft && model.opset("com.microsoft") == 0) model.set_opset("com.microsoft", 1);
   remove_unused(model);
   std::string text;
-  for (const auto& [op_type, n] : counts) text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + op_type;
-  result.messages.push_back("operators on codes: " + text);
+  for (const auto& [op_type, n] : counts) text += concat({(text.empty() ? "" : ", "), n, " ", op_type});
+  result.messages.push_back(concat({"operators on codes: ", text}));
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/text.h"
 #include "quant/reference.h"
 
 namespace bitwright {
@@ -131,18 +132,18 @@ std::optional<Node> WeightFuser::nbits(const Node& node) {
   const Shape shape{n, n_blocks, blocks.block_size * blocks.bits / 8};
   const std::array<std::int64_t, 2> strides = is_flipped ? std::array<std::int64_t, 2>{k, 1} : std::array<std::int64_t, 2>{1, n};
   const std::string codes =
-      to_.add_constant(blocks.codes.name + "_nbits", DType::u8, shape, Generated{[=] {
+      to_.add_constant(concat({blocks.codes.name, "_nbits"}), DType::u8, shape, Generated{[=] {
                          return as_bytes(packed_rows(blocks.codes.load(), n, k, n_blocks * blocks.block_size, strides,
                                                      blocks.bits, blocks.offset, blocks.middle()),
                                          shape);
                        }});
   const Tensor scales = blocks.scales.load();
   const std::string scale =
-      to_.add_constant(blocks.scales.name + "_rows", is_flipped ? scales : transposed_rows(scales, n, n_blocks));
+      to_.add_constant(concat({blocks.scales.name, "_rows"}), is_flipped ? scales : transposed_rows(scales, n, n_blocks));
   op.inputs = {node.inputs[0], codes, scale};
   const std::optional<Tensor> zeros = packed_zeros(
       blocks, n, n_blocks, is_flipped ? std::array<std::int64_t, 2>{n_blocks, 1} : std::array<std::int64_t, 2>{1, n});
-  if (zeros) op.inputs.push_back(to_.add_constant(blocks.scales.name + "_zero_point", *zeros));
+  if (zeros) op.inputs.push_back(to_.add_constant(concat({blocks.scales.name, "_zero_point"}), *zeros));
   if (!bias.empty()) {
     op.inputs.resize(5);
     op.inputs.push_back(bias);
@@ -170,14 +171,14 @@ std::optional<Node> WeightFuser::gather(const Node& node) {
   Shape packed = shape, zero_shape = blocks.scales.shape;
   packed.back() = columns / per_byte;
   const std::string codes = to_.add_constant(
-      blocks.codes.name + "_rows", DType::u8, packed, Generated{[=] {
+      concat({blocks.codes.name, "_rows"}), DType::u8, packed, Generated{[=] {
         return as_bytes(packed_rows(blocks.codes.load(), rows, columns, columns, {columns, 1}, blocks.bits, blocks.offset, 0),
                         packed);
       }});
   op.inputs = {codes, node.inputs[1], blocks.scales.name};
   if (const std::optional<Tensor> zeros = packed_zeros(blocks, rows, n_blocks, {n_blocks, 1}); zeros) {
     zero_shape.back() = zeros->extent(1);
-    op.inputs.push_back(to_.add_constant(blocks.scales.name + "_zero_point", zeros->reshaped(zero_shape)));
+    op.inputs.push_back(to_.add_constant(concat({blocks.scales.name, "_zero_point"}), zeros->reshaped(zero_shape)));
   }
   return op;
 }

@@ -21,8 +21,7 @@ void for_each_subgraph(Node& node, const Visit& visit) {
 }
 
 void own_nodes(std::vector<Node>& nodes, int depth) {
-  if (depth > kMaxDepth)
-    throw Error(ErrorCode::limit_exceeded, "subgraphs nest deeper than " + std::to_string(kMaxDepth) + " levels");
+  if (depth > kMaxDepth) throw_error(ErrorCode::limit_exceeded, {"subgraphs nest deeper than ", kMaxDepth, " levels"});
   for (Node& node : nodes)
     for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
       graph = std::make_shared<Graph>(*graph);
@@ -39,11 +38,11 @@ void visit_list(const std::vector<Node>& nodes, const std::string& path,
                 FunctionRef<void(const Node&, const std::string&)> visit) {
   for (const Node& node : nodes) {
     visit(node, path);
-    const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";
+    const std::string prefix = concat({(path.empty() ? "" : concat({path, "/"})), node_key(node), "/"});
     for (const Attribute& attribute : node.attributes) {
       if (attribute.g) visit_list(attribute.g->nodes, prefix + attribute.name, visit);
       for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
-        if (attribute.graphs[i]) visit_list(attribute.graphs[i]->nodes, prefix + attribute.name + std::to_string(i), visit);
+        if (attribute.graphs[i]) visit_list(attribute.graphs[i]->nodes, concat({prefix, attribute.name, i}), visit);
     }
   }
 }
@@ -103,7 +102,8 @@ void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit) { visit_inner(m
 void visit_nodes(const Model& model, FunctionRef<void(const Node&, const std::string&)> visit) {
   visit_list(model.graph.nodes, "", visit);
   for (const Function& function : model.functions)
-    visit_list(function.nodes, "function " + (function.domain.empty() ? "" : function.domain + ".") + function.name, visit);
+    visit_list(function.nodes,
+               concat({"function ", (function.domain.empty() ? "" : concat({function.domain, "."})), function.name}), visit);
 }
 
 void replace_uses(Graph& graph, const std::string& from, const std::string& to) { replace_in_nodes(graph.nodes, from, to); }

@@ -50,8 +50,8 @@ class QdqInserter {
     for (TensorRecord& record : records_) graph_.initializers.push_back(std::move(record));
     remove_unused(model_);
     if (!domain_.empty())
-      result_.messages.push_back("opset " + std::to_string(model_.opset()) +
-                                 " kept: quantization uses com.microsoft operators, which onnxruntime runs");
+      result_.messages.push_back(
+          concat({"opset ", model_.opset(), " kept: quantization uses com.microsoft operators, which onnxruntime runs"}));
     return std::move(result_);
   }
 
@@ -100,17 +100,17 @@ class QdqInserter {
     if (is_output) {
       // The pair's result takes the name of the graph output, and so every reader reads it.
       BITWRIGHT_ASSERT(producer >= 0);
-      source = names_.fresh(stem + "_float");
+      source = names_.fresh(concat({stem, "_float"}));
       for (std::string& output : graph_.nodes[static_cast<std::size_t>(producer)].outputs)
         if (output == tensor.value) output = source;
     } else {
-      dequantized = names_.fresh(stem + "_dequantized");
+      dequantized = names_.fresh(concat({stem, "_dequantized"}));
       std::size_t first = 0;
       read_from(tensor, dequantized, first);
     }
-    const std::string scale = parameter(stem + "_scale", scale_tensor(tensor.params, {}));
-    const std::string zero_point = parameter(stem + "_zero_point", zero_point_tensor(tensor.params, {}));
-    const std::string codes = names_.fresh(stem + "_quantized");
+    const std::string scale = parameter(concat({stem, "_scale"}), scale_tensor(tensor.params, {}));
+    const std::string zero_point = parameter(concat({stem, "_zero_point"}), zero_point_tensor(tensor.params, {}));
+    const std::string codes = names_.fresh(concat({stem, "_quantized"}));
     std::vector<Node>& place = producer >= 0 ? after_[static_cast<std::size_t>(producer)] : front_;
     place.push_back(make_node("QuantizeLinear", {source, scale, zero_point}, codes));
     place.push_back(make_node("DequantizeLinear", {codes, scale, zero_point}, dequantized));
@@ -121,13 +121,13 @@ class QdqInserter {
     const std::string stem = stem_of(tensor.value);
     const bool is_bias = tensor.role == TensorRole::bias;
     const std::vector<std::size_t> gathers = gathers_of(tensor);
-    const std::string dequantized = names_.fresh(stem + "_dequantized");
+    const std::string dequantized = names_.fresh(concat({stem, "_dequantized"}));
     std::size_t first = graph_.nodes.size();
     if (gathers.size() < tensor.consumers.size()) read_from(tensor, dequantized, first);
     if (first == graph_.nodes.size() && gathers.empty()) return;
 
     TensorRecord coded;
-    coded.name = names_.fresh(stem + "_quantized");
+    coded.name = names_.fresh(concat({stem, "_quantized"}));
     coded.dtype = tensor.params.dtype;
     coded.shape = is_bias ? Shape{static_cast<std::int64_t>(n_bias_codes(tensor, record))} : record.shape;
     if (is_bias) {
@@ -138,14 +138,14 @@ class QdqInserter {
     } else {
       coded.values = Generated{[record, params = tensor.params] { return quantize(record.load(), params); }};
     }
-    std::vector<std::string> inputs{coded.name, parameter(stem + "_scale", scale_tensor(tensor.params, coded.shape))};
+    std::vector<std::string> inputs{coded.name, parameter(concat({stem, "_scale"}), scale_tensor(tensor.params, coded.shape))};
     // A bias has zero point 0, the default; onnxruntime's Gemm wants the weight's to be there.
-    if (!is_bias) inputs.push_back(parameter(stem + "_zero_point", zero_point_tensor(tensor.params, coded.shape)));
+    if (!is_bias) inputs.push_back(parameter(concat({stem, "_zero_point"}), zero_point_tensor(tensor.params, coded.shape)));
     records_.push_back(std::move(coded));
     const auto* channel = std::get_if<PerChannel>(&tensor.params.granularity);
     for (const std::size_t i : gathers) {
       Node& gather = graph_.nodes[i];
-      const std::string picked = names_.fresh(stem + "_gathered");
+      const std::string picked = names_.fresh(concat({stem, "_gathered"}));
       Node node = make_node("DequantizeLinear", {picked, inputs[1], inputs[2]}, gather.outputs[0]);
       if (channel != nullptr) node.set(Attribute::of_int("axis", -1));  // the table's last axis, wherever it comes to stand
       gather.inputs[0] = inputs[0];

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.h"
 #include "passes/clean_graph.h"
 #include "passes/dequantize_node.h"
 
@@ -105,10 +106,10 @@ PassResult keep_float_weights(Model& model, const Recipe& recipe) {
   graph.nodes = std::move(nodes);
   std::move(records.begin(), records.end(), std::back_inserter(graph.initializers));
   remove_unused(model);
-  result.messages.push_back(std::to_string(result.n_changes) +
-                            (result.n_changes == 1 ? " float layer lies between codes: its bias is"
-                                                   : " float layers lie between codes: their biases are") +
-                            " stored as exact int32 codes, or onnxruntime would round the weights to 8 bits");
+  result.messages.push_back(concat({result.n_changes,
+                                    (result.n_changes == 1 ? " float layer lies between codes: its bias is"
+                                                           : " float layers lie between codes: their biases are"),
+                                    " stored as exact int32 codes, or onnxruntime would round the weights to 8 bits"}));
   return result;
 }
 

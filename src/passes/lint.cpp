@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/sorted_order.h"
+#include "base/text.h"
 #include "passes/graph_edit.h"
 #include "passes/static_ops.h"
 
@@ -19,7 +20,7 @@ constexpr double kMaxRangeRatio = 32.0;
 constexpr std::size_t kManyIslands = 4;
 constexpr std::size_t kLayersPerIsland = 4;
 
-std::string count(std::size_t n, const std::string& what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); }
+std::string count(std::size_t n, const std::string& what) { return concat({n, " ", what, (n == 1 ? "" : "s")}); }
 
 class Linter {
  public:
@@ -85,8 +86,8 @@ class Linter {
     }
     if (wide > kMaxRangeRatio * narrow)
       add(Severity::warning, node_key(node),
-          "joins values of very different ranges (1 to " + std::to_string(static_cast<std::int64_t>(wide / narrow)) +
-              "), whose one scale leaves few codes to the narrow ones; exclude it if the model's outputs suffer");
+          concat({"joins values of very different ranges (1 to ", static_cast<std::int64_t>(wide / narrow),
+                  "), whose one scale leaves few codes to the narrow ones; exclude it if the model's outputs suffer"}));
   }
 
   /// A weight that a float node reads too stays in the file twice.
@@ -96,7 +97,7 @@ class Linter {
       const auto readers = index_.consumers(tensor.value);
       if (readers.size() > tensor.consumers.size())
         add(Severity::warning, tensor.consumers[0].node,
-            "its weight '" + tensor.value + "' is read in float by another node too, so the file holds it twice");
+            concat({"its weight '", tensor.value, "' is read in float by another node too, so the file holds it twice"}));
     }
   }
 
@@ -104,9 +105,9 @@ class Linter {
     const bool is_integer = recipe_.mode == QuantMode::static_ || recipe_.mode == QuantMode::dynamic;
     if (depthwise_.empty() || !is_integer || recipe_.target != Target::onnxruntime_web) return;
     add(Severity::info, depthwise_[0],
-        count(depthwise_.size(), "depthwise Conv") +
-            " quantized for size: onnxruntime-web runs them about 2.7 times slower than in float, "
-            "while exchanging codes with their neighbours saves converting; exclude them where only speed counts");
+        concat({count(depthwise_.size(), "depthwise Conv"),
+                " quantized for size: onnxruntime-web runs them about 2.7 times slower than in float, "
+                "while exchanging codes with their neighbours saves converting; exclude them where only speed counts"}));
   }
 
   void dequantized_on_every_run() {
@@ -116,12 +117,12 @@ class Linter {
       if (decision.mode.starts_with("weights only") && !(decision.op_type == "Gather" && recipe_.mode == QuantMode::static_))
         nodes.push_back(&decision);
     if (nodes.empty()) return;
-    const std::string of_nodes = "weights of " + count(nodes.size(), "node") + " are dequantized at every run";
+    const std::string of_nodes = concat({"weights of ", count(nodes.size(), "node"), " are dequantized at every run"});
     if (recipe_.target != Target::onnxruntime_web)
-      return add(Severity::info, nodes[0]->node, of_nodes + ": a smaller file, not a faster model");
+      return add(Severity::info, nodes[0]->node, concat({of_nodes, ": a smaller file, not a faster model"}));
     add(recipe_.mode == QuantMode::weight_only ? Severity::warning : Severity::info, nodes[0]->node,
-        "download saving only: " + of_nodes +
-            "; on onnxruntime-web MatMul by a single row takes about 15 times as long as in float, by 64 rows 1.5 times");
+        concat({"download saving only: ", of_nodes,
+                "; on onnxruntime-web MatMul by a single row takes about 15 times as long as in float, by 64 rows 1.5 times"}));
   }
 
   /// Float nodes with codes before and behind them, counted as connected stretches, and HardSwish in one piece or written out.
@@ -167,14 +168,12 @@ class Linter {
       if (with_entry.contains(root(places.at(name)))) islands.insert(root(places.at(name)));
     if (islands.size() < kManyIslands || islands.size() * kLayersPerIsland < n_quantized) return;
     add(Severity::warning, "",
-        std::to_string(islands.size()) + " stretches of float nodes between " + std::to_string(n_quantized) +
-            " quantized layers" +
-            (n_hard_swish > 0
-                 ? ", with " + std::to_string(n_hard_swish) + " HardSwish, which onnxruntime has no integer kernel for"
-                 : "") +
-            ": each converts codes to float and back, which may take longer than integers save; compare times with the float "
-            "model, or choose "
-            "mode weight_only or float16 for size alone");
+        concat({islands.size(), " stretches of float nodes between ", n_quantized, " quantized layers",
+                (n_hard_swish > 0 ? concat({", with ", n_hard_swish, " HardSwish, which onnxruntime has no integer kernel for"})
+                                  : ""),
+                ": each converts codes to float and back, which may take longer than integers save; compare times with the float "
+                "model, or choose "
+                "mode weight_only or float16 for size alone"}));
   }
 
   static bool has_kernel_of_its_own(const Node& node) {

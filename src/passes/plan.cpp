@@ -1,5 +1,6 @@
 #include "passes/plan.h"
 
+#include "base/text.h"
 #include "quant/encodings/encoding.h"
 
 #include <charconv>
@@ -62,27 +63,27 @@ std::string_view scheme_name(const TensorScheme& scheme) {
 std::string code_name(DType dtype) {
   std::string name(dtype_name(dtype));
   if (!is_integer(dtype)) return name;
-  return (name[0] == 'u' ? "uint" : "int") + name.substr(1);
+  return concat({(name[0] == 'u' ? "uint" : "int"), name.substr(1)});
 }
 
 std::string to_string(const NodeDecision& decision) {
-  std::string line = decision.graph.empty() ? "" : decision.graph + ": ";
-  line +=
-      decision.node + " (" + (decision.domain.empty() ? "" : decision.domain + ".") + decision.op_type + "): " + decision.mode;
-  if (!decision.reason.empty()) line += ", " + decision.reason;
+  std::string line = decision.graph.empty() ? "" : concat({decision.graph, ": "});
+  line += concat({decision.node, " (", (decision.domain.empty() ? "" : concat({decision.domain, "."})), decision.op_type,
+                  "): ", decision.mode});
+  if (!decision.reason.empty()) line += concat({", ", decision.reason});
   return line;
 }
 
 std::string to_string(const TensorPlan& tensor) {
-  std::string line = tensor.value + ": " + std::string(tensor_role_name(tensor.role)) + " " +
-                     std::string(dtype_name(tensor.params.dtype)) + " " + to_string(tensor.params.granularity);
+  std::string line = concat({tensor.value, ": ", tensor_role_name(tensor.role), " ", dtype_name(tensor.params.dtype), " ",
+                             to_string(tensor.params.granularity)});
   if (!tensor.params.scales.empty()) {
-    line += " scale " + number(tensor.params.scales.front());
+    line += concat({" scale ", number(tensor.params.scales.front())});
     if (tensor.params.scales.size() > 1) line += "..";
   }
-  if (!tensor.params.zero_points.empty()) line += " zero_point " + std::to_string(tensor.params.zero_points.front());
+  if (!tensor.params.zero_points.empty()) line += concat({" zero_point ", tensor.params.zero_points.front()});
   line += " ->";
-  for (const NodeInput& consumer : tensor.consumers) line += " " + consumer.node + "[" + std::to_string(consumer.input) + "]";
+  for (const NodeInput& consumer : tensor.consumers) line += concat({" ", consumer.node, "[", consumer.input, "]"});
   return line;
 }
 
@@ -96,7 +97,7 @@ std::string to_string(const QuantPlan& plan) {
 std::string to_string(const LintRow& row) {
   std::string line(severity_name(row.severity));
   line += ": ";
-  if (!row.node.empty()) line += "node '" + row.node + "': ";
+  if (!row.node.empty()) line += concat({"node '", row.node, "': "});
   return line + row.message;
 }
 

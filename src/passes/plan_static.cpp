@@ -11,11 +11,11 @@ namespace {
 void check_schemes(const Recipe& recipe) {
   if (dtype_bits(recipe.activation.dtype) != 8 || !is_integer(recipe.activation.dtype) ||
       recipe.activation.grain != TensorScheme::Grain::per_tensor)
-    throw Error(ErrorCode::bad_recipe, "static mode quantizes activations to u8 or i8 with one scale per tensor");
+    throw_error(ErrorCode::bad_recipe, {"static mode quantizes activations to u8 or i8 with one scale per tensor"});
   if (dtype_bits(recipe.weight.dtype) != 8 || !is_integer(recipe.weight.dtype) ||
       recipe.weight.grain == TensorScheme::Grain::per_block)
-    throw Error(ErrorCode::bad_recipe,
-                "static mode quantizes weights to i8 or u8, per_tensor or per_channel; other weights need mode weight_only");
+    throw_error(ErrorCode::bad_recipe,
+                {"static mode quantizes weights to i8 or u8, per_tensor or per_channel; other weights need mode weight_only"});
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ QuantPlan StaticPlanner::plan() {
       decision.reason = "its result is used in float only";
     } else if (state.is_quantized || state.is_weights_only) {
       decision.is_quantized = true;
-      decision.mode = (state.is_quantized ? "QDQ " : "weights only ") + dtype;
+      decision.mode = concat({(state.is_quantized ? "QDQ " : "weights only "), dtype});
       decision.reason = state.note;
       if (state.is_quantized && state.is_layer() && !is_output_quantized(found->second))
         decision.reason = "gives float: its result is used in float only";

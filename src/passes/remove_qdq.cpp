@@ -2,6 +2,7 @@
 #include <limits>
 #include <map>
 
+#include "base/text.h"
 #include "ops/qoperators.h"
 #include "passes/expand_quantized.h"
 #include "passes/graph_edit.h"
@@ -81,7 +82,7 @@ class QdqRemover {
   std::string clipped(const std::string& value, float rmax, DType dtype) {
     const auto [found, is_new] = clips_.try_emplace({value, rmax}, "");
     if (is_new) {
-      found->second = to_.fresh(value + "_clipped");
+      found->second = to_.fresh(concat({value, "_clipped"}));
       if (opset_ < kClipOfInputs) {
         Node& clip = to_.add("Clip", {value}, found->second);
         clip.set(Attribute::of_float("min", 0.0f));
@@ -115,7 +116,7 @@ class QdqRemover {
     Real real = *first;
     for (std::string& output : copy.outputs) {
       if (output.empty()) continue;
-      real.value = to_.fresh(output + "_real");
+      real.value = to_.fresh(concat({output, "_real"}));
       reals_.emplace(output, real);
       output = real.value;
     }
@@ -150,7 +151,7 @@ class QdqRemover {
       return false;
     Node reals = node;
     reals.inputs[0] = table->name;
-    reals.outputs[0] = to_.fresh(table->name + "_dequantized");
+    reals.outputs[0] = to_.fresh(concat({table->name, "_dequantized"}));
     to_.keep(reals);
     Node picked = *gather;
     picked.name.clear();

@@ -39,7 +39,7 @@ std::string closest_names(std::string_view pattern, const std::set<std::string>&
   sort_list(ranked);
   std::string text;
   for (std::size_t i = 0; i < std::min<std::size_t>(3, ranked.size()); ++i)
-    text += (i == 0 ? "" : ", ") + quoted(ranked[i].second);
+    text += concat({(i == 0 ? "" : ", "), in_quotes(ranked[i].second)});
   return text;
 }
 
@@ -49,13 +49,14 @@ void check_pattern(const Model& model, const std::string& pattern) {
   const bool is_op = pattern.starts_with(kOpPrefix);
   visit_nodes(model, [&](const Node& node, const std::string&) {
     is_matched = is_matched || matches_pattern(pattern, node);
-    names.insert(is_op ? std::string(kOpPrefix) + node.op_type : node_key(node));
+    names.insert(is_op ? concat({kOpPrefix, node.op_type}) : node_key(node));
   });
   if (is_matched) return;
   const std::string closest = closest_names(pattern, names);
-  throw Error(ErrorCode::pattern_unmatched, "pattern " + quoted(pattern) + " matches no node of the model" +
-                                                (closest.empty() ? "" : "; the closest are " + closest))
-      .about(pattern);
+  throw_error(ErrorCode::pattern_unmatched,
+              {"pattern ", in_quotes(pattern), " matches no node of the model",
+               (closest.empty() ? "" : concat({"; the closest are ", closest}))},
+              pattern);
 }
 
 }  // namespace
@@ -73,7 +74,7 @@ Selection::Selection(const Model& model, const Recipe& recipe) : include_(recipe
 
 std::string Selection::refusal(const Node& node) const {
   for (const std::string& pattern : exclude_)
-    if (matches_pattern(pattern, node)) return "excluded by " + quoted(pattern);
+    if (matches_pattern(pattern, node)) return concat({"excluded by ", in_quotes(pattern)});
   return include_.empty() || is_asked_for(node) ? "" : "not included";
 }
 

@@ -32,7 +32,7 @@ void StaticPlanner::find_candidates() {
     if (!state.refusal.empty() && is_weights_only(node)) {
       state.is_weights_only = true;
       state.note = node.op_type == "Gather" ? "gathers codes, which are dequantized behind it"
-                                            : "size only: computed in float (" + state.refusal + ")";
+                                            : concat({"size only: computed in float (", state.refusal, ")"});
     }
   }
 }
@@ -57,14 +57,14 @@ std::string StaticPlanner::value_refusal(const Node& node, const StaticOp& op) c
   const auto type_refusal = [&](const std::string& value) -> std::string {
     const auto found = types_.find(value);
     if (found == types_.end() || found->second.dtype == DType::undefined || found->second.dtype == DType::f32) return "";
-    return "works on " + std::string(dtype_name(found->second.dtype)) + " values";
+    return concat({"works on ", dtype_name(found->second.dtype), " values"});
   };
   bool has_activation = false;
   for (std::size_t k = 0; k < node.inputs.size(); ++k) {
     if (!is_activation_input(node, op, k)) continue;
     const std::string& value = node.inputs[k];
     if (const TensorRecord* record = index_.initializer(value)) {
-      if (record->dtype != DType::f32) return "works on " + std::string(dtype_name(record->dtype)) + " values";
+      if (record->dtype != DType::f32) return concat({"works on ", dtype_name(record->dtype), " values"});
       if (op.kind != StaticKind::mix && op.name != "MatMul") return "rearranges or computes a constant";
       if (std::string refusal = weight_refusal(node, value); !refusal.empty()) return refusal;
       continue;
@@ -92,11 +92,11 @@ std::string StaticPlanner::value_refusal(const Node& node, const StaticOp& op) c
 
 std::string StaticPlanner::weight_refusal(const Node&, std::string_view weight) const {
   const TensorRecord* record = index_.initializer(weight);
-  if (n_elements(record->shape) == 0) return "its constant " + quoted(weight) + " is empty";
+  if (n_elements(record->shape) == 0) return concat({"its constant ", in_quotes(weight), " is empty"});
   const MinMax seen = scan_min_max(record->load().data<float>());
-  if (seen.n_not_finite > 0) return "its constant " + quoted(weight) + " holds NaN or infinity";
+  if (seen.n_not_finite > 0) return concat({"its constant ", in_quotes(weight), " holds NaN or infinity"});
   if (seen.rmax > kLargestReal || seen.rmin < -kLargestReal)
-    return "its constant " + quoted(weight) + " holds values too large for codes";
+    return concat({"its constant ", in_quotes(weight), " holds values too large for codes"});
   return "";
 }
 
@@ -110,10 +110,10 @@ std::string StaticPlanner::product_refusal(const Node& node, State& state) const
     const bool is_quantized = producer >= 0 && graph_.nodes[static_cast<std::size_t>(producer)].op_type == "DequantizeLinear";
     return is_quantized ? "already quantized" : "its weight is computed at run time";
   }
-  if (weight->dtype != DType::f32) return "its weight is " + std::string(dtype_name(weight->dtype));
+  if (weight->dtype != DType::f32) return concat({"its weight is ", dtype_name(weight->dtype)});
   if (node.op_type == "MatMul") return "";
   const std::size_t n_axes = weight->shape.size();
-  if (node.op_type == "Gemm" ? n_axes != 2 : n_axes < 3) return "its weight has " + std::to_string(n_axes) + " axes";
+  if (node.op_type == "Gemm" ? n_axes != 2 : n_axes < 3) return concat({"its weight has ", n_axes, " axes"});
   if (std::string refusal = weight_refusal(node, node.inputs[1]); !refusal.empty()) return refusal;
   std::int64_t n_outputs = weight->shape[0];
   if (node.op_type == "ConvTranspose") n_outputs = weight->shape[1] * node.attr_i("group", 1);

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <map>
 
+#include "base/text.h"
+
 namespace bitwright {
 
 namespace {
@@ -27,14 +29,14 @@ const StaticOp* find_static_op(const Node& node) {
 }
 
 std::string target_refusal(const Node& node, const StaticOp& op, Target target, std::int64_t opset) {
-  if (opset < op.since) return node.op_type + " takes no 8-bit codes before opset " + std::to_string(op.since);
+  if (opset < op.since) return concat({node.op_type, " takes no 8-bit codes before opset ", op.since});
   if (op.name == "Resize" && node.attr_s("mode", "nearest") != "nearest") {
     // Cubic weights are negative in places: the result leaves the input's range.
     if (node.attr_s("mode", "nearest") == "cubic") return "cubic Resize overshoots the range of its input";
     if (target != Target::portable) return "onnxruntime computes linear Resize in float between the pairs";
   }
   if (op.kind != StaticKind::bound && !op.is_integer_in_onnxruntime && target != Target::portable)
-    return "onnxruntime has no integer kernel for " + node.op_type;
+    return concat({"onnxruntime has no integer kernel for ", node.op_type});
   return "";
 }
 
@@ -63,7 +65,7 @@ std::string float_reason(const Node& node) {
   };
   if (node.domain.empty())
     if (const auto found = reasons.find(node.op_type); found != reasons.end()) return std::string(found->second);
-  return "no integer form of " + (node.domain.empty() ? "" : node.domain + ".") + node.op_type;
+  return concat({"no integer form of ", (node.domain.empty() ? "" : concat({node.domain, "."})), node.op_type});
 }
 
 std::optional<RealRange> known_range(const Node& node) {

@@ -63,7 +63,8 @@ void StaticPlanner::absorb_bounds() {
     }
     state.absorbed_into = head;
     before.absorbs = static_cast<std::int64_t>(i);
-    state.note = "absorbed: the codes of " + graph_.nodes[static_cast<std::size_t>(head)].label() + " saturate at its bounds";
+    state.note =
+        concat({"absorbed: the codes of ", graph_.nodes[static_cast<std::size_t>(head)].label(), " saturate at its bounds"});
   }
 }
 
@@ -129,7 +130,7 @@ void StaticPlanner::absorb_biases() {
     if (bias == nullptr || weight.size() != 2 || bias->shape != Shape{weight[1]} || !has_quantized_consumer(j)) continue;
     add.absorbed_into = static_cast<std::int64_t>(i);
     states_[i].absorbs = static_cast<std::int64_t>(j);
-    add.note = "absorbed: the bias of " + node.label();
+    add.note = concat({"absorbed: the bias of ", node.label()});
   }
 }
 
@@ -186,8 +187,8 @@ bool StaticPlanner::drop_uncalibrated() {
     for (const std::string& value : needed)
       if (values_.contains(value) && state.refusal.empty() && !range_of(value)) {
         const auto seen = ranges_->find(value);
-        state.refusal =
-            "value " + quoted(value) + " " + (seen == ranges_->end() ? "was not seen in calibration" : seen->second.refusal);
+        state.refusal = concat(
+            {"value ", in_quotes(value), " ", (seen == ranges_->end() ? "was not seen in calibration" : seen->second.refusal)});
         is_changed = true;
       }
   }

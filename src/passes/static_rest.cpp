@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/text.h"
 #include "passes/dynamic.h"
 #include "passes/weight_only.h"
 
@@ -25,7 +26,7 @@ void merge(QuantPlan& plan, QuantPlan edit) {
     row.is_quantized = true;
     row.mode = found->second->mode;
     row.reason = found->second->reason;
-    if (row.mode.starts_with(kWeightsOnly) && !why.empty()) row.reason += " (" + why + ")";
+    if (row.mode.starts_with(kWeightsOnly) && !why.empty()) row.reason += concat({" (", why, ")"});
   }
   std::move(edit.tensors.begin(), edit.tensors.end(), std::back_inserter(plan.tensors));
 }
@@ -40,7 +41,7 @@ std::string kinds_of(const QuantPlan& plan, std::string_view mode, std::size_t& 
       ++n;
     }
   std::string text;
-  for (const auto& [kind, n_nodes] : kinds) text += (text.empty() ? "" : ", ") + std::to_string(n_nodes) + " " + kind;
+  for (const auto& [kind, n_nodes] : kinds) text += concat({(text.empty() ? "" : ", "), n_nodes, " ", kind});
   return text;
 }
 
@@ -61,10 +62,10 @@ PassResult store_static_rest(Model& model, const Recipe& recipe, const Selection
 
   std::size_t n = 0;
   if (const std::string kinds = kinds_of(plan, kDynamic, n); n > 0)
-    result.messages.push_back(kinds + " quantized dynamically: static codes do not reach into it");
+    result.messages.push_back(concat({kinds, " quantized dynamically: static codes do not reach into it"}));
   if (const std::string kinds = kinds_of(plan, kWeightsOnly, n); n > 0)
-    result.messages.push_back(std::to_string(n) + (n == 1 ? " node that computes" : " nodes that compute") +
-                              " in float had weights stored as codes, for size only: " + kinds);
+    result.messages.push_back(concat({n, (n == 1 ? " node that computes" : " nodes that compute"),
+                                      " in float had weights stored as codes, for size only: ", kinds}));
   return result;
 }
 

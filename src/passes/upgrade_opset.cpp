@@ -70,7 +70,7 @@ class Upgrader {
         adapter.apply(one);
         const bool is_rewritten = one.before.size() + one.constants.size() != n_before || adapter.op_type != node.op_type;
         if (is_rewritten && !adapter.change.empty())
-          messages_.push_back(label + ": " + std::string(adapter.change) + " (opset " + std::to_string(adapter.opset) + ")");
+          messages_.push_back(concat({label, ": ", adapter.change, " (opset ", adapter.opset, ")"}));
       }
       std::move(one.before.begin(), one.before.end(), std::back_inserter(upgraded));
       upgraded.push_back(std::move(node));
@@ -92,7 +92,7 @@ void drop_constant_inputs(Graph& graph, std::vector<std::string>& messages) {
   for (const TensorRecord& record : graph.initializers) initializers.insert(record.name);
   const auto n_dropped = std::erase_if(graph.inputs, [&](const ValueInfo& input) { return initializers.count(input.name) != 0; });
   if (n_dropped != 0)
-    messages.push_back(std::to_string(n_dropped) + " initializers are no longer listed as graph inputs (IR version 4)");
+    messages.push_back(concat({n_dropped, " initializers are no longer listed as graph inputs (IR version 4)"}));
 }
 
 }  // namespace
@@ -110,9 +110,8 @@ std::int64_t ir_version_of_opset(std::int64_t opset) {
 
 UpgradeResult upgrade_opset(Model& model, std::int64_t target) {
   if (target < 1 || target > kMaxUpgradeOpset)
-    throw Error(ErrorCode::invalid_argument, "opset " + std::to_string(target) +
-                                                 " is no target of an upgrade; it is between 1 and " +
-                                                 std::to_string(kMaxUpgradeOpset));
+    throw_error(ErrorCode::invalid_argument,
+                {"opset ", target, " is no target of an upgrade; it is between 1 and ", kMaxUpgradeOpset});
   UpgradeResult result;
   result.from = result.to = model.opset();
   result.ir_version = model.ir_version;

@@ -4,12 +4,13 @@
 #include <limits>
 
 #include "base/float16.h"
+#include "base/text.h"
 
 namespace bitwright {
 
 std::string NodeUpgrade::fresh(const std::string& role) {
   const std::string& base = !node.name.empty() ? node.name : node.outputs.empty() ? node.op_type : node.outputs.front();
-  return names_.fresh(base + "_" + role);
+  return names_.fresh(concat({base, "_", role}));
 }
 
 std::string NodeUpgrade::constant(const std::string& role, Tensor value) {
@@ -34,7 +35,7 @@ std::string NodeUpgrade::scalar_constant(const std::string& role, DType dtype, f
       return constant(role, std::move(tensor));
     }
     default:
-      refuse("its " + role + " cannot be said as " + std::string(dtype_name(dtype)));
+      refuse(concat({"its ", role, " cannot be said as ", dtype_name(dtype)}));
   }
 }
 
@@ -43,7 +44,7 @@ Node& NodeUpgrade::add_before(std::string op_type, std::vector<std::string> inpu
   added.name = fresh(role);
   added.op_type = std::move(op_type);
   added.inputs = std::move(inputs);
-  added.outputs = {fresh(role + "_value")};
+  added.outputs = {fresh(concat({role, "_value"}))};
   before.push_back(std::move(added));
   return before.back();
 }
@@ -77,7 +78,7 @@ namespace {
 void need_value(NodeUpgrade& up, std::string_view attribute) {
   const Attribute* found = up.node.find(attribute);
   if (found != nullptr && !found->ref_attr_name.empty())
-    up.refuse("its attribute " + std::string(attribute) + " is set by the caller of the function; inline the function");
+    up.refuse(concat({"its attribute ", attribute, " is set by the caller of the function; inline the function"}));
 }
 
 void ints_to_input(NodeUpgrade& up, const std::string& attribute, std::size_t i) {
@@ -263,14 +264,14 @@ void group_norm_21(NodeUpgrade& up) {
   shape.set(Attribute::of_int("end", 2));
   const std::string channels = shape.outputs[0];
   const std::string per_group = up.add_before("Div", {channels, groups}, "per_group").outputs[0];
-  Node& concat = up.add_before("Concat", {groups, per_group}, "grid");
-  concat.set(Attribute::of_int("axis", 0));
-  const std::string grid = concat.outputs[0];
+  Node& grid_node = up.add_before("Concat", {groups, per_group}, "grid");
+  grid_node.set(Attribute::of_int("axis", 0));
+  const std::string grid = grid_node.outputs[0];
   const std::string last_axis = up.i64_constant("last_axis", {1});
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}}) {
     const std::string role = i == 1 ? "scale" : "bias";
-    const std::string column = up.add_before("Unsqueeze", {up.input(i), last_axis}, role + "_column").outputs[0];
-    const std::string repeated = up.add_before("Expand", {column, grid}, role + "_repeated").outputs[0];
+    const std::string column = up.add_before("Unsqueeze", {up.input(i), last_axis}, concat({role, "_column"})).outputs[0];
+    const std::string repeated = up.add_before("Expand", {column, grid}, concat({role, "_repeated"})).outputs[0];
     up.set_input(i, up.add_before("Reshape", {repeated, channels}, role).outputs[0]);
   }
 }
@@ -346,14 +347,13 @@ void upgrade_below_7(NodeUpgrade& upgrade, std::int64_t from) {
   const std::string remedy = "; export the model for opset 7 or newer";
   for (const OldOperator& old : kOldOperators)
     if (old.op_type == upgrade.node.op_type && from < old.opset)
-      upgrade.refuse("its form of opset " + std::to_string(from) + " is not converted" + remedy);
+      upgrade.refuse(concat({"its form of opset ", from, " is not converted", remedy}));
   for (const std::string_view attribute : kOldAttributes)
     if (upgrade.node.has(attribute))
-      upgrade.refuse("its attribute " + std::string(attribute) + " of opset " + std::to_string(from) + " is not converted" +
-                     remedy);
+      upgrade.refuse(concat({"its attribute ", attribute, " of opset ", from, " is not converted", remedy}));
   if (upgrade.node.op_type == "BatchNormalization" || upgrade.node.op_type == "Dropout") {
     if (upgrade.node.attr_i("is_test", 0) == 0)
-      upgrade.refuse("it is in training mode (is_test = 0), as was the default before opset 7" + remedy);
+      upgrade.refuse(concat({"it is in training mode (is_test = 0), as was the default before opset 7", remedy}));
     upgrade.node.remove("is_test");
   }
 }

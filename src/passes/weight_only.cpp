@@ -33,8 +33,8 @@ Verdict judge(const ConstantWeight& weight, const Selection& selection) {
   bool is_first = true;
   for (const WeightUse& use : weight.uses) {
     const std::optional<WeightAxes> axes = weight_axes(use);
-    const std::string shared = weight.uses.size() > 1 ? " (" + node_key(*use.node) + ", which shares the weight)" : "";
-    if (!axes) return {"no weight of " + use.node->op_type + " is stored as codes" + shared, {}};
+    const std::string shared = weight.uses.size() > 1 ? concat({" (", node_key(*use.node), ", which shares the weight)"}) : "";
+    if (!axes) return {concat({"no weight of ", use.node->op_type, " is stored as codes", shared}), {}};
     if (std::string refusal = selection.refusal(*use.node); !refusal.empty()) return {refusal + shared, {}};
     if (is_first) verdict.axes = *axes;
     is_first = false;
@@ -159,7 +159,7 @@ class WeightOnly {
   }
 
   void refuse_not_finite(const ConstantWeight& weight, std::uint64_t n) {
-    refuse(weight, "its weight " + quoted(weight.name) + " holds " + std::to_string(n) + " NaN or infinities");
+    refuse(weight, concat({"its weight ", in_quotes(weight.name), " holds ", n, " NaN or infinities"}));
   }
 
   bool holds_codes(std::uint64_t n_bytes) {
@@ -185,8 +185,7 @@ class WeightOnly {
     }
     const std::string domain = dequantize_domain(model_, scheme, recipe_.target);
     if (!domain.empty())
-      tell("opset " + std::to_string(model_.opset()) +
-           " kept: weights use com.microsoft DequantizeLinear, which onnxruntime runs");
+      tell(concat({"opset ", model_.opset(), " kept: weights use com.microsoft DequantizeLinear, which onnxruntime runs"}));
     DequantizedConstant made = dequantized_constant(weight.name, record.shape, params, std::move(codes), domain, names_);
     accept(weight, {weight.name, TensorRole::weight, params, {}, {}}, code_name(scheme.dtype));
     edits.push_back({weight, {{std::move(made.node)}, std::move(made.records)}, {}});
@@ -233,9 +232,8 @@ class WeightOnly {
   void check_opset(const TensorScheme& scheme) const {
     const std::int64_t needed = dequantize_opset(scheme);
     if (model_.opset() < needed)
-      throw Error(ErrorCode::unsupported, "codes of scheme " + std::string(scheme_name(scheme)) + " need opset " +
-                                              std::to_string(needed) + ", the model has " + std::to_string(model_.opset()) +
-                                              "; upgrade it, or choose another scheme");
+      throw_error(ErrorCode::unsupported, {"codes of scheme ", scheme_name(scheme), " need opset ", needed, ", the model has ",
+                                           model_.opset(), "; upgrade it, or choose another scheme"});
   }
 
   /// A product that com.microsoft has an operator for: the weight as it stands, read by it alone, in whole blocks along k.
@@ -255,7 +253,7 @@ class WeightOnly {
     const std::int64_t k = encoded.shape[0], n = encoded.shape[1], block = std::get<PerBlock>(encoded.granularity).block_size;
     Edit edit{weight, {}, *weight.uses[0].node};
     TensorRecord codes;
-    codes.name = names_.fresh(weight.name + "_quantized");
+    codes.name = names_.fresh(concat({weight.name, "_quantized"}));
     codes.dtype = DType::u8;
     codes.shape = {(n * k + 1) / 2};
     if (again)
@@ -266,7 +264,7 @@ class WeightOnly {
     for (std::int64_t i = 0; i < absmax.n_elements(); ++i)
       absmax.data<float>()[static_cast<std::size_t>(i)] =
           encoded.scales[static_cast<std::size_t>(i % (k / block) * n + i / (k / block))];
-    TensorRecord scales = TensorRecord::of(names_.fresh(weight.name + "_absmax"), std::move(absmax));
+    TensorRecord scales = TensorRecord::of(names_.fresh(concat({weight.name, "_absmax"})), std::move(absmax));
     edit.product->op_type = "MatMulBnb4";
     edit.product->domain = "com.microsoft";
     edit.product->inputs = {weight.uses[0].node->inputs[0], codes.name, scales.name};
@@ -283,7 +281,7 @@ class WeightOnly {
     for (const WeightUse& use : weight.uses) {
       NodeDecision& row = rows_.at(use.node);
       row.is_quantized = true;
-      row.mode = "weights only " + scheme;
+      row.mode = concat({"weights only ", scheme});
       row.reason = "size only: computed in float";
       plan.consumers.push_back({node_key(*use.node), static_cast<std::int64_t>(use.input)});
     }
@@ -309,8 +307,8 @@ class WeightOnly {
     }
     edit_.result.n_changes = static_cast<std::int64_t>(edits.size());
     if (n_tables_ > 0)
-      tell(std::to_string(n_tables_) + (n_tables_ == 1 ? " weight is" : " weights are") +
-           " looked up in tables of levels: the file is smaller, and loading expands it to float");
+      tell(concat({n_tables_, (n_tables_ == 1 ? " weight is" : " weights are"),
+                   " looked up in tables of levels: the file is smaller, and loading expands it to float"}));
   }
 
   Model& model_;

@@ -15,11 +15,11 @@ constexpr int kMaxHops = 8;
 
 template <typename Visit>
 void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) {
-  const std::string prefix = (path.empty() ? "" : path + "/") + node_key(node) + "/";
+  const std::string prefix = concat({(path.empty() ? "" : concat({path, "/"})), node_key(node), "/"});
   for (Attribute& attribute : node.attributes) {
     if (attribute.g) visit(*attribute.g, prefix + attribute.name);
     for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
-      if (attribute.graphs[i]) visit(*attribute.graphs[i], prefix + attribute.name + std::to_string(i));
+      if (attribute.graphs[i]) visit(*attribute.graphs[i], concat({prefix, attribute.name, i}));
   }
 }
 

@@ -33,25 +33,24 @@ std::int32_t symmetric_zero_point(CodeRange codes) {
 }  // namespace
 
 std::string to_string(const Granularity& granularity) {
-  return std::visit(
-      Overload{[](const PerTensor&) { return std::string("per_tensor"); },
-               [](const PerChannel& g) { return "per_channel(axis=" + std::to_string(g.axis) + ")"; },
-               [](const PerBlock& g) {
-                 return "per_block(axis=" + std::to_string(g.axis) + ",block_size=" + std::to_string(g.block_size) + ")";
-               },
-               [](const PerToken&) { return std::string("per_token"); },
-               [](const PerChannelGroup& g) {
-                 return "per_channel(axis=" + std::to_string(g.axis) + ",channel_group=" + std::to_string(g.group_size) + ")";
-               }},
-      granularity);
+  return std::visit(Overload{[](const PerTensor&) { return std::string("per_tensor"); },
+                             [](const PerChannel& g) {
+                               return concat({"per_channel(axis=", g.axis, ")"});
+                             },
+                             [](const PerBlock& g) {
+                               return concat({"per_block(axis=", g.axis, ",block_size=", g.block_size, ")"});
+                             },
+                             [](const PerToken&) { return std::string("per_token"); },
+                             [](const PerChannelGroup& g) {
+                               return concat({"per_channel(axis=", g.axis, ",channel_group=", g.group_size, ")"});
+                             }},
+                    granularity);
 }
 
 Shape scale_shape(const Granularity& granularity, const Shape& shape) {
   const auto axis_of = [&](std::int64_t axis) { return static_cast<std::size_t>(normalized_axis(axis, shape.size())); };
   const auto pieces = [](std::int64_t extent, std::int64_t size) {
-    if (size < 1)
-      throw Error(ErrorCode::invalid_argument,
-                  "a block of " + std::to_string(size) + " elements is not possible; give 1 or more");
+    if (size < 1) throw_error(ErrorCode::invalid_argument, {"a block of ", size, " elements is not possible; give 1 or more"});
     return extent / size + (extent % size != 0 ? 1 : 0);
   };
   return std::visit(
@@ -63,7 +62,7 @@ Shape scale_shape(const Granularity& granularity, const Shape& shape) {
                  return scales;
                },
                [&](const PerToken&) {
-                 if (shape.empty()) throw Error(ErrorCode::invalid_argument, "per_token needs a tensor with at least one axis");
+                 if (shape.empty()) throw_error(ErrorCode::invalid_argument, {"per_token needs a tensor with at least one axis"});
                  return Shape(shape.begin(), shape.end() - 1);
                },
                [&](const PerChannelGroup& g) { return Shape{pieces(shape[axis_of(g.axis)], g.group_size)}; }},
@@ -72,8 +71,8 @@ Shape scale_shape(const Granularity& granularity, const Shape& shape) {
 
 CodeRange code_range(int bits, bool is_signed, bool narrow_range) {
   if (bits < 1 || bits > 16)
-    throw Error(ErrorCode::invalid_argument, "codes of " + std::to_string(bits) + " bits are not possible; give 1 to 16");
-  if (narrow_range && bits < 2) throw Error(ErrorCode::invalid_argument, "a narrow range needs codes of at least 2 bits");
+    throw_error(ErrorCode::invalid_argument, {"codes of ", bits, " bits are not possible; give 1 to 16"});
+  if (narrow_range && bits < 2) throw_error(ErrorCode::invalid_argument, {"a narrow range needs codes of at least 2 bits"});
   const std::int32_t n_codes = std::int32_t{1} << bits;
   const std::int32_t qmin = is_signed ? -n_codes / 2 : 0;
   return {qmin + (narrow_range ? 1 : 0), qmin + n_codes - 1};
@@ -83,22 +82,19 @@ CodeRange code_range(DType dtype, bool narrow_range) {
   if (dtype == DType::i32)
     return {std::numeric_limits<std::int32_t>::min() + (narrow_range ? 1 : 0), std::numeric_limits<std::int32_t>::max()};
   if (!is_integer(dtype) || dtype_bits(dtype) > 16)
-    throw Error(ErrorCode::invalid_argument,
-                "elements of " + std::string(dtype_name(dtype)) + " are no codes of an integer scheme");
+    throw_error(ErrorCode::invalid_argument, {"elements of ", dtype_name(dtype), " are no codes of an integer scheme"});
   return code_range(dtype_bits(dtype), is_signed(dtype), narrow_range);
 }
 
 void QuantParams::check(std::string_view tensor) const {
   const auto fail = [&](const std::string& finding) {
-    throw Error(ErrorCode::invalid_argument, "tensor " + quoted(tensor) + ": " + finding).about(std::string(tensor));
+    throw_error(ErrorCode::invalid_argument, {"tensor ", in_quotes(tensor), ": ", finding}, std::string(tensor));
   };
-  if (zero_points.size() != scales.size())
-    fail(std::to_string(scales.size()) + " scales, but " + std::to_string(zero_points.size()) + " zero points");
+  if (zero_points.size() != scales.size()) fail(concat({scales.size(), " scales, but ", zero_points.size(), " zero points"}));
   for (std::size_t i = 0; i < scales.size(); ++i) {
-    if (!std::isfinite(scales[i]) || !(scales[i] > 0.0f)) fail("scale " + std::to_string(i) + " is not finite and positive");
+    if (!std::isfinite(scales[i]) || !(scales[i] > 0.0f)) fail(concat({"scale ", i, " is not finite and positive"}));
     if (zero_points[i] < range.qmin || zero_points[i] > range.qmax)
-      fail("zero point " + std::to_string(i) + " is no code of [" + std::to_string(range.qmin) + ", " +
-           std::to_string(range.qmax) + "]");
+      fail(concat({"zero point ", i, " is no code of [", range.qmin, ", ", range.qmax, "]"}));
   }
 }
 
@@ -109,7 +105,7 @@ bool QuantParams::is_symmetric() const {
 
 ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric) {
   if (!std::isfinite(range.rmin) || !std::isfinite(range.rmax))
-    throw Error(ErrorCode::invalid_argument, "a clipping range needs finite ends");
+    throw_error(ErrorCode::invalid_argument, {"a clipping range needs finite ends"});
   const double rmin = std::min(0.0, static_cast<double>(range.rmin));
   const double rmax = std::max(0.0, static_cast<double>(range.rmax));
   const double n_steps = static_cast<double>(codes.qmax) - static_cast<double>(codes.qmin);

@@ -140,11 +140,10 @@ void check_layout(std::size_t n_values, std::size_t n_code_bytes, int bits, cons
   const auto n = static_cast<std::uint64_t>(n_elements(shape));
   const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(params.granularity, shape)));
   if (n_values != n || n_code_bytes != (n * static_cast<std::uint64_t>(bits) + 7) / 8)
-    throw Error(ErrorCode::shape_mismatch, "values or codes do not have the size of shape " + to_string(shape));
+    throw_error(ErrorCode::shape_mismatch, {"values or codes do not have the size of shape ", shape});
   if (params.scales.size() != n_scales || params.zero_points.size() != n_scales)
-    throw Error(ErrorCode::shape_mismatch, std::to_string(params.scales.size()) + " scales were given where shape " +
-                                               to_string(shape) + " " + to_string(params.granularity) + " needs " +
-                                               std::to_string(n_scales));
+    throw_error(ErrorCode::shape_mismatch, {params.scales.size(), " scales were given where shape ", shape, " ",
+                                            to_string(params.granularity), " needs ", n_scales});
 }
 
 /// Elements of `Code` in memory from element `first` on; loops that compilers turn into vector code.
@@ -231,8 +230,8 @@ void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, 
 void quantize(std::span<const float> values, const Shape& shape, const QuantParams& params, std::span<std::uint8_t> codes) {
   const int bits = dtype_bits(params.dtype);
   if (!is_integer(params.dtype) || bits > 16)
-    throw Error(ErrorCode::unsupported, "no codes of type " + std::string(dtype_name(params.dtype)) +
-                                            " are made here; choose an integer type of at most 16 bits");
+    throw_error(ErrorCode::unsupported,
+                {"no codes of type ", dtype_name(params.dtype), " are made here; choose an integer type of at most 16 bits"});
   quantize_packed(values, shape, params, bits, codes);
 }
 
@@ -243,7 +242,7 @@ void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const Q
     return reference::dequantize(codes, shape, params, values);
   }
   if (!is_integer(params.dtype) || bits > 16)
-    throw Error(ErrorCode::unsupported, "codes of type " + std::string(dtype_name(params.dtype)) + " cannot be dequantized here");
+    throw_error(ErrorCode::unsupported, {"codes of type ", dtype_name(params.dtype), " cannot be dequantized here"});
   dequantize_codes(codes, shape, params, bits, is_signed(params.dtype), values);
 }
 

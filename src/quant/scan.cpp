@@ -108,7 +108,7 @@ MinMax scan_min_max(std::span<const float> values) {
 
 std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
   if (static_cast<std::int64_t>(values.size()) != n_elements(shape))
-    throw Error(ErrorCode::shape_mismatch, std::to_string(values.size()) + " values were given for shape " + to_string(shape));
+    throw_error(ErrorCode::shape_mismatch, {values.size(), " values were given for shape ", shape});
   const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(granularity, shape)));
   std::vector<MinMax> found(n_scales, {kInfinity, -kInfinity, 0});
   std::vector<float> low;  // only filled for neighbours of different scales

@@ -72,12 +72,11 @@ QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std:
   constexpr float kMinProduct = 0x1p-120f;
   const auto is_scale = [](float scale) { return std::isfinite(scale) && scale > 0.0f; };
   if (weight_scales.size() != 1 && weight_scales.size() != bias.size())
-    throw Error(ErrorCode::invalid_argument,
-                std::to_string(weight_scales.size()) + " weight scales do not fit a bias of " + std::to_string(bias.size()));
+    throw_error(ErrorCode::invalid_argument, {weight_scales.size(), " weight scales do not fit a bias of ", bias.size()});
   if (!is_scale(input_scale) || !std::all_of(weight_scales.begin(), weight_scales.end(), is_scale))
-    throw Error(ErrorCode::invalid_argument, "scales of a bias must be finite and positive");
+    throw_error(ErrorCode::invalid_argument, {"scales of a bias must be finite and positive"});
   if (!std::all_of(bias.begin(), bias.end(), [](float b) { return std::isfinite(b); }))
-    throw Error(ErrorCode::invalid_argument, "a bias with NaN or infinity cannot be quantized");
+    throw_error(ErrorCode::invalid_argument, {"a bias with NaN or infinity cannot be quantized"});
 
   QuantizedBias result;
   result.weight_scales.assign(weight_scales.begin(), weight_scales.end());
@@ -98,7 +97,7 @@ QuantizedBias quantize_bias(std::span<const float> bias, float input_scale, std:
       // The rounding of the product may still fall short by an ulp or two.
       for (int ulp = 0; ulp < 4 && !fits(); ++ulp) scale = std::nextafter(scale, std::numeric_limits<float>::infinity());
       if (!fits() || !std::isfinite(scale))
-        throw Error(ErrorCode::invalid_argument, "the input scale is too small for this bias; leave the node in float");
+        throw_error(ErrorCode::invalid_argument, {"the input scale is too small for this bias; leave the node in float"});
       ++result.n_raised;
     }
     result.scales.push_back(input_scale * scale);

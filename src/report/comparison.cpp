@@ -52,7 +52,7 @@ class Comparison::Impl {
         quantized_session_(quantized_) {
     const std::vector<std::string> outputs = names_of(reference_session_.outputs());
     if (outputs != names_of(quantized_session_.outputs()))
-      throw Error(ErrorCode::shape_mismatch, "the two models have other outputs; compare a model with what was made of it");
+      throw_error(ErrorCode::shape_mismatch, {"the two models have other outputs; compare a model with what was made of it"});
     std::set<std::string, std::less<>> made;
     for (const Node& node : quantized_->graph.nodes) made.insert(node.outputs.begin(), node.outputs.end());
     std::vector<std::string> observed;
@@ -97,10 +97,10 @@ class Comparison::Impl {
       const Tensor& reference = outputs.reference.at(output.whole.value);
       const Tensor& quantized = outputs.quantized.at(output.whole.value);
       if (reference.n_elements() != quantized.n_elements())
-        throw Error(ErrorCode::shape_mismatch, "output " + quoted(output.whole.value) + " has shape " +
-                                                   to_string(reference.shape()) + " in float and " +
-                                                   to_string(quantized.shape()) + " quantized")
-            .about(output.whole.value);
+        throw_error(ErrorCode::shape_mismatch,
+                    {"output ", in_quotes(output.whole.value), " has shape ", reference.shape(), " in float and ",
+                     quantized.shape(), " quantized"},
+                    output.whole.value);
       if (!is_comparable(reference) || !is_comparable(quantized)) continue;
       add_pair(output_sums_[i], reference, quantized);
       ErrorSums sample;

@@ -69,11 +69,10 @@ class Inspector {
         granularity = PerBlock{axis, block_size};
       else if (scales != records_.end() && n_elements(scales->second->shape) > 1)
         granularity = PerChannel{axis};
-      schemes_[record->first] =
-          std::string(type.empty() ? dtype_name(record->second->dtype) : type) + " " + to_string(granularity);
+      schemes_[record->first] = concat({type.empty() ? dtype_name(record->second->dtype) : type, " ", to_string(granularity)});
     };
     const std::int64_t block_size = node.attr_i("block_size", 0);
-    const std::string bits = "u" + std::to_string(node.attr_i("bits", 4));
+    const std::string bits = concat({"u", node.attr_i("bits", 4)});
     if (op == "DequantizeLinear") note(0, "", 1, node.attr_i("axis", 1), block_size);
     if (op == "MatMulNBits") note(1, bits, 2, 1, block_size);
     if (op == "MatMulBnb4") note(1, node.attr_i("quant_type", 1) == 0 ? "fp4" : "nf4", 2, 1, block_size);

@@ -138,8 +138,7 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
   report.range = e.range;
   report.scale_index = scale_index;
   if (scale_index < 0 || static_cast<std::uint64_t>(scale_index) >= std::max<std::uint64_t>(report.n_scales, 1))
-    throw Error(ErrorCode::invalid_argument,
-                "scale " + std::to_string(scale_index) + " was asked for; there are " + std::to_string(report.n_scales));
+    throw_error(ErrorCode::invalid_argument, {"scale ", scale_index, " was asked for; there are ", report.n_scales});
 
   const auto decoded = std::make_unique_for_overwrite<float[]>(values.size());
   const std::span<float> reals(decoded.get(), values.size());

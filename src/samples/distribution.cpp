@@ -47,12 +47,12 @@ struct Kind {
 constexpr Kind kKinds[] = {{"normal", normal},   {"laplace", laplace},       {"uniform", uniform},
                            {"bimodal", bimodal}, {"heavy_tail", heavy_tail}, {"relu", relu}};
 
-[[noreturn]] void refuse(const std::string& finding) { throw Error(ErrorCode::invalid_argument, "distribution: " + finding); }
+[[noreturn]] void refuse(const std::string& finding) { throw_error(ErrorCode::invalid_argument, {"distribution: ", finding}); }
 
 void draw_density(const Distribution& distribution, std::span<float> out) {
   const std::span<const double> density = distribution.density;
   if (density.empty() || density.size() > kMaxDensityBins)
-    refuse("density has " + std::to_string(density.size()) + " bins; give 1 to " + std::to_string(kMaxDensityBins));
+    refuse(concat({"density has ", density.size(), " bins; give 1 to ", kMaxDensityBins}));
   std::vector<double> below;  // the sum of heights up to and with each bin
   double sum = 0.0;
   for (const double height : density) {
@@ -73,8 +73,7 @@ void draw_density(const Distribution& distribution, std::span<float> out) {
 }  // namespace
 
 Tensor draw_values(const Distribution& distribution) {
-  if (distribution.n < 1 || distribution.n > kMaxDrawn)
-    refuse("count is " + std::to_string(distribution.n) + "; give 1 to " + std::to_string(kMaxDrawn));
+  if (distribution.n < 1 || distribution.n > kMaxDrawn) refuse(concat({"count is ", distribution.n, "; give 1 to ", kMaxDrawn}));
   Tensor values(DType::f32, {distribution.n}, raw_allocator());
   const std::span<float> out = values.data<float>();
   if (distribution.kind == "drawn") {
@@ -86,7 +85,8 @@ Tensor draw_values(const Distribution& distribution) {
     for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(kind.draw({distribution.seed, i}));
     return values;
   }
-  refuse("kind is " + quoted(distribution.kind) + "; give normal, laplace, uniform, bimodal, heavy_tail, relu or drawn");
+  refuse(
+      concat({"kind is ", in_quotes(distribution.kind), "; give normal, laplace, uniform, bimodal, heavy_tail, relu or drawn"}));
 }
 
 }  // namespace bitwright

@@ -76,12 +76,10 @@ constexpr std::int64_t kHalf = std::int64_t{1} << (kPrecisionBits - 1);
 
 void check_image(std::span<const std::uint8_t> rgb, std::int64_t width, std::int64_t height) {
   if (width <= 0 || height <= 0 || width > kMaxImagePixels || height > kMaxImagePixels / width)
-    throw Error(ErrorCode::bad_data, "an image of " + std::to_string(width) + " x " + std::to_string(height) +
-                                         " pixels is empty or passes the limit of " + std::to_string(kMaxImagePixels) +
-                                         " pixels");
+    throw_error(ErrorCode::bad_data,
+                {"an image of ", width, " x ", height, " pixels is empty or passes the limit of ", kMaxImagePixels, " pixels"});
   if (rgb.size() != static_cast<std::size_t>(width * height * 3))
-    throw Error(ErrorCode::bad_data, "the image has " + std::to_string(rgb.size()) + " bytes, " +
-                                         std::to_string(width * height * 3) + " were expected");
+    throw_error(ErrorCode::bad_data, {"the image has ", rgb.size(), " bytes, ", width * height * 3, " were expected"});
 }
 
 }  // namespace
@@ -90,8 +88,7 @@ Tensor resize_rgb(std::span<const std::uint8_t> rgb, std::int64_t width, std::in
                   std::int64_t new_height, Resampling resampling) {
   check_image(rgb, width, height);
   if (new_width <= 0 || new_height <= 0 || new_width > kMaxImagePixels || new_height > kMaxImagePixels / new_width)
-    throw Error(ErrorCode::bad_data,
-                "an image cannot be resized to " + std::to_string(new_width) + " x " + std::to_string(new_height) + " pixels");
+    throw_error(ErrorCode::bad_data, {"an image cannot be resized to ", new_width, " x ", new_height, " pixels"});
   const std::uint8_t* source = rgb.data();
   Tensor narrowed;
   if (new_width != width) {
@@ -139,7 +136,7 @@ Tensor resize_rgb(std::span<const std::uint8_t> rgb, std::int64_t width, std::in
 
 Tensor preprocess_image(std::span<const std::uint8_t> rgb, std::int64_t width, std::int64_t height, const ImageSpec& spec) {
   check_image(rgb, width, height);
-  if (spec.crop_height <= 0 || spec.crop_width <= 0) throw Error(ErrorCode::invalid_argument, "the crop size must be positive");
+  if (spec.crop_height <= 0 || spec.crop_width <= 0) throw_error(ErrorCode::invalid_argument, {"the crop size must be positive"});
   std::int64_t new_width = spec.crop_width;
   std::int64_t new_height = spec.crop_height;
   if (spec.resize_shorter > 0) {
@@ -148,10 +145,9 @@ Tensor preprocess_image(std::span<const std::uint8_t> rgb, std::int64_t width, s
     new_height = height <= width ? spec.resize_shorter : static_cast<std::int64_t>(static_cast<double>(height) * factor + 0.5);
   }
   if (new_width < spec.crop_width || new_height < spec.crop_height)
-    throw Error(ErrorCode::invalid_argument, "the crop of " + std::to_string(spec.crop_width) + " x " +
-                                                 std::to_string(spec.crop_height) + " is larger than the resized image of " +
-                                                 std::to_string(new_width) + " x " + std::to_string(new_height) +
-                                                 "; give a larger resize");
+    throw_error(ErrorCode::invalid_argument,
+                {"the crop of ", spec.crop_width, " x ", spec.crop_height, " is larger than the resized image of ", new_width,
+                 " x ", new_height, "; give a larger resize"});
   const Tensor resized = resize_rgb(rgb, width, height, new_width, new_height, spec.resampling);
   const std::uint8_t* pixels = resized.data<std::uint8_t>().data();
   const std::int64_t left = (new_width - spec.crop_width) / 2;
@@ -165,7 +161,7 @@ Tensor preprocess_image(std::span<const std::uint8_t> rgb, std::int64_t width, s
   // Each channel has 256 possible values: one table a channel, computed in double and rounded once.
   std::array<std::array<float, 256>, 3> table;
   for (std::size_t c = 0; c < 3; ++c) {
-    if (!(std::abs(spec.std[c]) > 0.0)) throw Error(ErrorCode::invalid_argument, "std must not be 0");
+    if (!(std::abs(spec.std[c]) > 0.0)) throw_error(ErrorCode::invalid_argument, {"std must not be 0"});
     for (int v = 0; v < 256; ++v)
       table[c][static_cast<std::size_t>(v)] = static_cast<float>((v / 255.0 * spec.scale - spec.mean[c]) / spec.std[c]);
   }

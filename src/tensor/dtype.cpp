@@ -52,8 +52,7 @@ std::uint64_t packed_bytes(DType dtype, std::uint64_t n_elements) {
   if (bits < 8) return n_elements * bits / 8 + (n_elements % (bits == 0 ? 1 : 8 / bits) != 0 ? 1 : 0);
   const auto n_bytes = checked_mul(n_elements, bits / 8);
   if (!n_bytes)
-    throw Error(ErrorCode::limit_exceeded,
-                std::to_string(n_elements) + " elements of " + std::string(dtype_name(dtype)) + " do not fit in 64 bits");
+    throw_error(ErrorCode::limit_exceeded, {n_elements, " elements of ", dtype_name(dtype), " do not fit in 64 bits"});
   return *n_bytes;
 }
 

@@ -14,7 +14,7 @@ namespace bitwright {
 namespace {
 
 [[noreturn]] void refuse(DType dtype) {
-  throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(dtype)) + " cannot be computed with here");
+  throw_error(ErrorCode::unsupported, {"elements of ", dtype_name(dtype), " cannot be computed with here"});
 }
 
 template <typename From, typename To>

@@ -8,19 +8,17 @@ namespace bitwright {
 
 std::int64_t n_elements(const Shape& shape) {
   if (shape.size() > kMaxRank)
-    throw Error(ErrorCode::limit_exceeded,
-                "a tensor of rank " + std::to_string(shape.size()) + " passes the limit of " + std::to_string(kMaxRank));
+    throw_error(ErrorCode::limit_exceeded, {"a tensor of rank ", shape.size(), " passes the limit of ", kMaxRank});
   std::int64_t n = 1;
   bool is_empty = false;
   for (const std::int64_t extent : shape) {
-    if (extent < 0) throw Error(ErrorCode::shape_mismatch, "shape " + to_string(shape) + " has a negative or unknown extent");
+    if (extent < 0) throw_error(ErrorCode::shape_mismatch, {"shape ", shape, " has a negative or unknown extent"});
     if (extent == 0) {
       is_empty = true;
       continue;
     }
     if (n > kMaxElements / extent)
-      throw Error(ErrorCode::limit_exceeded,
-                  "shape " + to_string(shape) + " passes the limit of " + std::to_string(kMaxElements) + " elements");
+      throw_error(ErrorCode::limit_exceeded, {"shape ", shape, " passes the limit of ", kMaxElements, " elements"});
     n *= extent;
   }
   return is_empty ? 0 : n;
@@ -30,14 +28,7 @@ bool is_known(const Shape& shape) {
   return std::none_of(shape.begin(), shape.end(), [](std::int64_t extent) { return extent < 0; });
 }
 
-std::string to_string(const Shape& shape) {
-  std::string text = "[";
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    if (i != 0) text += ',';
-    text += shape[i] == kUnknownDim ? std::string("?") : std::to_string(shape[i]);
-  }
-  return text + "]";
-}
+std::string to_string(const Shape& shape) { return TextPart(shape).str(); }
 
 std::vector<std::int64_t> row_major_strides(const Shape& shape) {
   std::vector<std::int64_t> strides(shape.size());
@@ -51,8 +42,7 @@ std::vector<std::int64_t> row_major_strides(const Shape& shape) {
 
 std::int64_t normalized_axis(std::int64_t axis, std::size_t rank, bool is_insertion) {
   const std::int64_t n_places = static_cast<std::int64_t>(rank) + (is_insertion ? 1 : 0);
-  if (axis < -n_places || axis >= n_places)
-    throw Error(ErrorCode::bad_graph, "axis " + std::to_string(axis) + " lies outside of rank " + std::to_string(rank));
+  if (axis < -n_places || axis >= n_places) throw_error(ErrorCode::bad_graph, {"axis ", axis, " lies outside of rank ", rank});
   return axis < 0 ? axis + n_places : axis;
 }
 
@@ -71,7 +61,7 @@ Shape broadcast(const Shape& a, const Shape& b) {
     } else if (y == kUnknownDim) {
       out[i] = x;
     } else {
-      throw Error(ErrorCode::shape_mismatch, "shapes " + to_string(a) + " and " + to_string(b) + " do not broadcast");
+      throw_error(ErrorCode::shape_mismatch, {"shapes ", a, " and ", b, " do not broadcast"});
     }
   }
   return out;

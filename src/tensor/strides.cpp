@@ -145,8 +145,7 @@ void strided_copy(std::size_t element_bytes, const Shape& extents, const std::ui
 
 std::size_t element_bytes(DType dtype) {
   const int n_bits = dtype_bits(dtype);
-  if (n_bits < 8)
-    throw Error(ErrorCode::unsupported, "elements of " + std::string(dtype_name(dtype)) + " cannot be moved one by one here");
+  if (n_bits < 8) throw_error(ErrorCode::unsupported, {"elements of ", dtype_name(dtype), " cannot be moved one by one here"});
   return static_cast<std::size_t>(n_bits / 8);
 }
 

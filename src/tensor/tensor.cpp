@@ -18,13 +18,13 @@ class HeapBuffer final : public Buffer {
  public:
   HeapBuffer(std::uint64_t n_bytes, bool is_zeroed) {
     const auto whole = checked_add(n_bytes, kSlackBytes + kBufferAlignment);
-    if (!whole) throw Error(ErrorCode::out_of_memory, "a block of " + std::to_string(n_bytes) + " bytes cannot be had");
+    if (!whole) throw_error(ErrorCode::out_of_memory, {"a block of ", n_bytes, " bytes cannot be had"});
     size_bytes_ = addressable(n_bytes);
     const std::size_t rounded = (addressable(*whole) + kBufferAlignment - 1) / kBufferAlignment * kBufferAlignment;
     data_ = static_cast<std::uint8_t*>(::operator new(rounded, kAlignment, std::nothrow));
     if (data_ == nullptr)
-      throw Error(ErrorCode::out_of_memory,
-                  "a block of " + std::to_string(n_bytes) + " bytes cannot be had; close other models or use a smaller one");
+      throw_error(ErrorCode::out_of_memory,
+                  {"a block of ", n_bytes, " bytes cannot be had; close other models or use a smaller one"});
     if (is_zeroed)
       std::memset(data_, 0, rounded);
     else
@@ -101,8 +101,8 @@ Tensor Tensor::of_strings(Shape shape, std::vector<std::string> values) {
 void Tensor::check_access(DType asked, std::size_t element_bytes) const {
   BITWRIGHT_ASSERT(element_bytes != 0);
   if (!is_bits_of(dtype_, asked))
-    throw Error(ErrorCode::shape_mismatch, "a tensor of " + std::string(dtype_name(asked)) + " is needed, one of " +
-                                               std::string(dtype_name(dtype_)) + " was given");
+    throw_error(ErrorCode::shape_mismatch,
+                {"a tensor of ", dtype_name(asked), " is needed, one of ", dtype_name(dtype_), " was given"});
 }
 
 std::span<std::uint8_t> Tensor::bytes() { return {buffer_ ? buffer_->data() + offset_bytes_ : nullptr, size_bytes_}; }
@@ -120,7 +120,7 @@ const std::vector<std::string>& Tensor::strings() const {
 
 Tensor Tensor::reshaped(Shape shape) const {
   if (bitwright::n_elements(shape) != n_elements_)
-    throw Error(ErrorCode::shape_mismatch, "shape " + to_string(shape_) + " cannot be seen as " + to_string(shape));
+    throw_error(ErrorCode::shape_mismatch, {"shape ", shape_, " cannot be seen as ", shape});
   Tensor view = *this;
   view.shape_ = std::move(shape);
   return view;
@@ -139,8 +139,7 @@ Tensor Tensor::clone() const {
 
 std::vector<std::int64_t> to_i64_vector(const Tensor& tensor) {
   if (!is_integer(tensor.dtype()) && tensor.dtype() != DType::boolean)
-    throw Error(ErrorCode::shape_mismatch,
-                "integers are needed, a tensor of " + std::string(dtype_name(tensor.dtype())) + " was given");
+    throw_error(ErrorCode::shape_mismatch, {"integers are needed, a tensor of ", dtype_name(tensor.dtype()), " was given"});
   std::vector<std::int64_t> values(static_cast<std::size_t>(tensor.n_elements()));
   read_elements(tensor, 0, std::span<std::int64_t>(values));
   return values;

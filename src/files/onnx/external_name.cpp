@@ -7,9 +7,10 @@ namespace bitwright::onnx {
 
 std::string normalized_external_name(const std::string& location, const std::string& tensor) {
   const auto refuse = [&](const std::string& finding) {
-    throw Error(ErrorCode::bad_external_data, "tensor " + quoted(tensor) + ": the external file name " + quoted(location) + " " +
-                                                  finding + "; only plain names inside the model's folder are opened")
-        .about(tensor);
+    throw_error(ErrorCode::bad_external_data,
+                {"tensor ", in_quotes(tensor), ": the external file name ", in_quotes(location), " ", finding,
+                 "; only plain names inside the model's folder are opened"},
+                tensor);
   };
   if (location.empty()) refuse("is empty");
   if (location.find('\0') != std::string::npos) refuse("has a NUL");
@@ -25,7 +26,7 @@ std::string normalized_external_name(const std::string& location, const std::str
     begin = end + 1;
     if (part == "..") refuse("leaves the folder");
     if (part.empty() || part == ".") continue;
-    plain += (plain.empty() ? "" : "/") + part;
+    plain += concat({(plain.empty() ? "" : "/"), part});
   }
   if (plain.empty()) refuse("names no file");
   return plain;

@@ -53,12 +53,12 @@ std::shared_ptr<Graph> read_subgraph(ReadContext& context, MessageReader& reader
   return graph;
 }
 
-std::shared_ptr<TensorRecord> read_shared_tensor(ReadContext& context, std::span<const MessagePart> parts,
+std::shared_ptr<TensorRecord> read_shared_tensor(ReadContext& context, std::span<const TextPart> parts,
                                                  const std::string& attribute) {
-  return std::make_shared<TensorRecord>(read_tensor(context, parts, " in attribute " + quoted(attribute)));
+  return std::make_shared<TensorRecord>(read_tensor(context, parts, concat({" in attribute ", in_quotes(attribute)})));
 }
 
-MessagePart part_of(MessageReader& reader) {
+TextPart part_of(MessageReader& reader) {
   reader.need_bytes();
   return {reader.field().payload_offset, reader.field().payload_bytes};
 }
@@ -72,9 +72,8 @@ void read_values(ReadContext& context, MessageReader& reader, std::vector<ValueI
 
 void ReadContext::count_message() {
   if (++n_messages_ > kMaxMessages)
-    throw Error(ErrorCode::limit_exceeded, window.source()->name() +
-                                               ": nodes, attributes, tensors and types together pass the limit of " +
-                                               std::to_string(kMaxMessages));
+    throw_error(ErrorCode::limit_exceeded,
+                {window.source()->name(), ": nodes, attributes, tensors and types together pass the limit of ", kMaxMessages});
 }
 
 std::shared_ptr<ByteSource> ReadContext::external_file(const std::string& name) {
@@ -91,8 +90,8 @@ void ReadContext::count_external_use(const std::string& name, std::uint64_t n_by
   ExternalFile& file = external_files_[name];
   file.n_used_bytes += n_bytes;
   if (file.n_used_bytes > kFreeBytes && file.n_used_bytes / kMaxExternalUses > file.source->size_bytes())
-    throw Error(ErrorCode::limit_exceeded, "external file " + quoted(name) + ": its tensors overlap more than " +
-                                               std::to_string(kMaxExternalUses) + " times; store each value once");
+    throw_error(ErrorCode::limit_exceeded, {"external file ", in_quotes(name), ": its tensors overlap more than ",
+                                            kMaxExternalUses, " times; store each value once"});
 }
 
 Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth) {
@@ -100,7 +99,7 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
   context.count_message();
   Attribute attribute;
   AttributeType content = AttributeType::undefined;
-  std::vector<MessagePart> tensor;
+  std::vector<TextPart> tensor;
   while (reader.next()) {
     const std::uint32_t number = reader.field().number;
     if (content == AttributeType::undefined) content = type_of_content(number);
@@ -116,7 +115,7 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
         break;
       case kType:
         if (reader.uint64() > static_cast<std::uint64_t>(AttributeType::type_protos))
-          reader.refuse("attribute type " + std::to_string(reader.uint64()));
+          reader.refuse(concat({"attribute type ", reader.uint64()}));
         attribute.type = static_cast<AttributeType>(reader.uint64());
         break;
       case kF:
@@ -144,7 +143,7 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
         attribute.strings.push_back(reader.text(kMaxTextBytes));
         break;
       case kTensors: {
-        const MessagePart part = part_of(reader);
+        const TextPart part = part_of(reader);
         attribute.tensors.push_back(read_shared_tensor(context, {&part, 1}, attribute.name));
         break;
       }
@@ -167,9 +166,9 @@ Attribute read_attribute(ReadContext& context, MessageReader& reader, int depth)
   const bool is_empty_tensor = attribute.type == AttributeType::t && !attribute.t;
   const bool is_empty_graph = attribute.type == AttributeType::g && !attribute.g;
   if ((is_empty_tensor || is_empty_graph) && attribute.ref_attr_name.empty())
-    throw Error(ErrorCode::bad_model, "attribute " + quoted(attribute.name) + " at offset " + std::to_string(reader.offset()) +
-                                          ": it is said to be a " + (is_empty_tensor ? "tensor" : "graph") +
-                                          " but holds none; the file is damaged");
+    throw_error(ErrorCode::bad_model,
+                {"attribute ", in_quotes(attribute.name), " at offset ", reader.offset(), ": it is said to be a ",
+                 (is_empty_tensor ? "tensor" : "graph"), " but holds none; the file is damaged"});
   return attribute;
 }
 
@@ -214,17 +213,17 @@ Node read_node(ReadContext& context, MessageReader& reader, int depth) {
     node.has_explicit_onnx_domain = true;
   }
   if (node.op_type.empty())
-    throw Error(ErrorCode::bad_model, "node " + quoted(node.name) + " at offset " + std::to_string(reader.offset()) +
-                                          " names no operator; the file is damaged")
-        .about(node.name);
+    throw_error(ErrorCode::bad_model,
+                {"node ", in_quotes(node.name), " at offset ", reader.offset(), " names no operator; the file is damaged"},
+                node.name);
   return node;
 }
 
 void read_graph(ReadContext& context, MessageReader& reader, int depth, Graph& graph) {
   using namespace graph_proto;
   if (depth > kMaxNesting)
-    throw Error(ErrorCode::limit_exceeded, "GraphProto at offset " + std::to_string(reader.offset()) +
-                                               ": subgraphs are nested deeper than " + std::to_string(kMaxNesting));
+    throw_error(ErrorCode::limit_exceeded,
+                {"GraphProto at offset ", reader.offset(), ": subgraphs are nested deeper than ", kMaxNesting});
   context.count_message();
   while (reader.next()) {
     switch (reader.field().number) {
@@ -240,7 +239,7 @@ void read_graph(ReadContext& context, MessageReader& reader, int depth, Graph& g
         graph.doc = reader.text(kMaxTextBytes);
         break;
       case kInitializer: {
-        const MessagePart part = part_of(reader);
+        const TextPart part = part_of(reader);
         graph.initializers.push_back(read_tensor(context, {&part, 1}, ""));
         break;
       }

@@ -98,9 +98,9 @@ void settle_opsets(std::vector<OpsetImport>& imports, const std::string& owner) 
   imports = std::move(kept);
   for (const OpsetImport& import : imports)
     if (import.version < 1)
-      throw Error(ErrorCode::bad_model, owner + ": opset " + std::to_string(import.version) + " of domain " +
-                                            quoted(import.domain.empty() ? "ai.onnx" : import.domain) +
-                                            "; opsets count from 1, export the model again");
+      throw_error(ErrorCode::bad_model,
+                  {owner, ": opset ", import.version, " of domain ", in_quotes(import.domain.empty() ? "ai.onnx" : import.domain),
+                   "; opsets count from 1, export the model again"});
 }
 
 /// An onnxruntime .ort file is a FlatBuffer with this mark.
@@ -161,17 +161,17 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   Model model;
   model.file_name = file;
   model.file_bytes = source->size_bytes();
-  if (model.file_bytes == 0) throw Error(ErrorCode::bad_model, file + ": the file is empty; give an ONNX model");
+  if (model.file_bytes == 0) throw_error(ErrorCode::bad_model, {file, ": the file is empty; give an ONNX model"});
   if (model.file_bytes > kMaxMessageBytes)
-    throw Error(ErrorCode::bad_model, file + ": a protobuf file has at most 2^31 - 1 bytes, this one " +
-                                          std::to_string(model.file_bytes) + "; larger models keep weights in external files");
+    throw_error(ErrorCode::bad_model, {file, ": a protobuf file has at most 2^31 - 1 bytes, this one ", model.file_bytes,
+                                       "; larger models keep weights in external files"});
   ReadContext context(std::move(source), external_data);
   const bool has_ort_mark = is_ort_format(context.window);
   const auto refuse_ort = [&] {  // a model may hold these four bytes by chance, so it is asked only where reading failed
     if (!has_ort_mark) return;
-    throw Error(
+    throw_error(
         ErrorCode::unsupported,
-        file + ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from");
+        {file, ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from"});
   };
   bool has_graph = false;
   MessageReader reader(context.window, "ModelProto", 0, model.file_bytes);
@@ -181,16 +181,17 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
     refuse_ort();
     const bool is_foreign =
         error.code() == ErrorCode::bad_model && model.ir_version == 0 && !has_graph && model.graph.nodes.empty();
-    throw Error(error.code(), file + (is_foreign ? ": not an ONNX model: " : ": ") + error.what()).about(error.subject());
+    throw_error(error.code(), {file, (is_foreign ? ": not an ONNX model: " : ": "), error.what()}, error.subject());
   }
   if (!has_graph || model.ir_version < 1) refuse_ort();
-  if (!has_graph) throw Error(ErrorCode::bad_model, file + ": no graph in it; it is truncated or no ONNX model");
-  if (model.ir_version < 1) throw Error(ErrorCode::bad_model, file + ": it has no IR version; it is no ONNX model");
+  if (!has_graph) throw_error(ErrorCode::bad_model, {file, ": no graph in it; it is truncated or no ONNX model"});
+  if (model.ir_version < 1) throw_error(ErrorCode::bad_model, {file, ": it has no IR version; it is no ONNX model"});
   if (model.ir_version > kMaxIrVersion)
-    throw Error(ErrorCode::unsupported, file + ": IR version " + std::to_string(model.ir_version) + " is newer than " +
-                                            std::to_string(kMaxIrVersion) + "; export the model for an older one");
+    throw_error(ErrorCode::unsupported, {file, ": IR version ", model.ir_version, " is newer than ", kMaxIrVersion,
+                                         "; export the model for an older one"});
   settle_opsets(model.opset_imports, file);
-  for (Function& function : model.functions) settle_opsets(function.opset_imports, "local function " + quoted(function.name));
+  for (Function& function : model.functions)
+    settle_opsets(function.opset_imports, concat({"local function ", in_quotes(function.name)}));
   model.external_bytes = context.external_bytes();
   validate(model);
   return model;

@@ -19,10 +19,10 @@ constexpr std::int64_t kExternal = 1;  // TensorProto.DataLocation
 /// A TensorProto, its values only located and counted.
 struct TensorFields {
   std::int64_t data_type = 0;
-  std::optional<MessagePart> raw;
+  std::optional<TextPart> raw;
   std::map<std::uint32_t, std::uint64_t> typed_counts;  // by field number
   /// Where the values of the one packed field begin; its bytes are the raw values for floats and doubles.
-  MessagePart last_packed;
+  TextPart last_packed;
   std::uint64_t n_typed_fields = 0;
   std::vector<std::pair<std::string, std::string>> external;
   std::int64_t data_location = 0;
@@ -31,11 +31,11 @@ struct TensorFields {
 
 class TensorReader {
  public:
-  TensorReader(ReadContext& context, std::span<const MessagePart> parts, const std::string& owner)
+  TensorReader(ReadContext& context, std::span<const TextPart> parts, const std::string& owner)
       : context_(context), parts_(parts), owner_(owner) {}
 
   TensorRecord read() {
-    for (const MessagePart& part : parts_) {
+    for (const TextPart& part : parts_) {
       MessageReader reader(context_.window, "TensorProto", part.offset, part.n_bytes);
       while (reader.next()) read_field(reader);
     }
@@ -80,7 +80,7 @@ class TensorReader {
         break;
       case kRawData:
         reader.need_bytes();
-        fields_.raw = MessagePart{field.payload_offset, field.payload_bytes};
+        fields_.raw = TextPart{field.payload_offset, field.payload_bytes};
         break;
       case kFloatData:
         count_typed(reader, WireType::fixed32, 4);
@@ -115,10 +115,9 @@ class TensorReader {
     if (field.type == single) {
       ++count;
     } else if (field.type != WireType::bytes) {
-      reader.refuse("values of the wrong wire type in field " + std::to_string(field.number));
+      reader.refuse(concat({"values of the wrong wire type in field ", field.number}));
     } else if (fixed_bytes != 0) {
-      if (field.payload_bytes % fixed_bytes != 0)
-        reader.refuse("packed values of " + std::to_string(field.payload_bytes) + " bytes");
+      if (field.payload_bytes % fixed_bytes != 0) reader.refuse(concat({"packed values of ", field.payload_bytes, " bytes"}));
       count += field.payload_bytes / fixed_bytes;
       fields_.last_packed = {field.payload_offset, field.payload_bytes};
     } else {
@@ -128,8 +127,7 @@ class TensorReader {
 
   void read_external_entry(MessageReader& outer) {
     if (fields_.external.size() == kMaxExternalKeys)
-      throw Error(ErrorCode::limit_exceeded, label() + ": more than " + std::to_string(kMaxExternalKeys) + " external data keys")
-          .about(record_.name);
+      throw_error(ErrorCode::limit_exceeded, {label(), ": more than ", kMaxExternalKeys, " external data keys"}, record_.name);
     MessageReader reader(outer, "StringStringEntryProto");
     auto& [key, value] = fields_.external.emplace_back();
     while (reader.next()) {
@@ -147,12 +145,12 @@ class TensorReader {
 
   void count_elements() {
     for (const std::int64_t extent : record_.shape)
-      if (extent < 0) refuse("its shape has the extent " + std::to_string(extent));
+      if (extent < 0) refuse(concat({"its shape has the extent ", extent}));
     try {
       n_elements_ = static_cast<std::uint64_t>(n_elements(record_.shape));
       if (record_.dtype != DType::undefined) n_bytes_ = packed_bytes(record_.dtype, n_elements_);
     } catch (Error& error) {
-      throw Error(error.code(), label() + ": " + error.what()).about(record_.name);
+      throw_error(error.code(), {label(), ": ", error.what()}, record_.name);
     }
   }
 
@@ -170,26 +168,25 @@ class TensorReader {
     const std::uint64_t found = fields_.typed_counts[field];
     if (n_typed != found) refuse("its values stand in a field for another element type");
     if (found != wanted)
-      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " +
-             std::to_string(wanted) + " values, " + std::to_string(found) + " are there");
+      refuse(concat({"its shape ", record_.shape, " of ", dtype_name(record_.dtype), " asks for ", wanted, " values, ", found,
+                     " are there"}));
     const bool is_raw_already = fields_.n_typed_fields == 1 && fields_.last_packed.n_bytes != 0 && n_bytes_ >= kMinLazyBytes;
     std::uint64_t n_message_bytes = 0;
-    for (const MessagePart& part : parts_) n_message_bytes += part.n_bytes;
+    for (const TextPart& part : parts_) n_message_bytes += part.n_bytes;
     if (is_raw_already) {
       record_.values = SourceRange{context_.window.source(), fields_.last_packed.offset, fields_.last_packed.n_bytes};
     } else if (n_message_bytes < kMinLazyBytes) {
       record_.values = decode_typed_values(context_.window, parts_, record_.dtype, record_.shape, record_.name);
     } else {
-      record_.values =
-          Generated{[source = context_.window.source(), parts = std::vector<MessagePart>(parts_.begin(), parts_.end()),
-                     dtype = record_.dtype, shape = record_.shape, name = record_.name]() -> Tensor {
-            WireWindow window(source);
-            return decode_typed_values(window, parts, dtype, shape, name);
-          }};
+      record_.values = Generated{[source = context_.window.source(), parts = std::vector<TextPart>(parts_.begin(), parts_.end()),
+                                  dtype = record_.dtype, shape = record_.shape, name = record_.name]() -> Tensor {
+        WireWindow window(source);
+        return decode_typed_values(window, parts, dtype, shape, name);
+      }};
     }
   }
 
-  void take_raw(const MessagePart& raw) {
+  void take_raw(const TextPart& raw) {
     if (record_.dtype == DType::string) refuse("strings cannot be raw values");
     check_length(raw.n_bytes);
     if (raw.n_bytes >= kMinLazyBytes) {
@@ -217,9 +214,9 @@ class TensorReader {
     const std::uint64_t size = source->size_bytes();
     const std::uint64_t n_bytes = record_.dtype != DType::undefined ? n_bytes_ : length.value_or(size - std::min(offset, size));
     if (!is_inside(offset, n_bytes, size))
-      refuse_external(std::to_string(n_bytes) + " bytes at offset " + std::to_string(offset) +
-                      " lie outside of the external file " + quoted(record_.external_location) + " of " + std::to_string(size) +
-                      " bytes; give the file that belongs to the model");
+      refuse_external(
+          concat({n_bytes, " bytes at offset ", offset, " lie outside of the external file ",
+                  in_quotes(record_.external_location), " of ", size, " bytes; give the file that belongs to the model"}));
     context_.count_external_use(record_.external_location, n_bytes);
     record_.values = SourceRange{source, offset, n_bytes};
   }
@@ -228,7 +225,7 @@ class TensorReader {
     std::optional<std::string> found;
     for (const auto& [name, value] : fields_.external) {
       if (name != key) continue;
-      if (found && *found != value) refuse_external("the key '" + std::string(key) + "' stands twice in its external data");
+      if (found && *found != value) refuse_external(concat({"the key '", key, "' stands twice in its external data"}));
       found = value;
     }
     return found;
@@ -240,29 +237,28 @@ class TensorReader {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
     if (error != std::errc() || end != text->data() + text->size())
-      refuse_external("the external " + std::string(key) + " " + quoted(*text) + " is no count of bytes");
+      refuse_external(concat({"the external ", key, " ", in_quotes(*text), " is no count of bytes"}));
     return number;
   }
 
   void check_length(std::uint64_t n_found) {
     if (n_found != n_bytes_)
-      refuse("its shape " + to_string(record_.shape) + " of " + std::string(dtype_name(record_.dtype)) + " asks for " +
-             std::to_string(n_bytes_) + " bytes, " + std::to_string(n_found) + " are there");
+      refuse(concat({"its shape ", record_.shape, " of ", dtype_name(record_.dtype), " asks for ", n_bytes_, " bytes, ", n_found,
+                     " are there"}));
   }
 
   std::string label() const {
-    return "tensor " + quoted(record_.name) + owner_ + " at offset " + std::to_string(parts_.empty() ? 0 : parts_[0].offset);
+    return concat({"tensor ", in_quotes(record_.name), owner_, " at offset ", parts_.empty() ? 0 : parts_[0].offset});
   }
   [[noreturn]] void refuse(const std::string& finding) const {
-    throw Error(ErrorCode::bad_model, label() + ": " + finding + "; the file is damaged or was written wrongly")
-        .about(record_.name);
+    throw_error(ErrorCode::bad_model, {label(), ": ", finding, "; the file is damaged or was written wrongly"}, record_.name);
   }
   [[noreturn]] void refuse_external(const std::string& finding) const {
-    throw Error(ErrorCode::bad_external_data, label() + ": " + finding).about(record_.name);
+    throw_error(ErrorCode::bad_external_data, {label(), ": ", finding}, record_.name);
   }
 
   ReadContext& context_;
-  std::span<const MessagePart> parts_;
+  std::span<const TextPart> parts_;
   const std::string& owner_;
   TensorFields fields_;
   TensorRecord record_;
@@ -272,7 +268,7 @@ class TensorReader {
 
 }  // namespace
 
-TensorRecord read_tensor(ReadContext& context, std::span<const MessagePart> parts, const std::string& owner) {
+TensorRecord read_tensor(ReadContext& context, std::span<const TextPart> parts, const std::string& owner) {
   context.count_message();
   return TensorReader(context, parts, owner).read();
 }
@@ -282,12 +278,13 @@ void check_sparse_tensor(ReadContext& context, MessageReader& reader) {
     const Field& field = reader.field();
     if (field.number != sparse_proto::kValues && field.number != sparse_proto::kIndices) continue;
     reader.need_bytes();
-    const MessagePart part{field.payload_offset, field.payload_bytes};
+    const TextPart part{field.payload_offset, field.payload_bytes};
     const TensorRecord record = read_tensor(context, {&part, 1}, " of a sparse tensor");
     if (!record.external_location.empty())
-      throw Error(ErrorCode::unsupported, "sparse tensor " + quoted(record.name) +
-                                              ": its values are external data, which is not supported; store them in the model")
-          .about(record.name);
+      throw_error(ErrorCode::unsupported,
+                  {"sparse tensor ", in_quotes(record.name),
+                   ": its values are external data, which is not supported; store them in the model"},
+                  record.name);
   }
 }
 

@@ -11,9 +11,8 @@ void read_shape(MessageReader& reader, ValueInfo& info) {
   while (reader.next()) {
     if (reader.field().number != shape_proto::kDim) continue;
     if (info.shape.size() == kMaxRank)
-      throw Error(ErrorCode::limit_exceeded,
-                  "value " + quoted(info.name) + ": its rank passes the limit of " + std::to_string(kMaxRank))
-          .about(info.name);
+      throw_error(ErrorCode::limit_exceeded, {"value ", in_quotes(info.name), ": its rank passes the limit of ", kMaxRank},
+                  info.name);
     std::int64_t extent = kUnknownDim;
     std::string param;
     MessageReader dim(reader, "TensorShapeProto.Dimension");

@@ -38,13 +38,13 @@ class ReadContext {
 };
 
 /// Where a message lies in the file. A message that stands in several parts is their concatenation.
-struct MessagePart {
+struct TextPart {
   std::uint64_t offset = 0;
   std::uint64_t n_bytes = 0;
 };
 
 /// A TensorProto. `owner` says in messages whose it is: "", or " of node 'x' (Constant)".
-TensorRecord read_tensor(ReadContext& context, std::span<const MessagePart> parts, const std::string& owner);
+TensorRecord read_tensor(ReadContext& context, std::span<const TextPart> parts, const std::string& owner);
 /// A SparseTensorProto is carried, not read, but the tensors in it are checked. Throws Error{unsupported} where they are external.
 void check_sparse_tensor(ReadContext& context, MessageReader& reader);
 ValueInfo read_value_info(ReadContext& context, MessageReader& reader);
@@ -59,7 +59,7 @@ OpsetImport read_opset(ReadContext& context, MessageReader& reader);
 std::string normalized_external_name(const std::string& location, const std::string& tensor);
 
 /// The values of a TensorProto that stand in its typed fields, as a tensor in memory.
-Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape,
+Tensor decode_typed_values(WireWindow& window, std::span<const TextPart> parts, DType dtype, const Shape& shape,
                            const std::string& name);
 /// The field of TensorProto in which values of that type stand when they are not raw; 0 for none.
 std::uint32_t typed_field_of(DType dtype);

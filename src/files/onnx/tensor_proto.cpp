@@ -29,15 +29,15 @@ class SpanSource final : public ByteSource {
 Tensor read_tensor_proto(std::span<const std::uint8_t> bytes, std::string* name) {
   try {
     onnx::ReadContext context(std::make_shared<SpanSource>(bytes), nullptr);
-    const onnx::MessagePart whole{0, bytes.size()};
+    const onnx::TextPart whole{0, bytes.size()};
     const TensorRecord record = onnx::read_tensor(context, {&whole, 1}, "");
     if (record.dtype == DType::undefined)
-      throw Error(ErrorCode::bad_data, "no element type that is known here; it is no TensorProto file");
+      throw_error(ErrorCode::bad_data, {"no element type that is known here; it is no TensorProto file"});
     if (name != nullptr) *name = record.name;
     return record.load();
   } catch (const Error& error) {
     if (error.code() == ErrorCode::out_of_memory) throw;
-    throw Error(ErrorCode::bad_data, std::string("tensor file: ") + error.what()).about(error.subject());
+    throw_error(ErrorCode::bad_data, {"tensor file: ", error.what()}, error.subject());
   }
 }
 

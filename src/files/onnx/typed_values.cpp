@@ -44,8 +44,8 @@ class RawWriter {
  private:
   void need(std::uint64_t n_bytes) const {
     if (n_bytes > out_.size() - used_)
-      throw Error(ErrorCode::bad_model, "tensor " + quoted(name_) + ": more values than its shape asks for; the file has changed")
-          .about(name_);
+      throw_error(ErrorCode::bad_model,
+                  {"tensor ", in_quotes(name_), ": more values than its shape asks for; the file has changed"}, name_);
   }
 
   std::span<std::uint8_t> out_;
@@ -54,17 +54,15 @@ class RawWriter {
   std::size_t used_ = 0;
 };
 
-Tensor decode_strings(WireWindow& window, std::span<const MessagePart> parts, const Shape& shape, const std::string& name) {
+Tensor decode_strings(WireWindow& window, std::span<const TextPart> parts, const Shape& shape, const std::string& name) {
   std::vector<std::string> strings;
-  for (const MessagePart& part : parts) {
+  for (const TextPart& part : parts) {
     MessageReader reader(window, "TensorProto", part.offset, part.n_bytes);
     while (reader.next())
       if (reader.field().number == kStringData) strings.push_back(reader.text(kMaxTextBytes));
   }
   if (strings.size() != static_cast<std::uint64_t>(n_elements(shape)))
-    throw Error(ErrorCode::bad_model,
-                "tensor " + quoted(name) + ": " + std::to_string(strings.size()) + " strings for shape " + to_string(shape))
-        .about(name);
+    throw_error(ErrorCode::bad_model, {"tensor ", in_quotes(name), ": ", strings.size(), " strings for shape ", shape}, name);
   return Tensor::of_strings(shape, std::move(strings));
 }
 
@@ -98,13 +96,13 @@ std::uint64_t n_typed_values(DType dtype, std::uint64_t n_elements) {
   return n_elements;
 }
 
-Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> parts, DType dtype, const Shape& shape,
+Tensor decode_typed_values(WireWindow& window, std::span<const TextPart> parts, DType dtype, const Shape& shape,
                            const std::string& name) {
   if (dtype == DType::string) return decode_strings(window, parts, shape, name);
   Tensor tensor(dtype, shape);
   RawWriter raw(tensor.bytes(), value_bytes(dtype), name);
   const std::uint32_t wanted = typed_field_of(dtype);
-  for (const MessagePart& part : parts) {
+  for (const TextPart& part : parts) {
     MessageReader reader(window, "TensorProto", part.offset, part.n_bytes);
     while (reader.next()) {
       const Field& field = reader.field();
@@ -119,8 +117,8 @@ Tensor decode_typed_values(WireWindow& window, std::span<const MessagePart> part
     }
   }
   if (!raw.is_full())
-    throw Error(ErrorCode::bad_model, "tensor " + quoted(name) + ": fewer values than its shape asks for; the file has changed")
-        .about(name);
+    throw_error(ErrorCode::bad_model,
+                {"tensor ", in_quotes(name), ": fewer values than its shape asks for; the file has changed"}, name);
   return tensor;
 }
 

@@ -58,11 +58,9 @@ Varint decode_varint(std::span<const std::uint8_t> bytes, std::uint64_t offset, 
     const std::uint64_t value = protozero::decode_varint(&position, begin + bytes.size());
     return {value, static_cast<std::size_t>(position - begin)};
   } catch (const protozero::varint_too_long_exception&) {
-    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) +
-                                          ": a varint of more than 10 bytes; the file is damaged");
+    throw_error(ErrorCode::bad_model, {what, " at offset ", offset, ": a varint of more than 10 bytes; the file is damaged"});
   } catch (const protozero::exception&) {
-    throw Error(ErrorCode::bad_model, std::string(what) + " at offset " + std::to_string(offset) +
-                                          ": the number is cut off; the file is truncated or damaged");
+    throw_error(ErrorCode::bad_model, {what, " at offset ", offset, ": the number is cut off; the file is truncated or damaged"});
   }
 }
 
@@ -75,8 +73,7 @@ MessageReader::MessageReader(MessageReader& outer, const char* message)
 }
 
 void MessageReader::refuse(const std::string& finding) const {
-  throw Error(ErrorCode::bad_model, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) + ": " + finding +
-                                        "; the file is damaged");
+  throw_error(ErrorCode::bad_model, {message_, " at offset ", field_.tag_offset, ": ", finding, "; the file is damaged"});
 }
 
 std::uint64_t MessageReader::read_varint(const char* what) {
@@ -93,7 +90,7 @@ bool MessageReader::next() {
   field_.tag_offset = position_;
   const std::uint64_t tag = read_varint(message_);
   const std::uint64_t number = tag >> 3;
-  if (number == 0 || number > kMaxFieldNumber) refuse("field number " + std::to_string(number));
+  if (number == 0 || number > kMaxFieldNumber) refuse(concat({"field number ", number}));
   field_.number = static_cast<std::uint32_t>(number);
   const auto type = static_cast<unsigned>(tag & 7);
   field_.payload_offset = position_;
@@ -112,11 +109,11 @@ bool MessageReader::next() {
       field_.payload_bytes = read_varint(message_);
       field_.payload_offset = position_;
       if (field_.payload_bytes > end_ - position_)
-        refuse("field " + std::to_string(number) + " is said to have " + std::to_string(field_.payload_bytes) + " bytes where " +
-               std::to_string(end_ - position_) + " are left");
+        refuse(concat(
+            {"field ", number, " is said to have ", field_.payload_bytes, " bytes where ", end_ - position_, " are left"}));
       break;
     default:
-      refuse("wire type " + std::to_string(type) + " in field " + std::to_string(number));
+      refuse(concat({"wire type ", type, " in field ", number}));
   }
   field_.type = static_cast<WireType>(type);
   position_ = field_.end_offset();
@@ -124,28 +121,26 @@ bool MessageReader::next() {
 }
 
 void MessageReader::need_bytes() const {
-  if (field_.type != WireType::bytes)
-    refuse("field " + std::to_string(field_.number) + " is a number where text or a message belongs");
+  if (field_.type != WireType::bytes) refuse(concat({"field ", field_.number, " is a number where text or a message belongs"}));
 }
 
 std::int64_t MessageReader::int64() const { return static_cast<std::int64_t>(uint64()); }
 
 std::uint64_t MessageReader::uint64() const {
-  if (field_.type != WireType::varint) refuse("field " + std::to_string(field_.number) + " is no integer");
+  if (field_.type != WireType::varint) refuse(concat({"field ", field_.number, " is no integer"}));
   return field_.number_bits;
 }
 
 float MessageReader::float32() const {
-  if (field_.type != WireType::fixed32) refuse("field " + std::to_string(field_.number) + " is no float");
+  if (field_.type != WireType::fixed32) refuse(concat({"field ", field_.number, " is no float"}));
   return std::bit_cast<float>(static_cast<std::uint32_t>(field_.number_bits));
 }
 
 std::string MessageReader::text(std::uint64_t max_bytes) {
   need_bytes();
   if (field_.payload_bytes > max_bytes)
-    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) +
-                                               ": a text of " + std::to_string(field_.payload_bytes) +
-                                               " bytes passes the limit of " + std::to_string(max_bytes));
+    throw_error(ErrorCode::limit_exceeded, {message_, " at offset ", field_.tag_offset, ": a text of ", field_.payload_bytes,
+                                            " bytes passes the limit of ", max_bytes});
   std::string value(static_cast<std::size_t>(field_.payload_bytes), '\0');
   window_.copy(field_.payload_offset, std::span(reinterpret_cast<std::uint8_t*>(value.data()), value.size()));
   return value;
@@ -165,7 +160,7 @@ void MessageReader::append_floats(std::vector<float>& values) {
     values.push_back(float32());
     return;
   }
-  if (field_.payload_bytes % 4 != 0) refuse("packed floats of " + std::to_string(field_.payload_bytes) + " bytes");
+  if (field_.payload_bytes % 4 != 0) refuse(concat({"packed floats of ", field_.payload_bytes, " bytes"}));
   const std::size_t n_before = values.size();
   values.resize(n_before + addressable(field_.payload_bytes / 4));
   window_.copy(field_.payload_offset, std::span(reinterpret_cast<std::uint8_t*>(values.data() + n_before),
@@ -175,9 +170,8 @@ void MessageReader::append_floats(std::vector<float>& values) {
 void MessageReader::keep_unknown(std::vector<std::uint8_t>& bytes) {
   const std::uint64_t n_bytes = field_.end_offset() - field_.tag_offset;
   if (n_bytes > kMaxUnknownBytes - std::min<std::uint64_t>(bytes.size(), kMaxUnknownBytes))
-    throw Error(ErrorCode::limit_exceeded, std::string(message_) + " at offset " + std::to_string(field_.tag_offset) +
-                                               ": fields not known here pass the limit of " + std::to_string(kMaxUnknownBytes) +
-                                               " bytes");
+    throw_error(ErrorCode::limit_exceeded, {message_, " at offset ", field_.tag_offset,
+                                            ": fields not known here pass the limit of ", kMaxUnknownBytes, " bytes"});
   const std::size_t n_before = bytes.size();
   bytes.resize(n_before + static_cast<std::size_t>(n_bytes));
   window_.copy(field_.tag_offset, std::span(bytes).subspan(n_before));

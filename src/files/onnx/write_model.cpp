@@ -74,10 +74,10 @@ void write_onnx(const Model& model, ByteSink& out, ByteSink* external, const Onn
   write_content(context, model);
   const std::uint64_t n_model_bytes = context.wire.n_bytes();
   if (n_model_bytes > kMaxMessageBytes)
-    throw Error(ErrorCode::limit_exceeded,
-                "the model file would have " + std::to_string(n_model_bytes) + " bytes, a protobuf file has at most 2^31 - 1; " +
-                    (options.external_name.empty() ? "write its weights to an external file"
-                                                   : "its constants outside of initializers are too large"));
+    throw_error(ErrorCode::limit_exceeded,
+                {"the model file would have ", n_model_bytes, " bytes, a protobuf file has at most 2^31 - 1; ",
+                 (options.external_name.empty() ? "write its weights to an external file"
+                                                : "its constants outside of initializers are too large")});
   const std::uint64_t total = n_model_bytes + context.layout.n_bytes();
   const auto report = [&](std::uint64_t n_written) {
     if (on_progress) on_progress({"write", n_written + context.layout.n_written(), total});

@@ -8,8 +8,7 @@ namespace bitwright {
 
 void decode_tensor(const EncodedTensor& e, std::span<float> values) {
   if (static_cast<std::int64_t>(values.size()) != n_elements(e.shape))
-    throw Error(ErrorCode::shape_mismatch,
-                std::to_string(values.size()) + " values were asked for of shape " + to_string(e.shape));
+    throw_error(ErrorCode::shape_mismatch, {values.size(), " values were asked for of shape ", e.shape});
   const Encoding encoding = e.scheme.encoding;
   if (encoding == Encoding::uniform)
     return dequantize_packed(e.codes, e.shape, {e.scheme.dtype, e.range, e.granularity, e.scales, e.zero_points}, e.scheme.bits,

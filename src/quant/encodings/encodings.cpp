@@ -36,12 +36,10 @@ Encode encode_function(Encoding encoding) {
   }
 }
 
-[[noreturn]] void refuse(const std::string& finding) { throw Error(ErrorCode::invalid_argument, "scheme: " + finding); }
+[[noreturn]] void refuse(const std::string& finding) { throw_error(ErrorCode::invalid_argument, {"scheme: ", finding}); }
 
 void check_range(const char* what, std::int64_t value, std::int64_t least, std::int64_t most) {
-  if (value < least || value > most)
-    refuse(std::string(what) + " is " + std::to_string(value) + "; give " + std::to_string(least) + " to " +
-           std::to_string(most));
+  if (value < least || value > most) refuse(concat({what, " is ", value, "; give ", least, " to ", most}));
 }
 
 /// The smallest type that holds codes of so many bits, of the sign of `dtype`.
@@ -65,7 +63,7 @@ TensorScheme complete_scheme(const TensorScheme& given) {
   const bool is_uniform = scheme.encoding == Encoding::uniform;
   const bool is_codebook = scheme.encoding == Encoding::kmeans || scheme.encoding == Encoding::product;
   if (is_uniform && (!is_integer(scheme.dtype) || dtype_bits(scheme.dtype) > 16))
-    refuse("codes of " + std::string(dtype_name(scheme.dtype)) + " are not possible; choose an integer type of at most 16 bits");
+    refuse(concat({"codes of ", dtype_name(scheme.dtype), " are not possible; choose an integer type of at most 16 bits"}));
   if (is_codebook && scheme.n_entries != 0) {
     check_range("n_entries", scheme.n_entries, 2, 256);
     scheme.bits = std::bit_width(static_cast<unsigned>(scheme.n_entries - 1));
@@ -73,7 +71,7 @@ TensorScheme complete_scheme(const TensorScheme& given) {
   if (scheme.bits == 0) scheme.bits = is_uniform ? dtype_bits(scheme.dtype) : info.usual_bits;
   check_range("bits", scheme.bits, info.min_bits, info.max_bits);
   if (is_uniform) {
-    if (scheme.bits > 8 && scheme.bits != 16) refuse("bits is " + std::to_string(scheme.bits) + "; give 1 to 8, or 16");
+    if (scheme.bits > 8 && scheme.bits != 16) refuse(concat({"bits is ", scheme.bits, "; give 1 to 8, or 16"}));
     if (scheme.bits == 1 && scheme.is_symmetric) refuse("1 bit has no symmetric codes; choose encoding binary");
     scheme.dtype = holding_type(scheme.dtype, scheme.bits);
     if (scheme.bits == 1 && scheme.narrow_range) refuse("a narrow range needs at least 2 bits");
@@ -93,7 +91,7 @@ TensorScheme complete_scheme(const TensorScheme& given) {
   if (!(scheme.percentile > 0.0 && scheme.percentile <= 100.0)) refuse("percentile must lie above 0 and at most at 100");
   if (!(scheme.clip_ratio > 0.0 && scheme.clip_ratio <= 1.0)) refuse("clip_ratio must lie above 0 and at most at 1");
   if (scheme.scale_form != ScaleForm::f32 && !has_scales(scheme.encoding))
-    refuse(std::string(info.name) + " has no scales that could be stored otherwise than as f32");
+    refuse(concat({info.name, " has no scales that could be stored otherwise than as f32"}));
   if (scheme.scale_form == ScaleForm::u6 && scheme.grain != TensorScheme::Grain::per_block)
     refuse("two-level scales (u6) need granularity per_block");
   if (scheme.clipping == CalibrationMethod::moving_average) refuse("moving_average is for activations; choose another clipping");
@@ -102,17 +100,16 @@ TensorScheme complete_scheme(const TensorScheme& given) {
       !has_scales(scheme.encoding) || scheme.encoding == Encoding::binary || scheme.encoding == Encoding::ternary;
   if (is_fitted && !is_ternary_mse && scheme.clipping != CalibrationMethod::min_max &&
       scheme.clipping != CalibrationMethod::output_error)
-    refuse(std::string(info.name) + " is fitted to the values and has no clipping range; choose min_max");
+    refuse(concat({info.name, " is fitted to the values and has no clipping range; choose min_max"}));
   if (is_fitted && scheme.clip_ratio != 1.0)
-    refuse(std::string(info.name) + " is fitted to the values and has no clipping range; leave clip_ratio at 1");
+    refuse(concat({info.name, " is fitted to the values and has no clipping range; leave clip_ratio at 1"}));
   return scheme;
 }
 
 EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
                             const EncodeOptions& options) {
   const auto n = static_cast<std::size_t>(n_elements(shape));
-  if (values.size() != n)
-    throw Error(ErrorCode::shape_mismatch, std::to_string(values.size()) + " values were given for shape " + to_string(shape));
+  if (values.size() != n) throw_error(ErrorCode::shape_mismatch, {values.size(), " values were given for shape ", shape});
   EncodedTensor encoded;
   encoded.scheme = complete_scheme(scheme);
   encoded.shape = shape;
@@ -127,21 +124,19 @@ EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, c
     const bool fits = options.importance.size() == n ||
                       static_cast<std::int64_t>(options.importance.size()) ==
                           shape[static_cast<std::size_t>(normalized_axis(options.importance_axis, shape.size()))];
-    if (!fits)
-      throw Error(ErrorCode::shape_mismatch,
-                  std::to_string(options.importance.size()) + " importances do not fit shape " + to_string(shape));
+    if (!fits) throw_error(ErrorCode::shape_mismatch, {options.importance.size(), " importances do not fit shape ", shape});
     for (const float weight : options.importance)
       if (!(weight >= 0.0f) || std::isinf(weight)) refuse("importances must be finite and at least 0");
   } else if (encoded.scheme.clipping == CalibrationMethod::output_error) {
     refuse("output_error needs the importance of each weight; give samples, or choose mse");
   }
   if (encoded.scheme.rounding == Rounding::mask && options.rounding_mask.size() != n)
-    throw Error(ErrorCode::shape_mismatch, "a rounding mask needs one entry for each of " + std::to_string(n) + " elements");
+    throw_error(ErrorCode::shape_mismatch, {"a rounding mask needs one entry for each of ", n, " elements"});
   if (!options.samples.empty()) {
     if (encoded.scheme.encoding != Encoding::product) refuse("samples refine product codebooks only");
     const std::int64_t columns = shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))];
     if (columns == 0 || options.samples.size() % static_cast<std::size_t>(columns) != 0)
-      throw Error(ErrorCode::shape_mismatch, "samples do not have rows of " + std::to_string(columns));
+      throw_error(ErrorCode::shape_mismatch, {"samples do not have rows of ", columns});
     for (const float sample : options.samples)
       if (!std::isfinite(sample)) refuse("samples must be finite");
   }

@@ -192,7 +192,7 @@ LevelTable level_table(Encoding encoding, int bits) {
       return table;
     }
     default:
-      throw Error(ErrorCode::invalid_argument, std::string(encoding_info(encoding).name) + " has no fixed levels");
+      throw_error(ErrorCode::invalid_argument, {encoding_info(encoding).name, " has no fixed levels"});
   }
 }
 

@@ -36,8 +36,7 @@ struct BinOf {
 
 WideningHistogram::WideningHistogram(int n_bins) {
   if (n_bins < 64 || n_bins > 1 << 20)
-    throw Error(ErrorCode::invalid_argument,
-                "a histogram of " + std::to_string(n_bins) + " bins is not possible; give 64 to 1048576");
+    throw_error(ErrorCode::invalid_argument, {"a histogram of ", n_bins, " bins is not possible; give 64 to 1048576"});
   counts_.assign(static_cast<std::size_t>(n_bins), 0);
 }
 
