@@ -15,13 +15,17 @@ if(BITWRIGHT_THREADS)
   list(APPEND wasm_link "-sPTHREAD_POOL_SIZE=Module['poolSize']||0" -sPTHREAD_POOL_SIZE_STRICT=2 -Wno-pthreads-mem-growth)
 endif()
 set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-Oz>)  # the level of wasm-opt; sources have their own
+if(NOT BITWRIGHT_DEV)
+  # What is hot was inlined where it was compiled; between sources, calls are smaller.
+  list(APPEND wasm_link_level -Wl,-mllvm,-inline-threshold=-30 -Wl,-mllvm,-enable-merge-functions)
+endif()
 
 file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
 if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
   bitwright_shrink_cold_sources(${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
-  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry
+  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry -Wl,--wrap=sprintf
     -sEXPORTED_RUNTIME_METHODS=HEAPU8$<$<BOOL:${BITWRIGHT_THREADS}>:,PThread>)
   # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES

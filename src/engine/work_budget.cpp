@@ -39,7 +39,8 @@ bool WorkBudget::spend(const Step& step) {
     n_out += n;
     out_bytes += packed_bytes(step.output_types[i].dtype, n);
   }
-  const std::uint64_t work = work_of(step, n_in, n_largest_in, n_out);
+  constexpr std::uint64_t kStepWork = 64;  // of a step that computes nothing: loops of empty bodies end too
+  const std::uint64_t work = kStepWork + work_of(step, n_in, n_largest_in, n_out);
   if (out_bytes > limits_.max_result_bytes || out_bytes > limits_.max_total_bytes - bytes_spent_ ||
       work > limits_.max_work - work_spent_)
     return false;

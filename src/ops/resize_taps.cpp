@@ -127,8 +127,8 @@ ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
     const float x = source_coordinate(modes, axis, static_cast<std::int64_t>(o));
     if (modes.coordinates == Coordinates::tf_crop_and_resize && !(x >= 0.0f && x <= static_cast<float>(axis.original - 1)))
       taps.is_outside[o] = taps.has_outside = true;
-    // Scales come from a file: no coordinate leaves the range where it can be an integer.
-    const float bounded = std::min(std::max(x, -1e9f), 1e9f);
+    // Scales come from a file: no coordinate leaves the range where it can be an integer, and NaN has a place too.
+    const float bounded = std::min(std::max(-1e9f, x), 1e9f);
     const auto clamped = [&](std::int64_t place) {
       return static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(place, 0, axis.original - 1));
     };

@@ -113,11 +113,11 @@ std::optional<TensorRecord> folded_view(const Node& node, const TensorRecord& ba
     for (std::size_t axis = base.shape.size(); axis-- > 0;) perm.push_back(static_cast<std::int64_t>(axis));
   std::vector<std::int64_t> sorted = perm;
   sort_list(sorted);
+  if (perm.size() != base.shape.size()) return std::nullopt;
+  for (std::size_t axis = 0; axis < perm.size(); ++axis)
+    if (sorted[axis] != static_cast<std::int64_t>(axis)) return std::nullopt;
   Shape shape;
-  for (std::size_t axis = 0; axis < perm.size(); ++axis) {
-    if (perm.size() != base.shape.size() || sorted[axis] != static_cast<std::int64_t>(axis)) return std::nullopt;
-    shape.push_back(base.shape[static_cast<std::size_t>(perm[axis])]);
-  }
+  for (const std::int64_t axis : perm) shape.push_back(base.shape[static_cast<std::size_t>(axis)]);
   return view_record(node.outputs[0], base, shape, perm);
 }
 

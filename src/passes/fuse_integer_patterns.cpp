@@ -5,6 +5,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 #include "ops/refusal.h"
 #include "passes/graph_edit.h"
@@ -323,7 +324,7 @@ std::vector<FusedGroup> IntegerPatterns::find() {
     add(qlinear(i));
     if (is_taken_[i] == 0) add(product(i));
   }
-  std::sort(groups.begin(), groups.end(), [](const FusedGroup& a, const FusedGroup& b) { return a.at < b.at; });
+  sort_list(groups, [](const FusedGroup& a, const FusedGroup& b) { return a.at < b.at; });
   return groups;
 }
 

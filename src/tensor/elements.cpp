@@ -211,13 +211,25 @@ void write_elements(Tensor& tensor, std::int64_t first, std::span<const std::int
   write_as(tensor, first, values, options);
 }
 
+namespace {
+
+/// Graphs of strangers hand over empty tensors where a value is needed.
+void require_element(const Tensor& tensor, std::int64_t i) {
+  if (i >= tensor.n_elements())
+    throw_error(ErrorCode::shape_mismatch, {"element ", i, " of a tensor of shape ", tensor.shape(), " is needed"});
+}
+
+}  // namespace
+
 double element_f64(const Tensor& tensor, std::int64_t i) {
+  require_element(tensor, i);
   double value = 0.0;
   read_elements(tensor, i, std::span<double>(&value, 1));
   return value;
 }
 
 std::int64_t element_i64(const Tensor& tensor, std::int64_t i) {
+  require_element(tensor, i);
   std::int64_t value = 0;
   read_elements(tensor, i, std::span<std::int64_t>(&value, 1));
   return value;

@@ -1,6 +1,8 @@
 // What the fuzzers found in operators.
 #include <doctest/doctest.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "engine/model_builder.h"
 #include "engine/session.h"
@@ -51,6 +53,46 @@ TEST_CASE("PRelu: a slope that does not broadcast to the input is refused") {
   const Node node = make_node("PRelu", {"x", "s"}, {"y"});
   CHECK_FALSE(refusal(node, {{"x", {2, 3}}, {"s", {3}}}, 16).has_value());
   CHECK(refusal(node, {{"x", {1, 3}}, {"s", {2, 3}}}, 16) == ErrorCode::shape_mismatch);
+}
+
+TEST_CASE("MatMul: batches without elements cost nothing, however many they are") {
+  CHECK_FALSE(
+      refusal(make_node("MatMul", {"a", "b"}, {"y"}), {{"a", {1 << 20, 1 << 14, 0, 2}}, {"b", {1 << 20, 1 << 14, 2, 3}}}, 13)
+          .has_value());
+}
+
+TEST_CASE("Dropout: a flag without elements is refused") {
+  Graph graph;
+  graph.inputs = {ValueInfo::of("x", DType::f32, {2}), ValueInfo::of("ratio", DType::f32, {}),
+                  ValueInfo::of("train", DType::boolean, {0})};
+  graph.outputs = {ValueInfo::of("y", DType::f32, {2})};
+  graph.nodes = {make_node("Dropout", {"x", "ratio", "train"}, {"y"})};
+  Session session(share(make_model(std::move(graph), 13)));
+  const std::map<std::string, Tensor> feeds = {
+      {"x", Tensor(DType::f32, {2})}, {"ratio", Tensor(DType::f32, {})}, {"train", Tensor(DType::boolean, {0})}};
+  try {
+    static_cast<void>(session.run(feeds));
+    FAIL("an empty flag was read");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::shape_mismatch);
+  }
+}
+
+TEST_CASE("Resize: a region that is NaN takes some pixel of the input") {
+  Graph graph;
+  graph.inputs = {ValueInfo::of("x", DType::f32, {4}), ValueInfo::of("roi", DType::f32, {2}),
+                  ValueInfo::of("scales", DType::f32, {0})};
+  graph.outputs = {ValueInfo::of("y", DType::f32, {3})};
+  graph.initializers = {TensorRecord::of("sizes", Tensor::of<std::int64_t>({1}, {3}))};
+  graph.nodes = {make_node(
+      "Resize", {"x", "roi", "scales", "sizes"}, {"y"},
+      {Attribute::of_string("coordinate_transformation_mode", "tf_crop_and_resize"), Attribute::of_string("mode", "linear")})};
+  Session session(share(make_model(std::move(graph), 13)));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::map<std::string, Tensor> feeds = {{"x", Tensor::of<float>({4}, {1.0f, 2.0f, 3.0f, 4.0f})},
+                                               {"roi", Tensor::of<float>({2}, {nan, nan})},
+                                               {"scales", Tensor(DType::f32, {0})}};
+  for (const float value : session.run(feeds).at("y").data<float>()) CHECK((value >= 0.0f && value <= 4.0f));
 }
 
 TEST_CASE("nodes with an input too few, or an output too many, are refused as such") {

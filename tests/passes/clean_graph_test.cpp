@@ -57,6 +57,17 @@ TEST_CASE("fold_constant_views: a constant that others read too stays as it is")
   CHECK(fold_constant_views(model).n_changes == 0);
 }
 
+TEST_CASE("fold_constant_views: an order that is no permutation is left alone, even where its first axes are right") {
+  for (const std::vector<std::int64_t>& perm : {std::vector<std::int64_t>{0, 7}, {0, 0}, {-1, 0}, {0}, {0, 1, 2}}) {
+    Graph graph;
+    graph.initializers.push_back(TensorRecord::of("w", Tensor::of<float>({2, 2}, {1, 2, 3, 4})));
+    graph.nodes.push_back(make_node("Transpose", {"w"}, {"t"}, {Attribute::of_ints("perm", perm)}));
+    graph.nodes.push_back(make_node("MatMul", {"x", "t"}, {"y"}));
+    Model model = with_io(std::move(graph), {1, 2});
+    CHECK(fold_constant_views(model).n_changes == 0);
+  }
+}
+
 TEST_CASE("remove_identities: readers get the value itself, and the graph output keeps its name") {
   Graph graph;
   graph.nodes.push_back(make_node("Identity", {"x"}, {"a"}));

@@ -43,7 +43,8 @@ double best_ternary_threshold(const Group& group) {
   std::vector<float> magnitudes;
   magnitudes.reserve(group.values.size());
   for (const float value : group.values) magnitudes.push_back(std::abs(value));
-  std::sort(magnitudes.begin(), magnitudes.end(), std::greater<>());
+  std::sort(magnitudes.begin(), magnitudes.end());  // the one instance of std::sort
+  std::reverse(magnitudes.begin(), magnitudes.end());
   double sum = 0.0;
   double most = 0.0;
   double threshold = 0.0;
