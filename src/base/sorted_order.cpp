@@ -26,4 +26,9 @@ std::vector<std::size_t> sorted_order(std::size_t n, ComesBefore comes_before) {
   return order;
 }
 
+void sort_floats(std::span<float> values) {
+  std::make_heap(values.begin(), values.end());
+  std::sort_heap(values.begin(), values.end());
+}
+
 }  // namespace bitwright

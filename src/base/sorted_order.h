@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <vector>
 
 #include "base/function_ref.h"
@@ -26,5 +27,8 @@ template <typename T>
 void sort_list(std::vector<T>& items) {
   sort_list(items, [](const T& a, const T& b) { return a < b; });
 }
+
+/// Ascending, in place.
+void sort_floats(std::span<float> values);
 
 }  // namespace bitwright

@@ -27,8 +27,13 @@ struct Emulated {
     return acc;
   }
 };
-using Usdot = RelaxedDot<Emulated<std::uint8_t>, false>;
-using Sdot = RelaxedDot<Emulated<std::int8_t>, true>;
+using Usdot = RelaxedDot<Emulated<std::uint8_t>>;
+using Sdot = RelaxedDot<Emulated<std::int8_t>>;
+
+template <typename Dot, typename Output, std::uint8_t flip>
+void emulated(const ConvU8I8& conv, const ConvBlock& block) {
+  conv_u8_i8_tiles<Dot, Output>(conv, block, flip);
+}
 
 /// The variants of this build that this engine computes right, and the relaxed ones by emulation.
 std::vector<ConvU8I8Variant> variants() {
@@ -38,14 +43,15 @@ std::vector<ConvU8I8Variant> variants() {
       all.push_back(v);
   using enum AccResult;
   using enum KernelFamily;
-  all.push_back({"emulated usdot fast", conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFastLanes>>, usdot, fast});
-  all.push_back({"emulated usdot integer_only", conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFixedLanes>>, usdot, integer_only});
-  all.push_back({"emulated usdot i32", conv_u8_i8_tiles<Usdot, WideOutput<std::int32_t>>, usdot, i32});
-  all.push_back({"emulated usdot f32", conv_u8_i8_tiles<Usdot, WideOutput<float>>, usdot, f32});
-  all.push_back({"emulated sdot fast", conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFastLanes>>, sdot, fast});
-  all.push_back({"emulated sdot integer_only", conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFixedLanes>>, sdot, integer_only});
-  all.push_back({"emulated sdot i32", conv_u8_i8_tiles<Sdot, WideOutput<std::int32_t>>, sdot, i32});
-  all.push_back({"emulated sdot f32", conv_u8_i8_tiles<Sdot, WideOutput<float>>, sdot, f32});
+  all.push_back({"emulated usdot fast", emulated<Usdot, CodeOutput<RequantizeFastLanes>, 0>, usdot, fast});
+  all.push_back({"emulated usdot integer_only", emulated<Usdot, CodeOutput<RequantizeFixedLanes>, 0>, usdot, integer_only});
+  all.push_back({"emulated usdot i32", emulated<Usdot, WideOutput<std::int32_t>, 0>, usdot, i32});
+  all.push_back({"emulated usdot f32", emulated<Usdot, WideOutput<float>, 0>, usdot, f32});
+  all.push_back({"emulated sdot fast", emulated<Sdot, CodeOutput<RequantizeFastLanes>, kSignedFlip>, sdot, fast});
+  all.push_back(
+      {"emulated sdot integer_only", emulated<Sdot, CodeOutput<RequantizeFixedLanes>, kSignedFlip>, sdot, integer_only});
+  all.push_back({"emulated sdot i32", emulated<Sdot, WideOutput<std::int32_t>, kSignedFlip>, sdot, i32});
+  all.push_back({"emulated sdot f32", emulated<Sdot, WideOutput<float>, kSignedFlip>, sdot, f32});
   return all;
 }
 

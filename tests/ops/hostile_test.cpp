@@ -57,7 +57,7 @@ TEST_CASE("PRelu: a slope that does not broadcast to the input is refused") {
 
 TEST_CASE("MatMul: batches without elements cost nothing, however many they are") {
   CHECK_FALSE(
-      refusal(make_node("MatMul", {"a", "b"}, {"y"}), {{"a", {1 << 20, 1 << 14, 0, 2}}, {"b", {1 << 20, 1 << 14, 2, 3}}}, 13)
+      refusal(make_node("MatMul", {"a", "b"}, {"y"}), {{"a", {1 << 20, 1 << 14, 0, 2}}, {"b", {1 << 20, 1 << 14, 2, 0}}}, 13)
           .has_value());
 }
 
@@ -92,7 +92,8 @@ TEST_CASE("Resize: a region that is NaN takes some pixel of the input") {
   const std::map<std::string, Tensor> feeds = {{"x", Tensor::of<float>({4}, {1.0f, 2.0f, 3.0f, 4.0f})},
                                                {"roi", Tensor::of<float>({2}, {nan, nan})},
                                                {"scales", Tensor(DType::f32, {0})}};
-  for (const float value : session.run(feeds).at("y").data<float>()) CHECK((value >= 0.0f && value <= 4.0f));
+  const Tensor y = session.run(feeds).at("y");
+  for (const float value : y.data<float>()) CHECK((value >= 0.0f && value <= 4.0f));
 }
 
 TEST_CASE("nodes with an input too few, or an output too many, are refused as such") {

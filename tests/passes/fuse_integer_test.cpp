@@ -298,7 +298,7 @@ TEST_CASE("fuse_integer: broken scales and biases are refused by node and tensor
     }
   };
   CHECK(message(0.0f, 1, 0.001f).find("the scale of 'x_q' is 0; scales must be positive and finite") != std::string::npos);
-  CHECK(message(NAN, 1, 0.001f).find("'x_q' is nan") != std::string::npos);
+  CHECK(message(NAN, 1, 0.001f).find("'x_q' is NaN") != std::string::npos);
   CHECK(message(0.001f, 2000000000, 1.0f).find("node 'n_c' (Conv): the bias 'bd' does not fit int32") != std::string::npos);
 }
 

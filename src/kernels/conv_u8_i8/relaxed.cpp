@@ -12,34 +12,33 @@ struct Instruction {
     return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)weights, (v128_t)activations, (v128_t)acc);
   }
 };
-using Usdot = RelaxedDot<Instruction, false>;
-using Sdot = RelaxedDot<Instruction, true>;
+using Dot = RelaxedDot<Instruction>;  // the processor behind it says how it takes activations
 
 }  // namespace
 
 void conv_u8_i8_u8__usdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFastLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFastLanes>>(conv, block, 0);
 }
 void conv_u8_i8_u8__usdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Usdot, CodeOutput<RequantizeFixedLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFixedLanes>>(conv, block, 0);
 }
 void conv_u8_i8_i32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Usdot, WideOutput<std::int32_t>>(conv, block);
+  conv_u8_i8_tiles<Dot, WideOutput<std::int32_t>>(conv, block, 0);
 }
 void conv_u8_i8_f32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Usdot, WideOutput<float>>(conv, block);
+  conv_u8_i8_tiles<Dot, WideOutput<float>>(conv, block, 0);
 }
 void conv_u8_i8_u8__sdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFastLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFastLanes>>(conv, block, kSignedFlip);
 }
 void conv_u8_i8_u8__sdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Sdot, CodeOutput<RequantizeFixedLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFixedLanes>>(conv, block, kSignedFlip);
 }
 void conv_u8_i8_i32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Sdot, WideOutput<std::int32_t>>(conv, block);
+  conv_u8_i8_tiles<Dot, WideOutput<std::int32_t>>(conv, block, kSignedFlip);
 }
 void conv_u8_i8_f32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Sdot, WideOutput<float>>(conv, block);
+  conv_u8_i8_tiles<Dot, WideOutput<float>>(conv, block, kSignedFlip);
 }
 
 }  // namespace bitwright

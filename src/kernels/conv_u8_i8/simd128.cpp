@@ -10,23 +10,22 @@ struct Dot16 {
   using Weights = i16x8;
   static constexpr int kRows = 5;
   static constexpr bool has_zero_points = false;
-  static constexpr std::uint8_t kFlip = 0;
   static i32x4 accumulate(i32x4 acc, i32x4 activations, i16x8 weights) { return acc + dot((i16x8)activations, weights); }
 };
 
 }  // namespace
 
 void conv_u8_i8_u8__simd128_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFastLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFastLanes>>(conv, block, 0);
 }
 void conv_u8_i8_u8__simd128_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFixedLanes>>(conv, block);
+  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFixedLanes>>(conv, block, 0);
 }
 void conv_u8_i8_i32__simd128(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, WideOutput<std::int32_t>>(conv, block);
+  conv_u8_i8_tiles<Dot16, WideOutput<std::int32_t>>(conv, block, 0);
 }
 void conv_u8_i8_f32__simd128(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, WideOutput<float>>(conv, block);
+  conv_u8_i8_tiles<Dot16, WideOutput<float>>(conv, block, 0);
 }
 
 }  // namespace bitwright

@@ -17,10 +17,11 @@ namespace bitwright {
 //     using Activation = ...;                     // i16: a step is 2 k; u8: a step is 4 k
 //     static constexpr int kRows;                 // accumulators that fit the registers
 //     static constexpr bool has_zero_points;      // the panel's head says them
-//     static constexpr std::uint8_t kFlip;        // 0x80: the activations are multiplied as signed numbers
 //     using Weights = ...;                        // 16 bytes
 //     static i32x4 accumulate(i32x4 acc, i32x4 activations, Weights weights);
 //   };
+//
+// `flip` is 0x80 where the instruction takes activations as signed numbers, else 0; activations of 16 bits have none.
 
 template <typename Dot>
 class ConvTiles {
@@ -32,8 +33,9 @@ class ConvTiles {
   static constexpr std::ptrdiff_t kMaxKOfTile = (kRowBytes - 64) / static_cast<std::ptrdiff_t>(sizeof(Activation));
   static_assert(kMaxConvU8I8K * sizeof(Activation) + 64 <= Dot::kRows * kRowBytes);
 
-  explicit ConvTiles(const ConvU8I8& conv)
+  explicit ConvTiles(const ConvU8I8& conv, std::uint8_t flip)
       : conv_(conv),
+        flip_(flip),
         steps_((conv.k() + kStep - 1) / kStep),
         is_pointwise_(conv.geometry.n_taps() == 1 && conv.geometry.stride == Extents3f{1, 1, 1} &&
                       conv.geometry.input == conv.geometry.output && conv.geometry.pad_begin == Extents3f{0, 0, 0}) {}
@@ -138,7 +140,7 @@ class ConvTiles {
     if ((any[0] | any[1] | any[2] | any[3]) == 0) return;
     unrolled<kRows>([&](auto r) {
       std::int32_t sum = 0;
-      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(scratch(r)[i]) ^ Dot::kFlip;
+      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(scratch(r)[i]) ^ flip_;
       low[r] = low[r] - zero_low * splat(sum);
       high[r] = high[r] - zero_high * splat(sum);
     });
@@ -181,23 +183,24 @@ class ConvTiles {
       }
   }
 
-  static void copy(const std::uint8_t* from, std::byte* to, std::ptrdiff_t n) {
+  void copy(const std::uint8_t* from, std::byte* to, std::ptrdiff_t n) const {
+    const u8x16 flip = splat_u8(flip_);
     for (std::ptrdiff_t i = 0; i < n; i += 16) {
       if constexpr (sizeof(Activation) == 2) {
         store_lanes(to + 2 * i, load_widened(from + i));
         if (n - i > 8) store_lanes(to + 2 * i + 16, load_widened(from + i + 8));
       } else {
-        store_lanes(to + i, load_lanes<u8x16>(from + i) ^ splat_u8(Dot::kFlip));
+        store_lanes(to + i, load_lanes<u8x16>(from + i) ^ flip);
       }
     }
   }
   void fill(std::byte* to, std::ptrdiff_t n) const {
-    const u8x16 value =
-        sizeof(Activation) == 2 ? (u8x16)splat_i16(conv_.x_zero_point) : splat_u8(conv_.x_zero_point ^ Dot::kFlip);
+    const u8x16 value = sizeof(Activation) == 2 ? (u8x16)splat_i16(conv_.x_zero_point) : splat_u8(conv_.x_zero_point ^ flip_);
     for (std::ptrdiff_t i = 0; i < n * static_cast<std::ptrdiff_t>(sizeof(Activation)); i += 16) store_lanes(to + i, value);
   }
 
   const ConvU8I8& conv_;
+  std::uint8_t flip_;
   std::ptrdiff_t steps_, pixel_ = 0;
   bool is_pointwise_;
   Place at_{};
@@ -268,8 +271,8 @@ class WideOutput {
 };
 
 template <typename Dot, typename Output>
-void conv_u8_i8_tiles(const ConvU8I8& conv, const ConvBlock& block) {
-  ConvTiles<Dot> tiles(conv);
+[[gnu::noinline]] void conv_u8_i8_tiles(const ConvU8I8& conv, const ConvBlock& block, std::uint8_t flip) {
+  ConvTiles<Dot> tiles(conv, flip);
   tiles.run(block, Output(conv));
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/float16.h"
 #include "base/random.h"
+#include "base/sorted_order.h"
 #include "quant/encodings/groups.h"
 #include "quant/encodings/levels.h"
 #include "quant/quantize.h"
@@ -49,7 +50,7 @@ void seed_levels(const Group& group, std::uint64_t seed, std::span<float> levels
       distance[i] = k == 0 ? d * d : std::min(distance[i], d * d);
     }
   }
-  std::sort(levels.begin(), levels.end());
+  sort_floats(levels);
 }
 
 /// Lloyd 1982, Least squares quantization in PCM.
@@ -66,7 +67,7 @@ void fit_levels(const Group& group, std::uint64_t seed, std::span<float> levels)
       moved = std::max(moved, std::abs(static_cast<double>(mean) - static_cast<double>(levels[k])));
       levels[k] = mean;
     }
-    std::sort(levels.begin(), levels.end());
+    sort_floats(levels);
     if (moved <= 1e-6 * width) break;
   }
 }

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/sorted_order.h"
 #include "quant/encodings/encoding.h"
 #include "quant/store_codes.h"
 
@@ -135,10 +136,11 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
 
 LevelTable sorted_levels(std::vector<float> levels) {
   LevelTable table;
-  std::vector<std::uint8_t> order(levels.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = static_cast<std::uint8_t>(i);
+  std::vector<std::uint8_t> order;
+  order.reserve(levels.size());
+  for (const std::size_t i : sorted_order(levels.size(), [&](std::size_t a, std::size_t b) { return levels[a] < levels[b]; }))
+    order.push_back(static_cast<std::uint8_t>(i));
   // -0 and a second level of the same real are found by no value.
-  std::stable_sort(order.begin(), order.end(), [&](std::uint8_t a, std::uint8_t b) { return levels[a] < levels[b]; });
   order.erase(std::unique(order.begin(), order.end(), [&](std::uint8_t a, std::uint8_t b) { return levels[a] == levels[b]; }),
               order.end());
   bool is_identity = order.size() == levels.size();
@@ -178,7 +180,7 @@ LevelTable level_table(Encoding encoding, int bits) {
       levels = positive;
       for (const float level : positive)
         if (level != 0.0f) levels.push_back(-level);
-      std::sort(levels.begin(), levels.end());
+      sort_floats(levels);
       return sorted_levels(std::move(levels));
     }
     case Encoding::binary: {

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "base/simd.h"
+#include "base/sorted_order.h"
 #include "quant/encodings/groups.h"
 #include "quant/encodings/levels.h"
 #include "quant/encodings/stored_scales.h"
@@ -43,7 +44,7 @@ double best_ternary_threshold(const Group& group) {
   std::vector<float> magnitudes;
   magnitudes.reserve(group.values.size());
   for (const float value : group.values) magnitudes.push_back(std::abs(value));
-  std::sort(magnitudes.begin(), magnitudes.end());  // the one instance of std::sort
+  sort_floats(magnitudes);
   std::reverse(magnitudes.begin(), magnitudes.end());
   double sum = 0.0;
   double most = 0.0;
