@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildFolder, hostNode, root, run, say, which } from '../../scripts/steps.mjs';
 
-/** The least share of the copy's speed, issue 3. */
+/** The least share of the copy's speed that is wanted. */
 const wanted = {
   scan_min_max: 1,
   'histogram, 2048 bins': 0.25,
