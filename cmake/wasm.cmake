@@ -6,7 +6,6 @@ set(wasm_link
   -sMODULARIZE -sEXPORT_ES6 -sENVIRONMENT=web,worker,node
   -sALLOW_MEMORY_GROWTH -sMAXIMUM_MEMORY=4GB -sINITIAL_MEMORY=4MB
   -sSTACK_SIZE=1MB           # readers and shape inference recurse over subgraphs, 32 deep at most
-  -sMALLOC=emmalloc          # 2 kB smaller than dlmalloc after compression; tensors come from arenas; threads never allocate
   -sDYNAMIC_EXECUTION=0      # pages with a strict Content-Security-Policy
   -sFILESYSTEM=0)            # bytes cross as ByteSource and ByteSink
 if(BITWRIGHT_THREADS)
