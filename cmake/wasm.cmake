@@ -24,7 +24,7 @@ if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
   bitwright_shrink_cold_sources(${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
-  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry -Wl,--wrap=sprintf
+  target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry -Wl,--wrap=sprintf,--wrap=siprintf
     -sEXPORTED_RUNTIME_METHODS=HEAPU8$<$<BOOL:${BITWRIGHT_THREADS}>:,PThread>)
   # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES
