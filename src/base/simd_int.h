@@ -168,6 +168,17 @@ inline u8x16 min(u8x16 a, u8x16 b) {
 #endif
 }
 
+inline i16x8 clamp(i16x8 v, i16x8 low, i16x8 high) {
+#if defined(__wasm_simd128__)
+  return (i16x8)wasm_i16x8_min(wasm_i16x8_max((v128_t)v, (v128_t)low), (v128_t)high);
+#elif defined(__SSE2__)
+  return (i16x8)_mm_min_epi16(_mm_max_epi16((__m128i)v, (__m128i)low), (__m128i)high);
+#else
+  for (int i = 0; i < 8; ++i) v[i] = v[i] < low[i] ? low[i] : v[i] > high[i] ? high[i] : v[i];
+  return v;
+#endif
+}
+
 /// Saturating: 4 + 4 to i16, 8 + 8 to u8.
 inline i16x8 narrow(i32x4 low, i32x4 high) {
 #if defined(__wasm_simd128__)

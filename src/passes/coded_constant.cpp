@@ -101,7 +101,7 @@ class Maker {
   /// Codes in elements of a type with at least as many bits.
   std::string wider_codes(DType dtype, const Shape& shape) {
     return constant("_quantized", dtype, shape, generated([dtype, shape](const EncodedTensor& encoded) {
-                      const std::vector<std::uint8_t> packed = pack_codes(unpack_codes(encoded), dtype_bits(dtype));
+                      const UnsetBytes packed = pack_codes(unpack_codes(encoded), dtype_bits(dtype));
                       Tensor tensor(dtype, shape);
                       BITWRIGHT_ASSERT(tensor.size_bytes() == packed.size());
                       std::copy(packed.begin(), packed.end(), tensor.bytes().begin());

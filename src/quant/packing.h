@@ -24,16 +24,12 @@ class Packer {
     while (i < n && n_held_ != 0) push(codes[i++]);
     if (bits_ == 4) {
       for (; i + 32 <= n; i += 32, out_ += 16) {
-        u8x16 a;
-        u8x16 b;
-        std::memcpy(&a, codes + i, sizeof(a));
-        std::memcpy(&b, codes + i + 16, sizeof(b));
-        const u8x16 even = __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-        const u8x16 odd = __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
-        // A shift of 16-bit lanes: what it moves across bytes is masked away.
-        const auto high = std::bit_cast<u8x16>(std::bit_cast<u16x8>(odd) << 4) & 0xf0;
-        const u8x16 both = (even & 0x0f) | high;
-        std::memcpy(out_, &both, sizeof(both));
+        // Two codes of a 16-bit lane come together by a shift.
+        const auto pair = [&](std::size_t at) {
+          const auto v = load_lanes<u16x8>(codes + at) & 0x0f0f;
+          return (i16x8)((v | v >> 4) & 0x00ff);
+        };
+        store_lanes(out_, narrow(pair(i), pair(i + 16)));
       }
       for (; i + 2 <= n; i += 2) *out_++ = static_cast<std::uint8_t>((codes[i] & 15u) | (codes[i + 1] << 4));
     } else if (bits_ == 2) {

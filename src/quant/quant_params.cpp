@@ -18,12 +18,6 @@ struct Overload : Visitors... {
 template <class... Visitors>
 Overload(Visitors...) -> Overload<Visitors...>;
 
-/// The smallest scale: 1 / scale stays finite and products of two scales, widened where needed, stay normal.
-constexpr double kMinScale = 0x1p-100;
-
-/// A little less than the largest float: scale * (code - zero_point), rounded twice, stays finite.
-constexpr double kLargestReal = static_cast<double>(std::numeric_limits<float>::max()) * (1.0 - 0x1p-22);
-
 /// The code of real 0 of a symmetric scheme: 0 if signed, else the middle, 2^(bits-1).
 std::int32_t symmetric_zero_point(CodeRange codes) {
   if (codes.qmin < 0) return 0;
@@ -103,28 +97,38 @@ bool QuantParams::is_symmetric() const {
   return std::all_of(zero_points.begin(), zero_points.end(), [=](std::int32_t z) { return z == zero_point; });
 }
 
+namespace {
+
+/// How far codes reach from the zero point; 1 at least.
+double furthest_code(CodeRange codes, std::int32_t zero_point) {
+  return std::max(
+      {static_cast<double>(codes.qmax) - zero_point, static_cast<double>(zero_point) - static_cast<double>(codes.qmin), 1.0});
+}
+double steps_of(CodeRange codes) { return static_cast<double>(codes.qmax) - static_cast<double>(codes.qmin); }
+
+}  // namespace
+
+SymmetricScale::SymmetricScale(CodeRange codes)
+    : zero_point_(symmetric_zero_point(codes)), n_steps_(steps_of(codes)), furthest_(furthest_code(codes, zero_point_)) {}
+
 ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric) {
   if (!std::isfinite(range.rmin) || !std::isfinite(range.rmax))
     throw_error(ErrorCode::invalid_argument, {"a clipping range needs finite ends"});
   const double rmin = std::min(0.0, static_cast<double>(range.rmin));
   const double rmax = std::max(0.0, static_cast<double>(range.rmax));
-  const double n_steps = static_cast<double>(codes.qmax) - static_cast<double>(codes.qmin);
-  const double width = is_symmetric ? 2.0 * std::max(-rmin, rmax) : rmax - rmin;
-  const bool is_empty = width == 0.0;
-  double scale = is_empty ? 1.0 : std::max(width / n_steps, kMinScale);
-
-  ScaleZeroPoint chosen;
   if (is_symmetric) {
-    chosen.zero_point = symmetric_zero_point(codes);
-  } else {
-    const double zero_point = round_half_even(static_cast<double>(codes.qmin) - rmin / scale);
-    chosen.zero_point =
-        static_cast<std::int32_t>(std::clamp(zero_point, static_cast<double>(codes.qmin), static_cast<double>(codes.qmax)));
-    if (is_empty && codes.qmin <= 0) chosen.zero_point = 0;
+    const SymmetricScale scale(codes);
+    return {scale(std::max(-rmin, rmax)), scale.zero_point()};
   }
-  const double furthest = std::max(static_cast<double>(codes.qmax) - chosen.zero_point,
-                                   static_cast<double>(chosen.zero_point) - static_cast<double>(codes.qmin));
-  if (scale * std::max(furthest, 1.0) > kLargestReal) scale = kLargestReal / std::max(furthest, 1.0);
+  const bool is_empty = rmax == rmin;
+  double scale = is_empty ? 1.0 : std::max((rmax - rmin) / steps_of(codes), SymmetricScale::kMinScale);
+  ScaleZeroPoint chosen;
+  const double zero_point = round_half_even(static_cast<double>(codes.qmin) - rmin / scale);
+  chosen.zero_point =
+      static_cast<std::int32_t>(std::clamp(zero_point, static_cast<double>(codes.qmin), static_cast<double>(codes.qmax)));
+  if (is_empty && codes.qmin <= 0) chosen.zero_point = 0;
+  const double furthest = furthest_code(codes, chosen.zero_point);
+  if (scale * furthest > SymmetricScale::kLargestReal) scale = SymmetricScale::kLargestReal / furthest;
   chosen.scale = static_cast<float>(scale);
   return chosen;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -86,5 +87,27 @@ struct ScaleZeroPoint {
 /// lowered. Computed in double, rounded once to float.
 /// Source: Gholami et al. 2021, arXiv 2103.13630, eq. 2 to 4. Throws Error{invalid_argument} for NaN or infinite ends.
 ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric);
+
+/// The same for many symmetric ranges of the same codes.
+class SymmetricScale {
+ public:
+  explicit SymmetricScale(CodeRange codes);
+  std::int32_t zero_point() const { return zero_point_; }
+  /// Of [-largest, largest], which is finite.
+  float operator()(double largest) const {
+    const double ideal = largest == 0.0 ? 1.0 : 2.0 * largest / n_steps_;
+    const double scale = ideal < kMinScale ? kMinScale : ideal;
+    return static_cast<float>(scale * furthest_ > kLargestReal ? kLargestReal / furthest_ : scale);
+  }
+  /// The smallest scale: 1 / scale stays finite and products of two scales, widened where needed, stay normal.
+  static constexpr double kMinScale = 0x1p-100;
+  /// A little less than the largest float: scale * (code - zero_point), rounded twice, stays finite.
+  static constexpr double kLargestReal = static_cast<double>(std::numeric_limits<float>::max()) * (1.0 - 0x1p-22);
+
+ private:
+  std::int32_t zero_point_;
+  double n_steps_;
+  double furthest_;  // code from the zero point
+};
 
 }  // namespace bitwright

@@ -21,7 +21,8 @@ namespace {
 
 constexpr std::int64_t kRows = 4096;  // 64 MB of floats: larger than any cache
 constexpr std::int64_t kColumns = 4096;
-constexpr int kRounds = 7;
+constexpr int kRounds = 9;
+constexpr double kWarmMs = 500.0;  // until engines have compiled a loop for speed
 
 double time_ms(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
@@ -36,10 +37,10 @@ void row(const char* name, const std::vector<float>& x, std::vector<float>& copy
          int passes = 1) {
   std::vector<double> copies;
   std::vector<double> works;
-  for (int round = -1; round < kRounds; ++round) {
+  for (double warm = 0.0; warm < kWarmMs;) warm += time_ms(work);
+  for (int round = 0; round < kRounds; ++round) {
     const double c = time_ms([&] { std::memcpy(copy.data(), x.data(), x.size() * sizeof(float)); });
     const double w = time_ms(work) / passes;
-    if (round < 0) continue;
     copies.push_back(c);
     works.push_back(w);
   }

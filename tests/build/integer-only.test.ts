@@ -54,6 +54,21 @@ async function readFunctions(disassembler: string): Promise<Map<string, Facts>> 
   return functions;
 }
 
+/** The first float instruction of each function that has one, of these and of all that they call. */
+function floatsBelow(functions: ReadonlyMap<string, Facts>, roots: Iterable<string>, seen = new Set<string>()): string[] {
+  const open = [...roots];
+  const found: string[] = [];
+  for (let name = open.pop(); name !== undefined; name = open.pop()) {
+    if (seen.has(name)) continue;
+    seen.add(name);
+    const facts = functions.get(name);
+    if (facts === undefined) continue; // an import: what throws
+    if (facts.float !== '') found.push(`${name}: ${facts.float}`);
+    open.push(...facts.calls);
+  }
+  return found;
+}
+
 const disassembler = findDisassembler();
 const whyNot =
   disassembler === undefined
@@ -104,20 +119,10 @@ void test('integer_only: no float instruction stands in what a plan calls', { sk
   }
 
   const seen = new Set<string>();
-  const open = [...roots];
-  const faults: string[] = [];
-  for (let name = open.pop(); name !== undefined; name = open.pop()) {
-    if (seen.has(name)) continue;
-    seen.add(name);
-    const facts = functions.get(name);
-    if (facts === undefined) continue; // an import: what throws
-    if (facts.float !== '') faults.push(`${name}: ${facts.float}`);
-    open.push(...facts.calls);
-  }
+  assert.deepEqual(floatsBelow(functions, roots, seen), []);
   context.diagnostic(`${kernels.size} kernels, ${roots.size} roots, ${seen.size} functions without a float instruction`);
-  assert.deepEqual(faults, []);
 
   // The walk sees floats where there are some.
-  const fast = [...functions].filter(([name]) => name.startsWith('"bitwright::conv_u8_i8_u8__simd128_fast('));
-  assert.ok(fast.length > 0 && fast.every(([, { float }]) => float !== ''));
+  const fast = [...functions.keys()].filter((name) => name.startsWith('"bitwright::conv_u8_i8_u8__simd128_fast('));
+  assert.ok(fast.length > 0 && floatsBelow(functions, fast).length > 0);
 });

@@ -4,8 +4,8 @@ import { basename } from 'node:path';
 import { test } from 'node:test';
 import { createSession, loadModel, quantize, QuantError, type Arithmetic, type Model, type Tensor } from '../../web/src/node.js';
 import { exampleBytes, exampleFeeds } from './support/example.js';
+import { labelledModels } from './support/labelled-models.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
-import { cifar, imagenet, keywords, type Labelled, minus1To1, mnist, pictures } from './support/shared-inputs.js';
 import { withToolkit } from './support/toolkit.js';
 
 const arithmetics = ['fast', 'integer_only'] as const satisfies readonly Arithmetic[];
@@ -94,55 +94,14 @@ void test('results are written into the arrays that are given, where they fit', 
   });
 });
 
-interface Bar {
-  readonly path: string;
-  readonly count: number;
-  readonly calibration: (model: Model) => Promise<Labelled[]> | Labelled[];
-  readonly evaluation: (model: Model, count: number) => Promise<Labelled[]> | Labelled[];
-}
-
 const isThorough = process.env['BITWRIGHT_THOROUGH'] === '1';
-const mobilenet = { input: 'input', pixels: minus1To1, height: 224, width: 224, resize: 256, labelOffset: 1 } as const;
-const squeezenet = { input: 'data', pixels: imagenet, height: 224, width: 224, resize: 256 } as const;
-const bars: readonly Bar[] = [
-  {
-    path: 'classification/mobilenet_v2_1.0_224.onnx',
-    count: isThorough ? 300 : 60,
-    calibration: (model) => pictures(model, 'calib', 32, mobilenet),
-    evaluation: (model, count) => pictures(model, 'eval', count, mobilenet),
-  },
-  {
-    path: 'classification/squeezenet1_1.onnx',
-    count: isThorough ? 300 : 60,
-    calibration: (model) => pictures(model, 'calib', 32, squeezenet),
-    evaluation: (model, count) => pictures(model, 'eval', count, squeezenet),
-  },
-  {
-    path: 'classification/mnist_cntk.onnx',
-    count: 1000,
-    calibration: () => mnist(0, 100),
-    evaluation: (_, count) => mnist(0, count),
-  },
-  {
-    path: 'classification/mlperf_resnet8_cifar10.onnx',
-    count: 500,
-    calibration: () => cifar(0, 100),
-    evaluation: (_, count) => cifar(0, count),
-  },
-  {
-    path: 'audio/mlperf_kws_dscnn.onnx',
-    count: 500,
-    calibration: () => keywords(0, 100),
-    evaluation: (_, count) => keywords(0, count),
-  },
-];
 
 function top1(outputs: Readonly<Record<string, Tensor>>): number {
   const data = Object.values(outputs)[0]?.data as Float32Array;
   return data.indexOf(Math.max(...data));
 }
 
-for (const { path, count, calibration, evaluation } of bars) {
+for (const { path, folds } of labelledModels) {
   const file = `models/${path}`;
   void test(
     `${basename(path)}: integer runs are right as often as the simulated one`,
@@ -150,8 +109,11 @@ for (const { path, count, calibration, evaluation } of bars) {
     async (context) => {
       await withToolkit(async (toolkit) => {
         const model = await loadModel(toolkit, new Uint8Array(readFileSync(sharedPath(file))), { name: basename(path) });
-        const result = await quantize(model, { calibration: await calibration(model), evaluation: false });
-        const samples = await evaluation(model, count);
+        const [fold] = folds;
+        assert.ok(fold !== undefined);
+        const result = await quantize(model, { calibration: await fold.calibration(model), evaluation: false });
+        const all = await fold.evaluation(model);
+        const samples = isThorough ? all : all.slice(0, folds.length === 1 ? 60 : 500);
         const answers = new Map<Arithmetic, number[]>();
         for (const arithmetic of ['simulated', ...arithmetics] as const) {
           const session = await createSession(result.model, { arithmetic });

@@ -159,10 +159,10 @@ void test('a worker that is killed rejects what is pending with a typed error, a
       quantize(model, { calibration: exampleSamples(model, 'images') }),
       inspect(model),
       loadModel(toolkit, exampleBytes()),
-    ].map((call) => assert.rejects(call, { name: 'QuantError', code: 'internal', message: /open a new toolkit/ }));
+    ].map((call) => assert.rejects(call, { name: 'QuantError', code: 'toolkit_lost', message: /open a new toolkit/ }));
     await workers[0]?.terminate();
     await Promise.all(pending);
-    await assert.rejects(inspect(model), { code: 'internal' });
+    await assert.rejects(inspect(model), { code: 'toolkit_lost' });
     model.dispose();
     await toolkit.dispose();
     await withToolkit(

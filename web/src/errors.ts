@@ -17,6 +17,7 @@ export const errorMeanings = {
   io_failed: 'reading or writing failed',
   aborted: 'the caller cancelled',
   disposed: 'the object was disposed before',
+  toolkit_lost: 'the worker or the engine of a toolkit stopped: open a new one',
   internal: 'an assertion of the library failed: please report it',
 } as const;
 

@@ -48,9 +48,9 @@ export class Owned {
     this.isLive = false;
     owners.unregister(this);
     // The core frees it when the calls before it are done. Freeing cannot fail: it is refused by a toolkit that was closed or
-    // whose engine stopped (`internal`, told to the call that stopped it), and they have freed everything already.
+    // whose engine stopped (`toolkit_lost`, told to the call that stopped it), and they have freed everything already.
     this.release().catch((error: unknown) => {
-      if (!(error instanceof QuantError && (error.code === 'disposed' || error.code === 'internal'))) throw error;
+      if (!(error instanceof QuantError && (error.code === 'disposed' || error.code === 'toolkit_lost'))) throw error;
     });
   }
 

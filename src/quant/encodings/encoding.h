@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.h"
 #include "quant/quant_params.h"
 #include "quant/scheme.h"
 #include "tensor/shape.h"
@@ -24,7 +25,7 @@ struct EncodedTensor {
   Granularity granularity;  // axes counted from the front
   CodeRange range;          // of the codes; signed for uniform schemes of a signed dtype only
   /// scheme.bits for each code, low bits first, without gaps: bits 8, 4 and 2 are as ONNX packs them, 16 is little endian.
-  std::vector<std::uint8_t> codes;
+  UnsetBytes codes;
   std::vector<float> scales;              // what decoding multiplies: already of the form that is stored
   std::vector<std::int32_t> zero_points;  // uniform only
   std::vector<float> levels;
@@ -74,7 +75,7 @@ void decode_tensor(const EncodedTensor& encoded, std::span<float> values);
 
 /// Codes one by one, sign extended where range.qmin < 0; and the way back.
 std::vector<std::int32_t> unpack_codes(const EncodedTensor& encoded);
-std::vector<std::uint8_t> pack_codes(std::span<const std::int32_t> codes, int bits);
+UnsetBytes pack_codes(std::span<const std::int32_t> codes, int bits);
 
 /// The name, bits and summary of an encoding.
 struct EncodingInfo {

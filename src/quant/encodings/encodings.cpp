@@ -199,9 +199,9 @@ std::vector<std::int32_t> unpack_codes(const EncodedTensor& e) {
   return codes;
 }
 
-std::vector<std::uint8_t> pack_codes(std::span<const std::int32_t> codes, int bits) {
+UnsetBytes pack_codes(std::span<const std::int32_t> codes, int bits) {
   if (bits != 16) check_range("bits", bits, 1, 8);
-  std::vector<std::uint8_t> packed((codes.size() * static_cast<std::size_t>(bits) + 7) / 8);
+  UnsetBytes packed((codes.size() * static_cast<std::size_t>(bits) + 7) / 8);
   if (bits == 16) {
     for (std::size_t i = 0; i < codes.size(); ++i) {
       packed[2 * i] = static_cast<std::uint8_t>(codes[i]);

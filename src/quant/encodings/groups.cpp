@@ -1,5 +1,6 @@
 #include "quant/encodings/groups.h"
 
+#include "base/simd_int.h"
 #include "quant/encodings/levels.h"
 
 namespace bitwright {
@@ -60,22 +61,27 @@ CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std
   for (std::size_t at = 0; at < values.size(); at += kCodePiece) {
     const std::size_t n = std::min<std::size_t>(kCodePiece, values.size() - at);
     codes_of(table, values.data() + at, n, codes);
+    const float* x = values.data() + at;
     const auto add = [&](std::size_t i, std::size_t copy) {
       const std::size_t slot = copy * n_codes + codes[i];
-      const double value = values[at + i];
-      if (importance.empty()) {
-        sums[slot] += value;
-        ++n_values[slot];
-      } else {
-        const double weight = importance[at + i];
-        sums[slot] += weight * value;
-        counts[slot] += weight;
-      }
+      sums[slot] += static_cast<double>(x[i]);
+      ++n_values[slot];
     };
-    std::size_t i = 0;
-    for (; i + kCopies <= n; i += kCopies)
-      for (std::size_t copy = 0; copy < kCopies; ++copy) add(i + copy, copy);
-    for (; i < n; ++i) add(i, 0);
+    const auto add_weighted = [&](std::size_t i, std::size_t copy) {
+      const std::size_t slot = copy * n_codes + codes[i];
+      const double weight = importance[at + i];
+      sums[slot] += weight * static_cast<double>(x[i]);
+      counts[slot] += weight;
+    };
+    const auto each = [&](auto&& add_one) {
+      std::size_t i = 0;
+      for (; i + kCopies <= n; i += kCopies) unrolled<kCopies>([&](auto copy) { add_one(i + copy, copy); });
+      for (; i < n; ++i) add_one(i, 0);
+    };
+    if (importance.empty())
+      each(add);
+    else
+      each(add_weighted);
   }
   CodeSums found{std::vector<double>(n_codes, 0.0), std::vector<double>(n_codes, 0.0)};
   for (std::size_t copy = 0; copy < kCopies; ++copy)

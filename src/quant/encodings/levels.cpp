@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/error.h"
 #include "base/simd.h"
@@ -71,51 +72,67 @@ std::vector<float> magnitudes(Encoding encoding, int bits) {
   return found;
 }
 
-/// Rounds half to even onto the codes of a small float, four at a time; beyond the largest value it saturates.
+/// Rounds half to even onto the codes of a small float; beyond the largest value it saturates, NaN counts as 0.
 class SmallFloatCodes {
  public:
   explicit SmallFloatCodes(const SmallFloat& f)
-      : n_dropped_(23 - f.mantissa_bits),
-        sign_shift_(31 - f.exponent_bits - f.mantissa_bits),
-        largest_(f.largest),
-        smallest_normal_(std::ldexp(1.0f, 1 - f.bias)),
-        // Its unit in the last place is the step of the subnormals: adding it rounds half to even.
-        magic_(std::ldexp(1.0f, 24 - f.bias - f.mantissa_bits)),
-        offset_((127 - f.bias) << f.mantissa_bits) {}
+      : exponent_shift_(7 - f.mantissa_bits),
+        largest_(splat(f.largest)),
+        first_exponent_(splat((128 - f.bias) << 23)),
+        to_magic_(splat((23 - f.mantissa_bits) << 23)),
+        offset_(splat_i16((128 - f.bias) << f.mantissa_bits)),
+        sign_(splat_i16(1 << (f.exponent_bits + f.mantissa_bits))) {}
 
-  i32x4 operator()(f32x4 x) const {
-    const i32x4 bits = bits_of(x) & (x == x);
-    f32x4 magnitude = float_of_bits(bits & 0x7fffffff);
-    magnitude = min(magnitude, splat(largest_));
-    const i32x4 m = bits_of(magnitude);
-    const i32x4 half = splat((1 << (n_dropped_ - 1)) - 1);
-    const i32x4 normal = ((m + half + ((m >> n_dropped_) & 1)) >> n_dropped_) - splat(offset_);
-    const i32x4 subnormal = bits_of(magnitude + splat(magic_)) - bits_of(splat(magic_));
-    const i32x4 sign = std::bit_cast<i32x4>(std::bit_cast<u32x4>(bits & splat(INT32_MIN)) >> static_cast<unsigned>(sign_shift_));
-    return select(magnitude < splat(smallest_normal_), subnormal, normal) | sign;
+  void operator()(const float* x, std::uint8_t* codes) const {
+    i32x4 digits[4];
+    i32x4 exponents[4];
+    i32x4 signs[4];
+    for (int k = 0; k < 4; ++k) {
+      const f32x4 real = load_f32x4(x + 4 * k);
+      const i32x4 bits = bits_of(real) & (real == real);
+      const f32x4 magnitude = min(float_of_bits(bits & magnitude_bits_), largest_);
+      // Subnormals share the exponent of the smallest normals.
+      const i32x4 exponent = max(bits_of(magnitude) & exponent_bits_, first_exponent_);
+      // 2^23 times the mantissa's last digit: what is added to it is rounded to that digit. Its low bits then count such digits,
+      // the leading 1 of normals included, which thus moves them past the subnormals.
+      const i32x4 magic = exponent + to_magic_;
+      digits[k] = bits_of(magnitude + float_of_bits(magic)) - magic;
+      exponents[k] = exponent >> 16;
+      signs[k] = bits >> 31;
+    }
+    const auto eight = [&](int k) {
+      const i16x8 code = narrow(digits[k], digits[k + 1]) + (narrow(exponents[k], exponents[k + 1]) >> exponent_shift_) - offset_;
+      return code | (narrow(signs[k], signs[k + 1]) & sign_);
+    };
+    store_lanes(codes, narrow(eight(0), eight(2)));
   }
 
  private:
-  int n_dropped_;
-  int sign_shift_;
-  float largest_;
-  float smallest_normal_;
-  float magic_;
-  std::int32_t offset_;
+  int exponent_shift_;
+  f32x4 largest_;
+  i32x4 first_exponent_;
+  i32x4 to_magic_;
+  i16x8 offset_;
+  i16x8 sign_;
+  i32x4 magnitude_bits_ = in_register(splat(INT32_MAX));
+  i32x4 exponent_bits_ = in_register(splat(0x7f800000));
 };
 
-/// How many boundaries are less, for at most 15 of them; 16 reals at a time, so that a boundary is loaded once for all.
-void few_ranks(std::span<const float> boundaries, const float* steps, std::uint8_t* ranks) {
+constexpr std::size_t kFewBoundaries = 15;
+
+/// How many boundaries are less, for at most 15 of them (infinities behind them); 16 reals at a time, so that a boundary is loaded
+/// once for all.
+void few_ranks(const float* boundaries, const float* steps, std::uint8_t* ranks) {
   f32x4 x[4];
   i32x4 rank[4] = {};
-  for (int k = 0; k < 4; ++k) {
+  unrolled<4>([&](auto k) {
     x[k] = load_f32x4(steps + 4 * k);
     x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
-  }
-  for (const float boundary : boundaries) {
-    const f32x4 b = splat(boundary);
-    for (int k = 0; k < 4; ++k) rank[k] -= i32x4(x[k] > b);
-  }
+  });
+  unrolled<kFewBoundaries>([&](auto b) {
+    const f32x4 boundary = std::bit_cast<f32x4>(load_splat(boundaries + b));
+    unrolled<4>([&](auto k) { rank[k] -= i32x4(x[k] > boundary); });
+  });
   store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
 }
 
@@ -219,14 +236,12 @@ std::uint8_t code_of(const LevelTable& table, float step) {
 }
 
 void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::uint8_t* codes) {
-  if (table.format != nullptr) {
-    const SmallFloatCodes four(*table.format);
-    return in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) {
-      store_codes(out, four(load_f32x4(x)), four(load_f32x4(x + 4)), four(load_f32x4(x + 8)), four(load_f32x4(x + 12)));
-    });
-  }
-  if (table.boundaries.size() < 16) {
-    in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(table.boundaries, x, out); });
+  if (table.format != nullptr) return in_sixteens(steps, n, codes, SmallFloatCodes(*table.format));
+  if (table.boundaries.size() <= kFewBoundaries) {
+    float boundaries[kFewBoundaries];
+    std::fill(boundaries, boundaries + kFewBoundaries, std::numeric_limits<float>::infinity());
+    std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries);
+    in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(boundaries, x, out); });
   } else {
     for (std::size_t i = 0; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
   }

@@ -1,3 +1,4 @@
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -11,6 +12,7 @@
 #include "quant/observers/histogram.h"
 #include "quant/observers/range_search.h"
 #include "quant/quantize.h"
+#include "quant/quantize_finite.h"
 #include "quant/rounding.h"
 
 // Encodings whose reals are scale * (level of the code): uniform ones, small floats, logarithmic levels, NF4, FP4, binary and
@@ -57,6 +59,13 @@ double best_ternary_threshold(const Group& group) {
     threshold = k + 1 < magnitudes.size() ? static_cast<double>(magnitudes[k + 1]) : 0.0;
   }
   return threshold;
+}
+
+void divide(const float* x, std::int64_t n, float by, float* quotients) {
+  const f32x4 divisor = splat(by);
+  std::int64_t i = 0;
+  for (; i + 4 <= n; i += 4) store_f32x4(quotients + i, load_f32x4(x + i) / divisor);
+  for (; i < n; ++i) quotients[i] = x[i] / by;
 }
 
 class ScaledEncoder {
@@ -123,59 +132,103 @@ class ScaledEncoder {
   bool is_fitted() const { return e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary; }
   bool has_super_scales() const { return e_.scheme.scale_form == ScaleForm::f8e4m3fn || e_.scheme.scale_form == ScaleForm::u6; }
 
-  /// Adds the stored scale of the next group, and its zero point.
-  void settle(RealRange range, float ideal, const StoredScales& stored) {
-    const auto index = static_cast<std::int64_t>(e_.scales.size());
-    if (index == options_.watched_scale) e_.watched_range = range;
+  void make_room_for_scales(std::size_t n) {
+    e_.scales.resize(n);
+    if (is_uniform_) e_.zero_points.resize(n);
+    if (has_super_scales() || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.resize(n);
+  }
+
+  /// Sets the stored scale of group `index`, and its zero point.
+  void settle(std::size_t index, RealRange range, float ideal, const StoredScales& stored) {
+    const auto number = static_cast<std::int64_t>(index);
+    if (number == options_.watched_scale) e_.watched_range = range;
     if (is_uniform_ && e_.scheme.scale_form == ScaleForm::f32) {
       const ScaleZeroPoint chosen = choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric);
-      e_.scales.push_back(chosen.scale);
-      e_.zero_points.push_back(chosen.zero_point);
+      e_.scales[index] = chosen.scale;
+      e_.zero_points[index] = chosen.zero_point;
       return;
     }
-    const StoredScales::Stored scale = stored.round(ideal, is_fitted() ? ideal : reach(range), index);
-    e_.scales.push_back(scale.scale);
-    if (has_super_scales() || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.push_back(scale.code);
-    if (is_uniform_) e_.zero_points.push_back(zero_point(range, scale.scale));
+    const StoredScales::Stored scale = stored.round(ideal, is_fitted() ? ideal : reach(range), number);
+    e_.scales[index] = scale.scale;
+    if (!e_.scale_codes.empty()) e_.scale_codes[index] = scale.code;
+    if (is_uniform_) e_.zero_points[index] = zero_point(range, scale.scale);
   }
 
   /// Where each group's values stand side by side and nothing but their ends decides its scale: values are read from memory once.
   void encode_at_once() {
     const StoredScales stored(e_.scheme.scale_form, layout_, {}, largest_level());
-    const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
-    e_.scales.reserve(n_scales);
-    if (is_uniform_) e_.zero_points.reserve(n_scales);
+    make_room_for_scales(static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape))));
+    const SymmetricScale symmetric_scale(e_.range);
+    const FiniteCodes finite_codes(e_.range);
+    const bool is_symmetric = !is_uniform_ || e_.scheme.is_symmetric;
+    const bool has_plain_scales = is_uniform_ && e_.scheme.scale_form == ScaleForm::f32;
+    const auto ratio = static_cast<float>(e_.scheme.clip_ratio);
     Packer packer(e_.codes.data(), e_.scheme.bits);
     float steps[kCodePiece];
-    std::uint8_t codes[kCodePiece];
+    std::uint8_t piece[kCodePiece];
+    // Codes of 8 bits need no packing: each piece is made where it belongs.
+    const bool is_in_place = e_.scheme.bits == 8;
+    std::uint8_t* codes = is_in_place ? e_.codes.data() : piece;
     std::int64_t n_held = 0;
     const auto flush = [&] {
-      if (!is_uniform_) codes_of(table_, steps, static_cast<std::size_t>(n_held), codes);
-      packer.append(codes, static_cast<std::size_t>(n_held));
+      const auto n = static_cast<std::size_t>(n_held);
+      if (!is_uniform_) codes_of(table_, steps, n, codes);
+      if (is_in_place)
+        codes += n;
+      else
+        packer.append(piece, n);
       n_held = 0;
     };
     const std::int64_t row = layout_.extent * layout_.inner;
     const std::int64_t group = layout_.block * layout_.inner;
-    for (std::int64_t first = 0; first < layout_.outer * row; first += row)
-      for (std::int64_t from = 0; from < row; from += group) {
-        const std::int64_t length = std::min(group, row - from);
-        const float* x = values_.data() + first + from;
-        const MinMax ends = scan_min_max({x, static_cast<std::size_t>(length)});
-        e_.n_not_finite += ends.n_not_finite;
-        const RealRange range = shrunk(ends.range());
-        settle(range, is_uniform_ && e_.scheme.scale_form == ScaleForm::f32 ? 0.0f : ideal_scale(range), stored);
-        const float scale = e_.scales.back();
-        for (std::int64_t at = 0; at < length;) {
-          const std::int64_t n = std::min(kCodePiece - n_held, length - at);
-          if (is_uniform_)
-            quantize_run(x + at, static_cast<std::size_t>(n), scale, e_.zero_points.back(), e_.range, codes + n_held);
-          else
-            for (std::int64_t i = 0; i < n; ++i) steps[n_held + i] = x[at + i] / scale;
-          n_held += n;
-          at += n;
-          if (n_held == kCodePiece) flush();
-        }
+    const float* x = values_.data();
+    const float* const end = x + layout_.outer * row;
+    LargestMagnitude ahead;  // of the group at x, where it was seen already
+    bool is_ahead = false;
+    for (std::size_t index = 0; x != end; ++index) {
+      const std::int64_t length = std::min(group, row - (x - values_.data()) % row);
+      // Where the largest magnitude decides, it is all that is looked for.
+      std::int32_t largest = kNotFinite;
+      if (is_symmetric && static_cast<std::int64_t>(index) != options_.watched_scale) {
+        if (!is_ahead) ahead.see(x, length);
+        largest = ahead.bits();
       }
+      ahead.forget();
+      is_ahead = false;
+      bool is_finite = largest < kNotFinite;
+      const auto reach = std::bit_cast<float>(largest) * ratio;
+      if (is_finite && has_plain_scales) {
+        e_.scales[index] = symmetric_scale(static_cast<double>(reach));
+        e_.zero_points[index] = symmetric_scale.zero_point();
+      } else {
+        RealRange range{-reach, reach};
+        if (!is_finite) {
+          const MinMax ends = scan_min_max({x, static_cast<std::size_t>(length)});
+          e_.n_not_finite += ends.n_not_finite;
+          is_finite = ends.n_not_finite == 0;
+          range = shrunk(ends.range());
+        }
+        settle(index, range, has_plain_scales ? 0.0f : ideal_scale(range), stored);
+      }
+      const float scale = e_.scales[index];
+      const bool is_small = has_plain_scales && is_finite && ratio == 1.0f;  // every quotient, that is
+      // Of long groups, the next one is looked at while this is divided.
+      const bool looks_ahead = is_small && is_symmetric && length >= kCodePiece && end - x >= 2 * length && row == length;
+      for (std::int64_t at = 0; at < length;) {
+        const std::int64_t n = std::min(kCodePiece - n_held, length - at);
+        if (is_small)
+          finite_codes(x + at, n, scale, e_.zero_points[index], codes + n_held, looks_ahead ? x + length + at : nullptr, ahead);
+        else if (is_uniform_)
+          quantize_run(x + at, static_cast<std::size_t>(n), scale, e_.zero_points[index], e_.range, codes + n_held);
+        else
+          divide(x + at, n, scale, steps + n_held);
+        n_held += n;
+        at += n;
+        if (n_held == kCodePiece) flush();
+      }
+      is_ahead = looks_ahead;
+      x += length;
+    }
     flush();
     packer.finish();
     e_.levels = std::move(table_.levels);
@@ -195,7 +248,7 @@ class ScaledEncoder {
     }
     const StoredScales stored(e_.scheme.scale_form, layout_, decisive, largest_level());
     e_.super_scales = stored.super_scales();
-    e_.scales.reserve(ends.size());
+    make_room_for_scales(ends.size());
     for (std::size_t i = 0; i < ends.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
       RealRange range = shrunk(ends[i].range());
@@ -204,7 +257,7 @@ class ScaledEncoder {
         if (narrower.rmin != 0.0f || narrower.rmax != 0.0f) range = shrunk(narrower);
         ideal[i] = ideal_scale(range);
       }
-      settle(range, ideal[i], stored);
+      settle(i, range, ideal[i], stored);
     }
   }
 
@@ -325,7 +378,7 @@ class ScaledEncoder {
           const float divisor = divisors[static_cast<std::size_t>(scale)];
           in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
             const float* x = values_.data() + element + at;
-            for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] / divisor;
+            divide(x, n, divisor, out);
           });
         },
         [&](std::int64_t element, std::int64_t count, std::int64_t scale) {

@@ -175,7 +175,7 @@ TEST_CASE("binary: the sign times the mean magnitude, 0 counts as positive") {
   const Coded c = code({1.0f, -2.0f, 3.0f, 0.0f, -0.0f, std::nanf("")}, {.encoding = Encoding::binary});
   CHECK(c.codes == Codes{1, 0, 1, 1, 1, 1});
   CHECK(c.encoded.scales[0] == doctest::Approx(6.0 / 5.0));  // NaN is left out
-  CHECK(c.encoded.codes == std::vector<std::uint8_t>{0b111101});
+  CHECK(c.encoded.codes == UnsetBytes{0b111101});
 }
 
 TEST_CASE("kmeans: two clear clusters become their means; importance shifts them") {
@@ -397,17 +397,17 @@ TEST_CASE("packing: what goes in comes out, at every width and offset, without t
     for (const std::size_t n : {0u, 1u, 2u, 7u, 8u, 9u, 33u}) {
       Codes codes(n);
       for (auto& c : codes) c = static_cast<std::int32_t>(random() & ((1u << bits) - 1));
-      std::vector<std::uint8_t> packed = pack_codes(codes, bits);
+      UnsetBytes packed = pack_codes(codes, bits);
       REQUIRE(packed.size() == (n * static_cast<std::size_t>(bits) + 7) / 8);
       for (std::size_t first = 0; first <= n; ++first) {
-        std::vector<std::uint8_t> out(n - first + 1, 0xee);
+        UnsetBytes out(n - first + 1, 0xee);
         unpack(packed.data(), bits, first, n - first, out.data());
         for (std::size_t i = first; i < n; ++i) REQUIRE(out[i - first] == codes[i]);
         REQUIRE(out.back() == 0xee);
       }
     }
-  CHECK(pack_codes(Codes{1, 2, 3}, 3) == std::vector<std::uint8_t>{0b11'010'001, 0b0});
-  CHECK(pack_codes(Codes{-2, 300}, 16) == std::vector<std::uint8_t>{0xfe, 0xff, 0x2c, 0x01});
+  CHECK(pack_codes(Codes{1, 2, 3}, 3) == UnsetBytes{0b11'010'001, 0b0});
+  CHECK(pack_codes(Codes{-2, 300}, 16) == UnsetBytes{0xfe, 0xff, 0x2c, 0x01});
   CHECK_THROWS_AS(pack_codes(Codes{1}, 9), Error);
 }
 

@@ -12,9 +12,9 @@ using namespace bitwright;
 
 namespace {
 
-template <typename T>
-void add(Xxh64& hash, const std::vector<T>& values) {
-  hash.add({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(T)});
+template <typename Values>
+void add(Xxh64& hash, const Values& values) {
+  hash.add({reinterpret_cast<const std::uint8_t*>(values.data()), values.size() * sizeof(values[0])});
 }
 
 /// Of all that is stored, and of what it decodes to, for every named scheme that `change` does not leave out.

@@ -31,7 +31,7 @@ export async function withContext(values: Values, command: (context: Context) =>
   process.once('SIGTERM', onInterrupt);
   const progress = progressPrinter(flag(values, 'quiet'));
   const threads = integer(values, 'threads', { min: 1, max: 64 }) ?? 1;
-  const toolkit = await openToolkit({ threads });
+  const toolkit = await openToolkit({ threads, runIn: 'worker' });
   const opened: Model[] = [];
   try {
     return await command({

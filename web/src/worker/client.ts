@@ -39,7 +39,7 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
     else call.reject(fromErrorData(message.error));
   });
   port.onFailure((reason) => {
-    closeWith(new QuantError('internal', `the worker stopped: ${reason}; open a new toolkit`));
+    closeWith(new QuantError('toolkit_lost', `the worker stopped: ${reason}; open a new toolkit`));
   });
 
   const send = (

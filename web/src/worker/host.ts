@@ -83,7 +83,10 @@ export class Host {
       return await handler(request, onProgress);
     } catch (error) {
       if (!isCrash(error)) throw error;
-      this.crash = new QuantError('internal', `the engine stopped: ${error.message}; open a new toolkit, and report it please`);
+      this.crash = new QuantError(
+        'toolkit_lost',
+        `the engine stopped: ${error.message}; open a new toolkit, and report it please`,
+      );
       throw this.crash;
     }
   }
