@@ -234,6 +234,25 @@ void test('SIGINT, SIGTERM and SIGKILL at any stage leave no output under its na
   });
 });
 
+void test('SIGINT is answered while the core is at work, not when its call ends', { timeout: 60_000 }, async () => {
+  await inFolder(async (folder) => {
+    writeFileSync(join(folder, 'model.onnx'), productModel(4096, 4096));
+    let isKilled = false;
+    // Fitting 16 million weights by vectors is one call of minutes.
+    const words = ['quantize', 'model.onnx', '-o', 'out.onnx', '--mode', 'weight_only', '--scheme', 'pq8'];
+    const { status, stderr } = await cli(words, folder, (text, kill) => {
+      if (isKilled || !text.includes('plan: 0/1')) return;
+      isKilled = true;
+      setTimeout(() => {
+        kill('SIGINT');
+      }, 500);
+    });
+    assert.equal(status, 130, stderr);
+    assert.match(stderr, /bitwright: aborted: interrupted/);
+    assert.deepEqual(readdirSync(folder), ['model.onnx']);
+  });
+});
+
 void test('a closed pipe behind progress and result does not stop the work', async () => {
   await inFolder(async (folder) => {
     const { status } = await cli([...job, '--limit', '2'], folder, undefined, true);
