@@ -1,0 +1,128 @@
+// MobileNetV2, quantized by us, on our engine, LiteRT.js and onnxruntime-web, turn by turn in one page of Chromium; three launches,
+// each engine's best counts. LiteRT.js gets the same network with the same codes and scales as a .tflite file
+// (tests/bench/tflite_from_qdq.py: needs python3 with onnx, numpy, flatbuffers and tflite). The peer is installed on demand below
+// build/. BITWRIGHT_BENCH_LAUNCHES=1 is quick.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+import { Failure, root } from '../../scripts/steps.mjs';
+import { loadPackage, modelPath, needModel } from './host.mjs';
+import { noiseFeeds } from './engine-work.mjs';
+import { measureInPage, packageLinks } from './page.mjs';
+
+const folder = join(root, 'build/bench-litert');
+const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
+
+async function makeFiles() {
+  needModel();
+  mkdirSync(folder, { recursive: true });
+  const { openToolkit, loadModel, quantize } = await loadPackage();
+  const toolkit = await openToolkit();
+  const model = await loadModel(toolkit, modelPath);
+  const calibration = Array.from({ length: 4 }, (_, i) => ({ feeds: noiseFeeds(model.info.inputs, {}, i + 1) }));
+  const result = await quantize(model, { recipe: 'w8a8', calibration, evaluation: false, measureWeights: false });
+  writeFileSync(join(folder, 'quantized.onnx'), result.bytes);
+  result.dispose();
+  model.dispose();
+  await toolkit.dispose();
+  const script = join(root, 'tests/bench/tflite_from_qdq.py');
+  try {
+    execFileSync('python3', [script, join(folder, 'quantized.onnx'), join(folder, 'quantized.tflite')], { stdio: 'pipe' });
+  } catch (error) {
+    throw new Failure(`${script} did not run; it needs 'pip install onnx numpy flatbuffers tflite':\n${error.stderr ?? error}`);
+  }
+}
+
+async function bundlePeer() {
+  const peer = join(folder, 'node_modules/@litertjs/core');
+  if (!existsSync(peer))
+    execFileSync('npm', ['install', '--prefix', folder, '--no-save', '--no-audit', '@litertjs/core@2.5.3'], { stdio: 'inherit' });
+  await build({
+    stdin: { contents: "export * from '@litertjs/core';", resolveDir: folder },
+    bundle: true,
+    format: 'esm',
+    outfile: join(folder, 'litert.js'),
+    logLevel: 'error',
+  });
+  return join(peer, 'wasm');
+}
+
+const script = `
+import { noiseFeeds } from './bench/engine-work.mjs';
+import { median } from './bench/work.mjs';
+import { openToolkit, loadModel, createSession } from './dist/index.js';
+import { loadLiteRt, loadAndCompile, Tensor } from './files/litert.js';
+const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
+const best = (data) => data.indexOf(Math.max(...data));
+window.measure = async (rounds) => {
+  const ort = await import('./ort/ort.wasm.min.mjs');
+  ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
+  ort.env.wasm.numThreads = 1;
+  const quantized = await bytes('files/quantized.onnx');
+  const toolkit = await openToolkit({ threads: 1 });
+  const model = await loadModel(toolkit, quantized);
+  const feeds = noiseFeeds(model.info.inputs, {}, 7);
+  const [{ data, shape: [, channels, height, width] }] = Object.values(feeds);
+  const engines = {};
+  for (const arithmetic of ['fast', 'integer_only'])
+    for (const kernels of ['auto', 'simd128']) {
+      const session = await createSession(model, { arithmetic, kernels });
+      const run = async () => Object.values(await session.run(feeds))[0].data;
+      engines[arithmetic + (kernels === 'auto' ? ', ' + session.info.kernels : ', simd128 forced')] = run;
+    }
+  await loadLiteRt(new URL('./wasm/', location.href).href);
+  const peer = await loadAndCompile(await bytes('files/quantized.tflite'), { accelerator: 'wasm', numThreads: 1 });
+  const pixels = new Float32Array(data.length);
+  for (let c = 0; c < channels; ++c)
+    for (let i = 0; i < height * width; ++i) pixels[i * channels + c] = data[c * height * width + i];
+  const input = new Tensor(pixels, [1, height, width, channels]);
+  engines['LiteRT.js int8'] = async () => {
+    const [output] = await peer.run(input);
+    const logits = output.toTypedArray().slice();
+    output.delete();
+    return logits;
+  };
+  const files = { 'onnxruntime-web int8': quantized, 'onnxruntime-web float': await bytes('model.onnx') };
+  for (const [name, file] of Object.entries(files)) {
+    const session = await ort.InferenceSession.create(file, { executionProviders: ['wasm'], graphOptimizationLevel: 'all', logSeverityLevel: 4 });
+    const given = Object.fromEntries(Object.entries(feeds).map(([key, t]) => [key, new ort.Tensor('float32', t.data, t.shape)]));
+    engines[name] = async () => Object.values(await session.run(given))[0].data;
+  }
+  const answers = {};
+  for (const [name, run] of Object.entries(engines)) answers[name] = await run();
+  const [first] = Object.values(answers);
+  const same = {};
+  for (const [name, logits] of Object.entries(answers)) {
+    let [ab, aa, bb] = [0, 0, 0];
+    for (let i = 0; i < first.length; ++i) {
+      ab += first[i] * logits[i];
+      aa += first[i] * first[i];
+      bb += logits[i] * logits[i];
+    }
+    same[name] = { cosine: ab / Math.sqrt(aa * bb), top1: best(first) === best(logits) };
+  }
+  const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
+  for (let round = -8; round < rounds; ++round)
+    for (const [name, run] of Object.entries(engines)) {
+      const start = performance.now();
+      await run();
+      if (round >= 0) times[name].push(performance.now() - start);
+    }
+  await toolkit.dispose();
+  return Object.entries(times).map(([name, all]) => ({ name, ms: median(all), ...same[name] }));
+};
+`;
+
+await makeFiles();
+const wasm = await bundlePeer();
+const least = new Map();
+for (let launch = 0; launch < nLaunches; ++launch) {
+  const links = { ...packageLinks, files: folder, wasm, 'model.onnx': modelPath };
+  for (const row of await measureInPage({ script, links, args: [21] }))
+    if (!(least.get(row.name)?.ms <= row.ms)) least.set(row.name, row);
+}
+const peer = least.get('LiteRT.js int8')?.ms ?? NaN;
+console.log('| engine | ms | LiteRT.js int8 / this | cosine of its logits with ours | same top-1 |\n|---|---|---|---|---|');
+for (const { name, ms, cosine, top1 } of least.values())
+  console.log(`| ${name} | ${ms.toFixed(2)} | ${(peer / ms).toFixed(2)} | ${cosine.toFixed(4)} | ${top1 ? 'yes' : 'no'} |`);
