@@ -30,4 +30,7 @@ struct Requantize {
 /// The result of a convolution or product: codes by either arithmetic, the accumulators, or their reals.
 enum class AccResult { fast, integer_only, i32, f32 };
 
+/// What activations are xor'ed with for instructions that take them as signed numbers; packed biases add the 128 again.
+inline constexpr std::uint8_t kSignedFlip = 0x80;
+
 }  // namespace bitwright

@@ -1,11 +1,11 @@
 #include "model/free_values.h"
 
-#include <unordered_set>
+#include <set>
 
 namespace bitwright {
 
 std::vector<std::string_view> free_values(const Graph& graph) {
-  std::unordered_set<std::string_view> seen{""};
+  std::set<std::string_view> seen{""};
   for (const ValueInfo& input : graph.inputs) seen.insert(input.name);
   for (const TensorRecord& record : graph.initializers) seen.insert(record.name);
   for (const Node& node : graph.nodes)

@@ -1,7 +1,7 @@
 #include <algorithm>
+#include <map>
 #include <queue>
-#include <unordered_map>
-#include <unordered_set>
+#include <set>
 
 #include "base/error.h"
 #include "model/free_values.h"
@@ -14,7 +14,7 @@ namespace {
 
 /// The names of one graph, and behind it those of the graphs around it.
 struct Scope {
-  std::unordered_set<std::string_view> names;
+  std::set<std::string_view> names;
   const Scope* outer = nullptr;
 
   bool has(std::string_view name) const {
@@ -31,7 +31,7 @@ struct Scope {
 /// Node i must follow the makers of what it and its subgraphs use. Puts the nodes in an order where it does: the order they
 /// have, as far as that is possible.
 void put_in_order(std::vector<Node>& nodes, const std::string& where) {
-  std::unordered_map<std::string_view, std::size_t> producers;
+  std::map<std::string_view, std::size_t> producers;
   for (std::size_t i = 0; i < nodes.size(); ++i)
     for (const std::string& output : nodes[i].outputs)
       if (!output.empty()) producers.emplace(output, i);
@@ -99,7 +99,7 @@ void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, con
         refuse(
             concat({node.label(), where, ": its input ", in_quotes(input), " is made by no node and is no input or initializer"}),
             node.name);
-    std::unordered_set<std::string_view> names;
+    std::set<std::string_view> names;
     for (Attribute& attribute : node.attributes) {
       if (!names.insert(attribute.name).second)
         refuse(concat({node.label(), where, ": attribute ", in_quotes(attribute.name), " stands twice"}), node.name);
@@ -118,7 +118,7 @@ void validate_graph(Graph& graph, const Scope* outer, int depth) {
   for (const ValueInfo& input : graph.inputs)
     if (!scope.names.insert(input.name).second)
       refuse(concat({"graph input ", in_quotes(input.name), where, " stands twice"}), input.name);
-  std::unordered_set<std::string_view> initializers;
+  std::set<std::string_view> initializers;
   for (const TensorRecord& record : graph.initializers) {
     if (!initializers.insert(record.name).second)
       refuse(concat({"initializer ", in_quotes(record.name), where, " stands twice"}), record.name);
@@ -139,7 +139,7 @@ FunctionKey key_of(const std::string& domain, const std::string& name, const std
   return concat({domain.size(), ":", domain, name.size(), ":", name, overload});
 }
 
-void collect_calls(const std::vector<Node>& nodes, const std::unordered_map<FunctionKey, std::size_t>& functions,
+void collect_calls(const std::vector<Node>& nodes, const std::map<FunctionKey, std::size_t>& functions,
                    std::vector<std::size_t>& calls) {
   for (const Node& node : nodes) {
     if (const auto found = functions.find(key_of(node.domain, node.op_type, node.overload)); found != functions.end())
@@ -153,7 +153,7 @@ void collect_calls(const std::vector<Node>& nodes, const std::unordered_map<Func
 
 /// No local function may call itself, not through others and not through a subgraph.
 void refuse_recursion(const Model& model) {
-  std::unordered_map<FunctionKey, std::size_t> functions;
+  std::map<FunctionKey, std::size_t> functions;
   for (std::size_t i = 0; i < model.functions.size(); ++i) {
     const Function& function = model.functions[i];
     if (!functions.emplace(key_of(function.domain, function.name, function.overload), i).second)

@@ -1,10 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "model/model.h"
@@ -38,7 +38,7 @@ class ValueFacts {
   void infer(const Node& node);
   const Fact* find(const std::string& value) const;
 
-  std::unordered_map<std::string, Fact> facts_;
+  std::map<std::string, Fact> facts_;
   const ValueFacts* outer_ = nullptr;
 };
 

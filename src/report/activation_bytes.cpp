@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <string_view>
-#include <unordered_map>
 
 #include "base/error.h"
 #include "engine/session.h"
@@ -29,7 +28,7 @@ std::uint64_t activation_bytes(const Model& model) {
     if (error.code() == ErrorCode::out_of_memory) throw;
     return 0;
   }
-  std::unordered_map<std::string_view, std::size_t> last_use;
+  std::map<std::string_view, std::size_t> last_use;
   const std::vector<Node>& nodes = model.graph.nodes;
   for (std::size_t i = 0; i < nodes.size(); ++i)
     for (const std::string& input : nodes[i].inputs) last_use[input] = i;

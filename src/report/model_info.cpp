@@ -4,7 +4,6 @@
 #include <map>
 #include <set>
 #include <string_view>
-#include <unordered_set>
 
 #include "base/error.h"
 #include "base/sorted_order.h"
@@ -99,7 +98,7 @@ ModelInfo inspect(const Model& model) {
   for (const Function& function : model.functions)
     for (const Node& node : function.nodes) inspector.visit(node);
   inspector.finish();
-  std::unordered_set<std::string_view> constants;
+  std::set<std::string_view> constants;
   for (const TensorRecord& record : model.graph.initializers) constants.insert(record.name);
   for (const ValueInfo& input : model.graph.inputs)
     if (constants.count(input.name) == 0) info.inputs.push_back(input);

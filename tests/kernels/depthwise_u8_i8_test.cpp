@@ -2,11 +2,45 @@
 
 #include "kernels/codes.h"
 #include "kernels/depthwise_u8_i8/depthwise_u8_i8.h"
+#include "kernels/depthwise_u8_i8/relaxed_dot.h"
+#include "kernels/depthwise_u8_i8/tiles.h"
+#include "kernels/probe.h"
 
 using namespace bitwright;
 using namespace bitwright::tests;
 
 namespace {
+
+template <typename Activation>
+struct Emulated {
+  static i32x4 dot(i8x16 weights, u8x16 activations, i32x4 acc) {
+    for (int i = 0; i < 16; ++i) acc[i / 4] += weights[i] * static_cast<Activation>(activations[i]);
+    return acc;
+  }
+};
+template <typename Activation, typename Lanes, std::uint8_t flip>
+void emulated(const DepthwiseU8I8& d, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {
+  depthwise_u8_i8_tiles<DepthwiseRelaxedDot<Emulated<Activation>>, Lanes>(
+      d, flip, first_row, last_row,
+      choose_depthwise_u8_i8(KernelFamily::simd128, Lanes::is_float ? Arithmetic::fast : Arithmetic::integer_only));
+}
+
+/// The variants of this build that this engine computes right, and the relaxed ones by emulation.
+std::vector<DepthwiseU8I8Variant> variants() {
+  std::vector<DepthwiseU8I8Variant> all;
+  for (const DepthwiseU8I8Variant& v : depthwise_u8_i8_variants())
+    if (v.family == KernelFamily::reference || v.family == KernelFamily::simd128 || v.family == probe_kernel_family())
+      all.push_back(v);
+  using enum Arithmetic;
+  using enum KernelFamily;
+  using Byte = std::uint8_t;
+  using Signed = std::int8_t;
+  all.push_back({"emulated usdot fast", emulated<Byte, RequantizeFastLanes, 0>, usdot, fast});
+  all.push_back({"emulated usdot integer_only", emulated<Byte, RequantizeFixedLanes, 0>, usdot, integer_only});
+  all.push_back({"emulated sdot fast", emulated<Signed, RequantizeFastLanes, kSignedFlip>, sdot, fast});
+  all.push_back({"emulated sdot integer_only", emulated<Signed, RequantizeFixedLanes, kSignedFlip>, sdot, integer_only});
+  return all;
+}
 
 struct Case {
   std::ptrdiff_t height = 6, width = 7, kernel_height = 3, kernel_width = 3, stride = 1, dilation = 1, pad = 1;
@@ -57,7 +91,7 @@ void check(const Case& c) {
   FixedPoint fixed = fixed_point(scales).value();
   fixed.multipliers.resize(multipliers.size());
 
-  for (const DepthwiseU8I8Variant& variant : depthwise_u8_i8_variants()) {
+  for (const DepthwiseU8I8Variant& variant : variants()) {
     CAPTURE(variant.name);
     std::vector<std::uint8_t> y(static_cast<std::size_t>(pixels * y_pixel + 1), 99);
     const DepthwiseU8I8 d{.geometry = g,

@@ -15,6 +15,5 @@ struct RelaxedDot {
   static constexpr bool has_zero_points = true;
   static i32x4 accumulate(i32x4 acc, i32x4 activations, i8x16 weights) { return Multiply::dot(weights, (u8x16)activations, acc); }
 };
-inline constexpr std::uint8_t kSignedFlip = 0x80;
 
 }  // namespace bitwright

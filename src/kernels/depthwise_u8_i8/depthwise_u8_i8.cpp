@@ -35,16 +35,18 @@ void depthwise_u8_i8_blocked(const DepthwiseU8I8& d, DepthwiseU8I8Kernel kernel)
 
 std::size_t packed_depthwise_u8_i8_bytes(const DepthwiseWeightsU8I8& weights) {
   return static_cast<std::size_t>((weights.out_channels + 7) / 8 *
-                                  packed_depthwise_block_bytes(weights.taps, weights.kernel_width));
+                                  DepthwisePacking(weights.taps, weights.kernel_width).block_bytes());
 }
 
 std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::byte* packed) {
   std::memset(packed, 0, packed_depthwise_u8_i8_bytes(weights));
+  const DepthwisePacking packing(weights.taps, weights.kernel_width);
   std::ptrdiff_t unsafe = -1;
   for (std::ptrdiff_t c = 0; c < weights.out_channels; ++c) {
-    std::byte* block = packed + c / 8 * packed_depthwise_block_bytes(weights.taps, weights.kernel_width);
+    std::byte* block = packed + c / 8 * packing.block_bytes();
     const std::int32_t zero_point = weights.zero_points != nullptr ? weights.zero_points[c] : 0;
     std::int64_t sum = 0, reach = 0;
+    bool are_bytes = c % 8 == 0 || packing.has_bytes(block);
     for (std::ptrdiff_t t = 0; t < weights.taps; ++t) {
       const std::ptrdiff_t from = c * weights.channel_stride + t * weights.tap_stride;
       const std::int32_t code = weights.is_unsigned ? static_cast<const std::uint8_t*>(weights.w)[from]
@@ -52,13 +54,17 @@ std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::by
       const auto w = static_cast<std::int16_t>(code - zero_point);
       sum += w;
       reach += 255 * (w < 0 ? -w : w);
-      std::memcpy(block + 32 + 2 * packed_depthwise_place(weights.taps, weights.kernel_width, t, c), &w, 2);
+      std::memcpy(block + packing.weights(2) + 2 * packing.place(2, t, c), &w, 2);
+      block[packing.weights(4) + packing.place(4, t, c)] = static_cast<std::byte>(w);
+      are_bytes = are_bytes && w >= -128 && w <= 127;
     }
+    block[packing.flipped_bias() + 32] = std::byte{are_bytes};
     const std::int64_t bias = (weights.bias != nullptr ? weights.bias[c] : 0) - weights.x_zero_point * sum;
     reach += bias < 0 ? -bias : bias;
     if (unsafe < 0 && reach > std::numeric_limits<std::int32_t>::max()) unsafe = c;
-    const auto bias_i32 = static_cast<std::int32_t>(bias);
-    std::memcpy(block + c % 8 * 4, &bias_i32, 4);
+    const std::int32_t biases[2] = {static_cast<std::int32_t>(bias), static_cast<std::int32_t>(bias + 128 * sum)};
+    std::memcpy(block + c % 8 * 4, &biases[0], 4);
+    std::memcpy(block + packing.flipped_bias() + c % 8 * 4, &biases[1], 4);
   }
   return unsafe;
 }

@@ -57,18 +57,32 @@ struct DepthwiseWeightsU8I8 {
   const std::int32_t* zero_points = nullptr;  // or none: 0
   std::int32_t x_zero_point = 0;
 };
-/// Where the weight of a tap stands in its block, counted in i16 behind the bias.
-constexpr std::ptrdiff_t packed_depthwise_place(std::ptrdiff_t taps, std::ptrdiff_t kernel_width, std::ptrdiff_t tap,
-                                                std::ptrdiff_t channel) {
-  const std::ptrdiff_t pairs = (taps / kernel_width + 1) / 2, row = tap / kernel_width;
-  return ((tap % kernel_width * pairs + row / 2) * 8 + channel % 8) * 2 + row % 2;
-}
-constexpr std::ptrdiff_t packed_depthwise_block_bytes(std::ptrdiff_t taps, std::ptrdiff_t kernel_width) {
-  return 32 + kernel_width * ((taps / kernel_width + 1) / 2) * 32;
-}
+/// Weights as every family reads them, in blocks of 8 channels; w less its zero point, rows of the kernel over depth and height:
+///   i32 bias[8], as zero points of activations leave it
+///   i16 [kernel_width][pairs of rows][8][2]
+///   i8 [kernel_width][fours of rows][8][4]
+///   i32 bias[8] for codes that are taken less 128
+///   i32 whether all weights are bytes, and 12 bytes
+class DepthwisePacking {
+ public:
+  constexpr DepthwisePacking(std::ptrdiff_t taps, std::ptrdiff_t kernel_width)
+      : width_(kernel_width), rows_(taps / kernel_width) {}
+
+  constexpr std::ptrdiff_t block_bytes() const { return flipped_bias() + 48; }
+  constexpr std::ptrdiff_t weights(int rows_of_group) const { return rows_of_group == 2 ? 32 : 32 + width_ * groups(2) * 32; }
+  constexpr std::ptrdiff_t flipped_bias() const { return weights(4) + width_ * groups(4) * 32; }
+  /// Where the weight of a tap stands behind weights(n), counted in weights.
+  constexpr std::ptrdiff_t place(int n, std::ptrdiff_t tap, std::ptrdiff_t channel) const {
+    const std::ptrdiff_t row = tap / width_;
+    return ((tap % width_ * groups(n) + row / n) * 8 + channel % 8) * n + row % n;
+  }
+  bool has_bytes(const std::byte* block) const { return block[flipped_bias() + 32] != std::byte{0}; }
+
+ private:
+  constexpr std::ptrdiff_t groups(int n) const { return (rows_ + n - 1) / n; }
+  std::ptrdiff_t width_, rows_;
+};
 std::size_t packed_depthwise_u8_i8_bytes(const DepthwiseWeightsU8I8& weights);
-/// Packs for every family, in blocks of 8 channels: i32 bias[8], then i16 (w - zero point) [kernel_width][pairs of rows][8][2]; rows
-/// are those of the kernel over depth and height.
 /// Answers the first channel whose accumulator could leave int32, -1 where none can.
 std::ptrdiff_t pack_depthwise_u8_i8(const DepthwiseWeightsU8I8& weights, std::byte* packed);
 

@@ -11,14 +11,15 @@ template <typename Code>
 void convolve(const DepthwiseU8I8& d, std::ptrdiff_t first_row, std::ptrdiff_t last_row, Code code) {
   const ConvGeometry& g = d.geometry;
   const std::ptrdiff_t width = g.output[2], taps = g.n_taps(), plane = g.n_outputs();
+  const DepthwisePacking packing(taps, g.kernel[2]);
   for (std::ptrdiff_t pixel = first_row * width; pixel < last_row * width; ++pixel)
     for (std::ptrdiff_t c = 0; c < d.out_channels(); ++c) {
-      const std::byte* block = d.packed + c / 8 * packed_depthwise_block_bytes(taps, g.kernel[2]);
+      const std::byte* block = d.packed + c / 8 * packing.block_bytes();
       std::int32_t acc = 0;
       std::memcpy(&acc, block + c % 8 * 4, 4);
       for (std::ptrdiff_t t = 0; t < taps; ++t) {
         std::int16_t w = 0;
-        std::memcpy(&w, block + 32 + 2 * packed_depthwise_place(taps, g.kernel[2], t, c), 2);
+        std::memcpy(&w, block + packing.weights(2) + 2 * packing.place(2, t, c), 2);
         const std::ptrdiff_t from = g.input_of(pixel % plane, t);
         acc += w * (from == ConvGeometry::kPadding
                         ? d.x_zero_point
