@@ -215,11 +215,7 @@ TensorScheme scheme_from(const Object& object) {
   else
     bad_word("granularity", grain);
   scheme.block_size = static_cast<int>(object.number("blockSize"));
-  if (const std::string name = object.text("scheme"); !name.empty()) {
-    const NamedScheme* named = find_scheme(name);
-    if (named == nullptr) bad_word("scheme", name);
-    scheme = named->scheme;
-  }
+  if (const std::string name = object.text("scheme"); !name.empty()) scheme = scheme_input_from(object["overrides"], name);
   return scheme;
 }
 

@@ -69,8 +69,7 @@ CalibrationMethod calibration_method_from(const std::string& word) {
   return word_from<CalibrationMethod>(word, kMethods, "recipe: calibration.method", ErrorCode::bad_recipe);
 }
 
-TensorScheme scheme_input_from(const Object& object) {
-  const std::string name = object.text("scheme");
+TensorScheme scheme_input_from(const Object& object, const std::string& name) {
   const NamedScheme* named = find_scheme(name);
   if (named == nullptr)
     throw_error(ErrorCode::invalid_argument, {"there is no scheme ", in_quotes(name), "; 'bitwright schemes' lists them"});

@@ -13,9 +13,9 @@ namespace bitwright::bindings {
 
 using emscripten::val;
 
-/// `{scheme: NAME}` with any of the other keys of SchemeInput (web/src/try-scheme.ts), which replace what the name stands for.
+/// The scheme of this name; keys of the object, a SchemeInput (web/src/scheme-input.ts), replace what the name stands for.
 /// Throws Error{invalid_argument} for a name or word that the core does not know.
-TensorScheme scheme_input_from(const Object& object);
+TensorScheme scheme_input_from(const Object& object, const std::string& name);
 /// Throws Error{bad_recipe} for another word.
 CalibrationMethod calibration_method_from(const std::string& word);
 

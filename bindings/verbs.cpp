@@ -275,7 +275,7 @@ val list_schemes() {
 
 val try_scheme(std::int32_t model, std::string name, val tensor, val distribution, val request) {
   return guard([&] {
-    const TensorScheme scheme = scheme_input_from(request);
+    const TensorScheme scheme = scheme_input_from(request, Object(request).text("scheme"));
     std::int64_t axis = scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
     const val index = request["scaleIndex"];
     const std::int64_t scale_index = index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>());

@@ -78,6 +78,23 @@ void test('huge, fractional and non-finite numbers are refused', () => {
   assert.equal(parseAny({ seed: Number.MAX_SAFE_INTEGER }).seed, Number.MAX_SAFE_INTEGER);
 });
 
+void test('overrides of a named scheme: known keys, in one order, for weights with a scheme', () => {
+  const parsed = parseRecipe({ mode: 'weight_only', weight: { scheme: 'i4_b32', overrides: { clipping: 'mse', blockSize: 16 } } });
+  assert.deepEqual(Object.entries(parsed.weight.overrides), [
+    ['blockSize', 16],
+    ['clipping', 'mse'],
+  ]);
+  assert.deepEqual(parseRecipeJson(recipeJson(parsed)), parsed);
+  const weight = (overrides: unknown) => ({ mode: 'weight_only', weight: { scheme: 'nf4', overrides } });
+  refuses(() => parseAny(weight({ block: 16 })), /weight\.overrides\.block is not a known key; known are bits/);
+  refuses(() => parseAny(weight({ clipping: 'kl' })), /weight\.overrides\.clipping must be one of min_max/);
+  refuses(() => parseAny(weight({ blockSize: 1.5 })), /weight\.overrides\.blockSize must be a whole number/);
+  refuses(() => parseAny(weight([])), /weight\.overrides must be an object/);
+  refuses(() => parseRecipeJson('{"weight": {"overrides": {"__proto__": 1}}}'), /weight\.overrides\.__proto__ is not a known key/);
+  refuses(() => parseAny({ weight: { overrides: { bits: 4 } } }), /weight\.overrides needs weight\.scheme/);
+  refuses(() => parseAny({ activation: { overrides: { bits: 4 } } }), /activation\.overrides is for weights/);
+});
+
 void test('choices that do not go together are refused', () => {
   refuses(() => parseAny({ activation: { granularity: 'per_channel' } }), /activation\.granularity must be per_tensor/);
   refuses(() => parseAny({ weight: { granularity: 'per_block' } }), /per_block is for mode weight_only/);

@@ -4,6 +4,7 @@ import {
   listSchemes,
   loadModel,
   openToolkit,
+  quantize,
   QuantError,
   type SchemeInput,
   tryScheme,
@@ -134,4 +135,28 @@ void test('tryScheme: NaN only, nothing and zeros have a report without NaN', ()
         assert.equal(report.notFinite, values.filter((value) => !Number.isFinite(value)).length);
       }
     }
+  }));
+
+void test('a recipe with overrides makes of each weight what tryScheme says of the same scheme', () =>
+  withToolkit(async (toolkit) => {
+    const model = await loadModel(toolkit, exampleBytes(), { name: 'model.onnx' });
+    const overrides = { blockSize: 16, clipping: 'mse' } as const;
+    const found: (number | null)[][] = [];
+    for (const chosen of [{}, overrides]) {
+      const recipe = { mode: 'weight_only', weight: { scheme: 'i4_b32', overrides: chosen } } as const;
+      const result = await quantize(model, { recipe, evaluation: false });
+      // Others have no axis that is long enough for blocks, and get a scale for each channel.
+      const weights = result.report.tensors.filter(({ role, granularity }) => role === 'weight' && granularity.includes('block'));
+      assert.ok(weights.length > 0);
+      for (const { tensor, sqnr } of weights) {
+        const tried = await tryScheme({ model, tensor }, { scheme: 'i4_b32', ...chosen });
+        assert.ok(Math.abs((sqnr?.sqnrDb ?? NaN) - (tried.sqnr.sqnrDb ?? NaN)) < 1e-9, tensor);
+      }
+      found.push(weights.map(({ sqnr }) => sqnr?.sqnrDb ?? null));
+      result.dispose();
+    }
+    assert.notDeepEqual(found[0], found[1]);
+    const impossible = { mode: 'weight_only', weight: { scheme: 'i4_b32', overrides: { bits: 99 } } } as const;
+    await assert.rejects(quantize(model, { recipe: impossible, evaluation: false }), isRefused('invalid_argument', /bits/));
+    model.dispose();
   }));

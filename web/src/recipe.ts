@@ -1,4 +1,5 @@
 import { QuantError } from './errors.js';
+import { checkOverrides, type SchemeOverrides } from './scheme-overrides.js';
 
 export type QuantMode = 'static' | 'dynamic' | 'weight_only' | 'float16';
 export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
@@ -69,6 +70,8 @@ export interface TensorScheme {
   readonly blockSize: number;
   /** Weights: a scheme with a name stands for everything above; empty: the codes are as said above. */
   readonly scheme: '' | SchemeName;
+  /** What replaces parts of the named scheme: `{ blockSize: 128, clipping: 'mse' }`. */
+  readonly overrides: SchemeOverrides;
 }
 
 export interface CalibrationOptions {
@@ -119,6 +122,7 @@ export const defaultRecipe: Recipe = {
     granularity: 'per_tensor', // what QLinearConv takes
     blockSize: 32,
     scheme: '',
+    overrides: {},
   },
   weight: {
     dtype: 'i8',
@@ -127,6 +131,7 @@ export const defaultRecipe: Recipe = {
     granularity: 'per_channel', // depthwise layers lose everything with one scale
     blockSize: 32,
     scheme: '',
+    overrides: {},
   },
   calibration: {
     method: 'min_max', // the only one that never clips; others are chosen when measured to be better
@@ -215,6 +220,12 @@ function mergeValue(path: string, key: string, preset: unknown, given: unknown):
     }
     return [...(given as string[])];
   }
+  if (key === 'overrides') {
+    if (!isPlainObject(given)) fail(path, 'must be an object');
+    checkOverrides(given, (inner, finding) => fail(`${path}.${inner}`, finding));
+    // In one order, so that the same recipe has the same text.
+    return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
   if (isPlainObject(preset)) return mergeObject(path, preset, given);
   if (typeof preset === 'boolean') {
     if (typeof given !== 'boolean') fail(path, 'must be true or false');
@@ -255,6 +266,8 @@ function checkTogether(recipe: Recipe): Recipe {
     fail('weight.granularity', 'per_block is for mode weight_only');
   }
   if (activation.scheme !== '') fail('activation.scheme', 'is for weights; choose activation.dtype');
+  if (Object.keys(activation.overrides).length > 0) fail('activation.overrides', 'is for weights');
+  if (Object.keys(weight.overrides).length > 0 && weight.scheme === '') fail('weight.overrides', 'needs weight.scheme, a name');
   if (weight.scheme !== '' && recipe.mode !== 'weight_only') fail('weight.scheme', 'is for mode weight_only');
   if (recipe.float16.rest && recipe.mode !== 'weight_only') fail('float16.rest', 'is for mode weight_only');
   if (weight.narrowRange && !weight.symmetric) fail('weight.narrowRange', 'needs a symmetric scheme');

@@ -1,33 +1,13 @@
 import { QuantError } from './errors.js';
 import type { Model } from './load-model.js';
 import type { NamedScheme, SchemeReport } from './report/schema.js';
+import { checkOverrides, type SchemeOverrides } from './scheme-overrides.js';
 import type { Toolkit } from './toolkit.js';
 import type { RunOptions } from './types.js';
 
 /** A scheme by name; every other key replaces what the name stands for. */
-export interface SchemeInput {
+export interface SchemeInput extends SchemeOverrides {
   readonly scheme: string;
-  readonly bits?: number;
-  readonly symmetric?: boolean;
-  readonly narrowRange?: boolean;
-  readonly granularity?: 'per_tensor' | 'per_channel' | 'per_block' | 'per_token';
-  readonly blockSize?: number;
-  /** Neighbouring channels that share a scale. */
-  readonly channelGroup?: number;
-  /** How scales are stored: `u6` in two levels, `f8e4m3fn` as NVFP4 does, `e8m0` as MX does. */
-  readonly scaleForm?: 'f32' | 'f16' | 'e8m0' | 'f8e4m3fn' | 'u6';
-  readonly rounding?: 'nearest_even' | 'stochastic' | 'floor';
-  readonly clipping?: 'min_max' | 'percentile' | 'entropy' | 'mse' | 'aciq_laplace' | 'aciq_gaussian';
-  /** Per cent of |values| kept, for clipping `percentile`. */
-  readonly percentile?: number;
-  /** Both ends of the chosen clipping range are multiplied by this: above 0, at most 1. */
-  readonly clipRatio?: number;
-  readonly seed?: number;
-  /** Of a fitted codebook. */
-  readonly entries?: number;
-  /** Elements that share a code of a product codebook, and sub-vectors that share a codebook (0: all). */
-  readonly subVector?: number;
-  readonly columnGroup?: number;
   /** Of channels, blocks or sub-vectors; left out, what the node that reads the tensor takes. */
   readonly axis?: number;
   /** Whose grid and formula are shown. */
@@ -50,50 +30,17 @@ export type SchemeTarget =
   | { readonly toolkit: Toolkit; readonly distribution: Distribution }
   | { readonly toolkit: Toolkit; readonly values: Float32Array; readonly shape: readonly number[] };
 
-type Rule = 'number' | 'boolean' | readonly string[];
-const rules: Readonly<Record<keyof Required<SchemeInput>, Rule>> = {
-  scheme: [],
-  bits: 'number',
-  symmetric: 'boolean',
-  narrowRange: 'boolean',
-  granularity: ['per_tensor', 'per_channel', 'per_block', 'per_token'],
-  blockSize: 'number',
-  channelGroup: 'number',
-  scaleForm: ['f32', 'f16', 'e8m0', 'f8e4m3fn', 'u6'],
-  rounding: ['nearest_even', 'stochastic', 'floor'],
-  clipping: ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'],
-  percentile: 'number',
-  clipRatio: 'number',
-  seed: 'number',
-  entries: 'number',
-  subVector: 'number',
-  columnGroup: 'number',
-  axis: 'number',
-  scaleIndex: 'number',
-};
-
 function check(input: SchemeInput): SchemeInput {
   const fail = (key: string, finding: string): never => {
     throw new QuantError('invalid_argument', `scheme: ${key} ${finding}`, key);
   };
   if (typeof input !== 'object' || input === null || typeof input.scheme !== 'string') fail('scheme', 'must be a name');
-  for (const [key, value] of Object.entries(input) as [string, unknown][]) {
-    const rule = Object.hasOwn(rules, key) ? rules[key as keyof SchemeInput] : undefined;
-    if (rule === undefined) fail(key, `is not a known key; known are ${Object.keys(rules).join(', ')}`);
-    if (value === undefined || key === 'scheme') continue;
-    if (rule === 'boolean' && typeof value !== 'boolean') fail(key, 'must be true or false');
-    // What a number means is checked by the core; here only that it is one that C++ can hold.
-    if (rule === 'number' && !(typeof value === 'number' && (reals.includes(key) ? Number.isFinite(value) : isInt32(key, value))))
-      fail(key, `must be a ${reals.includes(key) ? 'finite' : 'whole'} number`);
-    if (typeof rule === 'object' && !rule.includes(value as string)) fail(key, `must be one of ${rule.join(', ')}`);
-  }
+  const { scheme, axis, scaleIndex, ...overrides } = input;
+  void scheme;
+  for (const [key, value] of Object.entries({ axis, scaleIndex }))
+    if (value !== undefined && !(Number.isInteger(value) && Math.abs(value) < 2 ** 31)) fail(key, 'must be a whole number');
+  checkOverrides(overrides, fail);
   return input;
-}
-
-const reals: readonly string[] = ['percentile', 'clipRatio'];
-
-function isInt32(key: string, value: number): boolean {
-  return key === 'seed' ? Number.isSafeInteger(value) && value >= 0 : Number.isInteger(value) && Math.abs(value) < 2 ** 31;
 }
 
 function checkDistribution({ kind, shape, seed, density }: Distribution): void {
