@@ -80,12 +80,12 @@ void run_qlinear_conv(RunContext& context) {
                            y_scale = float_values(context.input(6));
   const auto channels = static_cast<std::size_t>(plan.out_channels);
   std::vector<std::int64_t> bias(channels, 0);
-  if (context.has_input(8)) bias = to_i64_vector(context.input(8));
+  if (context.has_input(8)) bias = bias_of_sums(context, 8);
   require_shape(x_scale.size() == 1 && y_scale.size() == 1 && (w_scale.size() == 1 || w_scale.size() == channels) &&
                     bias.size() == channels,
                 node, "scales or bias do not fit the channels");
   Tensor& y = context.output(0);
-  const auto y_zero = static_cast<std::int32_t>(element_i64(context.input(7), 0));
+  const auto y_zero = static_cast<std::int32_t>(zero_points_of(context, 7, y.dtype())[0]);
   const std::span<const std::int32_t> sum = sums.data<std::int32_t>();
   std::vector<std::int64_t> codes(sum.size());
   const std::size_t plane =

@@ -61,7 +61,8 @@ void run_qlinear_matmul(RunContext& context) {
   const Node& node = context.node();
   const Tensor sums = matmul_i32(node, centered_codes(context, 0, 2, -2), centered_codes(context, 3, 5, -1), context.allocator());
   const std::vector<float> a_scale = float_values(context.input(1)), b_scale = float_values(context.input(4));
-  const std::vector<float> y_scale = float_values(context.input(6)), y_zero = float_values(context.input(7));
+  const std::vector<float> y_scale = float_values(context.input(6)),
+                           y_zero = zero_points_of(context, 7, context.output(0).dtype());
   const std::size_t n = columns_of(context.input(3));
   const std::span<const std::int32_t> sum = sums.data<std::int32_t>();
   check_scales(node, a_scale, b_scale, sum.size(), n);
@@ -109,7 +110,7 @@ void run_to_float(RunContext& context) {
       const std::vector<float> b_scale = float_values(context.input(3));
       check_scales(context.node(), {1.0f}, b_scale, 1, n);
       F32Output y(context, 0);
-      multiply_f32(*operands.a, *operands.b, float_values(context.input(2))[0], b_scale, checked_bias(context, 6, n), y.data());
+      multiply_f32(*operands.a, *operands.b, only_value(context, 2), b_scale, checked_bias(context, 6, n), y.data());
       return y.finish();
     }
   const Tensor sums =
@@ -175,14 +176,14 @@ void run_qgemm(RunContext& context) {
   const std::span<const std::int32_t> sum = sums.data<std::int32_t>();
   const auto n = static_cast<std::size_t>(shape.n);
   std::vector<std::int64_t> c(1, 0);
-  if (context.has_input(6)) c = to_i64_vector(context.input(6));
+  if (context.has_input(6)) c = bias_of_sums(context, 6);
   require_shape(c.size() == 1 || c.size() == n || c.size() == sum.size(), node, "C does not fit the product");
-  const float a_scale = float_values(context.input(1)).at(0) * node.attr_f("alpha", 1.0f);
+  const float a_scale = only_value(context, 1) * node.attr_f("alpha", 1.0f);
   const std::vector<float> b_scale = float_values(context.input(4));
   check_scales(node, {a_scale}, b_scale, sum.size(), n);
   const bool is_quantized = context.has_input(8);
-  const float y_scale = is_quantized ? float_values(context.input(7)).at(0) : 1.0f;
-  const auto y_zero = is_quantized ? static_cast<std::int32_t>(float_values(context.input(8)).at(0)) : 0;
+  const float y_scale = is_quantized ? only_value(context, 7) : 1.0f;
+  const auto y_zero = is_quantized ? static_cast<std::int32_t>(zero_points_of(context, 8, context.output(0).dtype())[0]) : 0;
   Tensor& y = context.output(0);
   std::vector<float> reals(sum.size());
   std::vector<std::int64_t> codes(is_quantized ? sum.size() : 0);

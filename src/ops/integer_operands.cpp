@@ -18,6 +18,26 @@ std::vector<float> float_values(const Tensor& tensor) {
   return values;
 }
 
+std::vector<float> zero_points_of(RunContext& context, std::size_t input, DType codes) {
+  const Tensor& zeros = context.input(input);
+  if (zeros.dtype() != codes || !is_integer(codes) || dtype_bits(codes) > 16)
+    refuse(context.node(), {"zero points of type ", dtype_name(zeros.dtype()), " for codes of type ", dtype_name(codes)});
+  require_shape(zeros.n_elements() > 0, context.node(), "there are no zero points");
+  return float_values(zeros);
+}
+
+float only_value(RunContext& context, std::size_t input) {
+  require_shape(context.has_input(input) && context.input(input).n_elements() == 1, context.node(),
+                "scales and zero points must be one value each");
+  return float_values(context.input(input))[0];
+}
+
+std::vector<std::int64_t> bias_of_sums(RunContext& context, std::size_t input) {
+  const Tensor& bias = context.input(input);
+  if (bias.dtype() != DType::i32) refuse(context.node(), {"a bias of type ", dtype_name(bias.dtype()), "; int32 is needed"});
+  return to_i64_vector(bias);
+}
+
 Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_point, std::int64_t axis) {
   const Node& node = context.node();
   const Tensor& stored = context.input(codes);
@@ -27,7 +47,7 @@ Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_p
   const std::span<float> out = values.data<float>();
   read_elements(stored, 0, out);
   if (!context.has_input(zero_point)) return values;
-  const std::vector<float> zeros = float_values(context.input(zero_point));
+  const std::vector<float> zeros = zero_points_of(context, zero_point, stored.dtype());
   if (zeros.size() == 1) {
     for (float& value : out) value = value - zeros[0];
     return values;

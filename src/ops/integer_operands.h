@@ -14,6 +14,15 @@ namespace bitwright {
 /// Throws Error{shape_mismatch} for other counts and Error{unsupported} for codes of more than 8 bits.
 Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_point, std::int64_t axis);
 
+/// The zero points of codes of this type, which has 8 or 16 bits. Throws Error{bad_graph} where they have another type, as
+/// their arithmetic is exact for codes only, and Error{shape_mismatch} where there are none.
+std::vector<float> zero_points_of(RunContext& context, std::size_t input, DType codes);
+/// A bias of integer sums. Throws Error{bad_graph} for another type than int32.
+std::vector<std::int64_t> bias_of_sums(RunContext& context, std::size_t input);
+
+/// The only value of an input. Throws Error{shape_mismatch} where there are more, or none.
+float only_value(RunContext& context, std::size_t input);
+
 /// All values of an input as float.
 std::vector<float> float_values(const Tensor& tensor);
 

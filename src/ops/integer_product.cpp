@@ -67,7 +67,7 @@ IntegerRight* integer_right(RunContext& context, std::size_t b, std::size_t b_ze
   std::vector<std::int32_t> zeros(n, 0);
   if (has_zeros) {
     const Tensor& given = context.input(b_zero);
-    if (given.n_elements() != 1 && given.n_elements() != codes.extent(1)) return nullptr;
+    if (given.dtype() != codes.dtype() || (given.n_elements() != 1 && given.n_elements() != codes.extent(1))) return nullptr;
     for (std::size_t i = 0; i < n; ++i)
       zeros[i] = static_cast<std::int32_t>(element_i64(given, given.n_elements() == 1 ? 0 : static_cast<std::int64_t>(i)));
   }
@@ -107,7 +107,7 @@ std::optional<UnsignedCodes> unsigned_codes(RunContext& context, std::size_t a, 
   if (codes.dtype() != DType::u8 && codes.dtype() != DType::i8) return std::nullopt;
   UnsignedCodes result{codes, 0};
   if (context.has_input(a_zero)) {
-    if (context.input(a_zero).n_elements() != 1) return std::nullopt;
+    if (context.input(a_zero).dtype() != codes.dtype() || context.input(a_zero).n_elements() != 1) return std::nullopt;
     result.zero_point = static_cast<std::int32_t>(element_i64(context.input(a_zero), 0));
   }
   if (codes.dtype() == DType::i8) {

@@ -18,18 +18,16 @@ namespace bitwright {
 
 namespace {
 
-float only_value(RunContext& context, std::size_t i) {
-  require_shape(context.has_input(i) && context.input(i).n_elements() == 1, context.node(),
-                "scales and zero points must be one value each");
-  return float_values(context.input(i))[0];
-}
-
 QuantParams params_at(RunContext& context, std::size_t scale, DType dtype) {
   QuantParams params;
   params.dtype = dtype;
   params.range = code_range(dtype);
   params.scales = {only_value(context, scale)};
-  params.zero_points = {context.has_input(scale + 1) ? static_cast<std::int32_t>(only_value(context, scale + 1)) : 0};
+  params.zero_points = {0};
+  if (context.has_input(scale + 1)) {
+    only_value(context, scale + 1);
+    params.zero_points = {static_cast<std::int32_t>(zero_points_of(context, scale + 1, dtype)[0])};
+  }
   return params;
 }
 

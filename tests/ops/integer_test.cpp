@@ -32,6 +32,23 @@ TEST_CASE("QLinearMatMul: rounds half to even after scaling, then adds the zero 
   CHECK(to_f32_vector(y[0]) == std::vector<float>{12, 12});
 }
 
+TEST_CASE("QLinearMatMul, QLinearConv, QGemm: zero points have the type of their codes, a bias is int32") {
+  const Tensor a = Tensor::of<std::uint8_t>({1, 2}, {1, 2}), b = Tensor::of<std::uint8_t>({2, 2}, {1, 1, 1, 2});
+  const auto matmul = [&](const Tensor& a_zero, const Tensor& y_zero) {
+    return run_op(make_node("QLinearMatMul"), 10, {a, f32(0.5f), a_zero, b, f32(1), u8(0), f32(1), y_zero});
+  };
+  CHECK_THROWS_WITH_AS(matmul(f32(-1e9f), u8(0)), doctest::Contains("zero points of type f32 for codes of type u8"), Error);
+  CHECK_THROWS_AS(matmul(u8(0), f32(1e30f)), Error);
+  CHECK_THROWS_AS(matmul(Tensor::of<std::int64_t>({}, {1}), u8(0)), Error);
+  CHECK_THROWS_AS(matmul(Tensor(DType::u8, {0}), u8(0)), Error);
+  const Tensor x = Tensor::of<std::uint8_t>({1, 1, 3}, {11, 12, 13}), w = Tensor::of<std::int8_t>({1, 1, 2}, {1, 10});
+  const Tensor zero = Tensor::of<std::int8_t>({1}, {0}), wide = Tensor::of<std::int64_t>({1}, {INT64_MAX});
+  const auto conv = [&](const Tensor& bias) {
+    return run_op(make_node("QLinearConv"), 10, {x, f32(1), u8(10), w, f32(2), zero, f32(4), u8(100), bias});
+  };
+  CHECK_THROWS_WITH_AS(conv(wide), doctest::Contains("a bias of type i64; int32 is needed"), Error);
+}
+
 TEST_CASE("ConvInteger and QLinearConv: padding stands for the zero point") {
   const Tensor x = Tensor::of<std::uint8_t>({1, 1, 3}, {11, 12, 13}), w = Tensor::of<std::int8_t>({1, 1, 2}, {1, 10});
   const Node node = make_node("ConvInteger", {Attribute::of_ints("pads", {1, 0})});

@@ -79,7 +79,10 @@ void test('huge, fractional and non-finite numbers are refused', () => {
 });
 
 void test('overrides of a named scheme: known keys, in one order, for weights with a scheme', () => {
-  const parsed = parseRecipe({ mode: 'weight_only', weight: { scheme: 'i4_b32', overrides: { clipping: 'mse', blockSize: 16 } } });
+  const parsed = parseRecipe({
+    mode: 'weight_only',
+    weight: { scheme: 'i4_b32', overrides: { clipping: 'mse', blockSize: 16 } },
+  });
   assert.deepEqual(Object.entries(parsed.weight.overrides), [
     ['blockSize', 16],
     ['clipping', 'mse'],
@@ -90,7 +93,10 @@ void test('overrides of a named scheme: known keys, in one order, for weights wi
   refuses(() => parseAny(weight({ clipping: 'kl' })), /weight\.overrides\.clipping must be one of min_max/);
   refuses(() => parseAny(weight({ blockSize: 1.5 })), /weight\.overrides\.blockSize must be a whole number/);
   refuses(() => parseAny(weight([])), /weight\.overrides must be an object/);
-  refuses(() => parseRecipeJson('{"weight": {"overrides": {"__proto__": 1}}}'), /weight\.overrides\.__proto__ is not a known key/);
+  refuses(
+    () => parseRecipeJson('{"weight": {"overrides": {"__proto__": 1}}}'),
+    /weight\.overrides\.__proto__ is not a known key/,
+  );
   refuses(() => parseAny({ weight: { overrides: { bits: 4 } } }), /weight\.overrides needs weight\.scheme/);
   refuses(() => parseAny({ activation: { overrides: { bits: 4 } } }), /activation\.overrides is for weights/);
 });

@@ -224,7 +224,11 @@ function mergeValue(path: string, key: string, preset: unknown, given: unknown):
     if (!isPlainObject(given)) fail(path, 'must be an object');
     checkOverrides(given, (inner, finding) => fail(`${path}.${inner}`, finding));
     // In one order, so that the same recipe has the same text.
-    return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1)));
+    return Object.fromEntries(
+      Object.entries(given)
+        .filter(([, value]) => value !== undefined)
+        .sort(([a], [b]) => (a < b ? -1 : 1)),
+    );
   }
   if (isPlainObject(preset)) return mergeObject(path, preset, given);
   if (typeof preset === 'boolean') {
