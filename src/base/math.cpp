@@ -25,15 +25,18 @@ f32x4 power_of_two(i32x4 n) { return float_of_bits((n + 127) << 23); }
 f32x4 exp(f32x4 x) {
   static constexpr float kSeries[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
                                       4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  // Below, 0 is the nearest float. Arithmetic would find it too, but processors take a hundred times as long over results that
+  // underflow, and masked attention is full of them.
+  const i32x4 is_not_zero = ~i32x4(x < splat(-104.0f));
   const f32x4 bounded = max(min(x, splat(89.0f)), splat(-104.0f));
-  f32x4 n = round_small(bounded * 1.44269504088896341f);
-  n = select(n == n, n, splat(0.0f));
+  const f32x4 whole = round_small(bounded * 1.44269504088896341f);
+  const f32x4 n = float_of_bits(bits_of(whole) & i32x4(whole == whole) & is_not_zero);
   const f32x4 r = (bounded - n * kLn2High) - n * kLn2Low;
   const f32x4 y = horner(kSeries, r) * (r * r) + r + 1.0f;
   // In two steps: 2^128 and 2^-150 are no normal floats.
   const i32x4 exponent = to_i32x4(n);
   const i32x4 half = exponent >> 1;
-  return y * power_of_two(half) * power_of_two(exponent - half);
+  return float_of_bits(bits_of(y * power_of_two(half) * power_of_two(exponent - half)) & is_not_zero);
 }
 
 f32x4 log(f32x4 x) {

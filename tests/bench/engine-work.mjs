@@ -40,7 +40,7 @@ export async function engineRuns({ openToolkit, loadModel, createSession }, ort,
   ort.env.wasm.numThreads = 1;
   const engines = {};
   const failures = {};
-  const closing = [() => toolkit.dispose()];
+  const closing = [() => model.dispose(), () => toolkit.dispose()];
   for (const arithmetic of ['fast', 'integer_only']) {
     const session = await createSession(model, { arithmetic });
     closing.unshift(() => session.dispose());
