@@ -1,9 +1,10 @@
 // Where the timed work runs: this Node, or a page of Chromium that imports the same files.
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { findChrome } from '../../scripts/chromium.mjs';
 import { Failure, root } from '../../scripts/steps.mjs';
+import { noiseFeeds } from './engine-work.mjs';
 import { measureInPage, packageLinks } from './page.mjs';
 import * as products from './products.mjs';
 import * as timed from './work.mjs';
@@ -21,8 +22,23 @@ export function needModel() {
 
 export const loadPackage = () => import(pathToFileURL(join(root, 'web/dist/node.js')).href);
 
-async function inNode(name, options) {
-  const bytes = new Uint8Array(readFileSync(modelPath));
+/** Writes MobileNetV2 in static int8, with ranges of seeded noise: which they are does not matter for time. */
+export async function writeQuantized(path) {
+  needModel();
+  const { openToolkit, loadModel, quantize } = await loadPackage();
+  const toolkit = await openToolkit();
+  const model = await loadModel(toolkit, modelPath);
+  const calibration = Array.from({ length: 4 }, (_, i) => ({ feeds: noiseFeeds(model.info.inputs, {}, i + 1) }));
+  const result = await quantize(model, { recipe: 'w8a8', calibration, evaluation: false, measureWeights: false });
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, result.bytes);
+  result.dispose();
+  model.dispose();
+  await toolkit.dispose();
+}
+
+async function inNode(name, options, path) {
+  const bytes = new Uint8Array(readFileSync(path));
   const ours = await loadPackage();
   if (!besidePeer.has(name)) return work[name](ours, bytes, options);
   return work[name](ours, await import('onnxruntime-web'), bytes, options);
@@ -43,13 +59,13 @@ window.measure = async (name, options) => {
 };
 `;
 
-const inChromium = (name, options) =>
-  measureInPage({ script, links: { ...packageLinks, 'model.onnx': modelPath }, args: [name, options] });
+const inChromium = (name, options, path) =>
+  measureInPage({ script, links: { ...packageLinks, 'model.onnx': path }, args: [name, options] });
 
-/** Runs one function of work.mjs on each host and calls `show` with the host's name and its answer. */
-export async function onEachHost(name, options, show) {
+/** Runs one function of work.mjs on each host with the bytes of a file and calls `show` with the host's name and its answer. */
+export async function onEachHost(name, options, show, path = modelPath) {
   needModel();
-  show('Node', await inNode(name, options));
+  show('Node', await inNode(name, options, path));
   if (findChrome() === undefined) console.log('| Chromium | not on this machine |');
-  else show('Chromium', await inChromium(name, options));
+  else show('Chromium', await inChromium(name, options, path));
 }

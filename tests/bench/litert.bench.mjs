@@ -3,29 +3,18 @@
 // (tests/bench/tflite_from_qdq.py: needs python3 with onnx, numpy, flatbuffers and tflite). The peer is installed on demand below
 // build/. BITWRIGHT_BENCH_LAUNCHES=1 is quick.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { Failure, root } from '../../scripts/steps.mjs';
-import { loadPackage, modelPath, needModel } from './host.mjs';
-import { noiseFeeds } from './engine-work.mjs';
+import { modelPath, writeQuantized } from './host.mjs';
 import { measureInPage, packageLinks } from './page.mjs';
 
 const folder = join(root, 'build/bench-litert');
 const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
 
 async function makeFiles() {
-  needModel();
-  mkdirSync(folder, { recursive: true });
-  const { openToolkit, loadModel, quantize } = await loadPackage();
-  const toolkit = await openToolkit();
-  const model = await loadModel(toolkit, modelPath);
-  const calibration = Array.from({ length: 4 }, (_, i) => ({ feeds: noiseFeeds(model.info.inputs, {}, i + 1) }));
-  const result = await quantize(model, { recipe: 'w8a8', calibration, evaluation: false, measureWeights: false });
-  writeFileSync(join(folder, 'quantized.onnx'), result.bytes);
-  result.dispose();
-  model.dispose();
-  await toolkit.dispose();
+  await writeQuantized(join(folder, 'quantized.onnx'));
   const script = join(root, 'tests/bench/tflite_from_qdq.py');
   try {
     execFileSync('python3', [script, join(folder, 'quantized.onnx'), join(folder, 'quantized.tflite')], { stdio: 'pipe' });

@@ -93,3 +93,16 @@ export async function floatRuns({ openToolkit, loadModel, createSession }, ort, 
   await toolkit.dispose();
   return { oursMs: median(ours), ortWebMs: median(theirs), ratio: median(ours) / median(theirs) };
 }
+
+/** Runs of an int8 model with one thread and with two, in turn. */
+export async function threadRuns({ openToolkit, loadModel, createSession }, bytes, { rounds }) {
+  const toolkits = [await openToolkit({ threads: 1 }), await openToolkit({ threads: 2 })];
+  const [sessions, times] = [[], [[], []]];
+  for (const toolkit of toolkits) sessions.push(await createSession(await loadModel(toolkit, bytes.slice())));
+  const [{ feeds }] = noiseFeeds('input', 1);
+  for (let round = -10; round < rounds; ++round)
+    for (const [i, session] of sessions.entries()) await timed(round < 0 ? [] : times[i], () => session.run(feeds));
+  const { threads, kernels } = sessions[1].info;
+  for (const toolkit of toolkits) await toolkit.dispose();
+  return { threads, kernels, medians: times.map(median) };
+}
