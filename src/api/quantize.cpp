@@ -68,6 +68,7 @@ std::string reasons_of(const std::vector<NodeDecision>& nodes) {
   std::map<std::string, std::size_t> counts;
   for (const NodeDecision& node : nodes) ++counts[node.reason];
   std::vector<std::pair<std::size_t, std::string>> ranked;
+  ranked.reserve(counts.size());
   for (const auto& [reason, n] : counts) ranked.emplace_back(n, reason);
   sort_list(ranked, [](const auto& a, const auto& b) { return a.first > b.first; });
   std::string text;

@@ -16,6 +16,7 @@ class FunctionRef<Result(Args...)> {
  public:
   template <typename Callable>
   requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef> && std::is_invocable_r_v<Result, Callable&, Args...>)
+      // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): the first requirement leaves copies alone
       FunctionRef(Callable&& callable)
       : callable_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
         call_([](void* object, Args... args) -> Result {

@@ -35,6 +35,11 @@ const Tensor& NodeRun::input(std::size_t i) const {
   return *inputs_[i];
 }
 
+const TypeInfo& NodeRun::inferred(std::size_t i) const {
+  if (i >= inferred_.size()) missing_output(node(), i);
+  return inferred_[i];
+}
+
 Tensor& NodeRun::output(std::size_t i) {
   if (i >= outputs_.size()) missing_output(node(), i);
   if (!outputs_[i].is_defined()) {

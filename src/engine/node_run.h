@@ -74,7 +74,7 @@ class NodeRun final : public RunContext {
   const Tensor& input(std::size_t i) const override;
   bool is_constant(std::size_t i) const override { return i < is_constant_.size() && is_constant_[i] != 0; }
   bool wants_output(std::size_t i) const override { return i < is_wanted_.size() && is_wanted_[i] != 0; }
-  const TypeInfo& inferred(std::size_t i) const override { return inferred_[i]; }
+  const TypeInfo& inferred(std::size_t i) const override;
   Tensor& output(std::size_t i) override;
   void set_output(std::size_t i, Tensor tensor) override;
   Allocator& allocator() override { return setting_.allocator; }

@@ -158,8 +158,8 @@ void run_roi_align(RunContext& context) {
     for (std::int64_t row = 0; row < y.extent(2); ++row)
       for (std::int64_t column = 0; column < y.extent(3); ++column) {
         std::vector<Corners> samples;
-        for (double i = 0.0; i < grid_height; i += 1.0)
-          for (double j = 0.0; j < grid_width; j += 1.0)
+        for (int i = 0; i < grid_height; ++i)
+          for (int j = 0; j < grid_width; ++j)
             samples.push_back(corners_at(edge(1) + static_cast<double>(row) * bin_height + (i + 0.5) * bin_height / grid_height,
                                          edge(0) + static_cast<double>(column) * bin_width + (j + 0.5) * bin_width / grid_width,
                                          height, width));

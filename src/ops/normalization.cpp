@@ -28,7 +28,7 @@ Planes planes_of(const Node& node, const Shape& x) {
 }
 
 Tensor channel_values(RunContext& context, std::size_t i, std::int64_t channels) {
-  const Tensor values = as_f32(context.input(i), context.allocator());
+  Tensor values = as_f32(context.input(i), context.allocator());
   if (values.n_elements() != channels)
     refuse(context.node(), {"input ", i, " has ", values.n_elements(), " values for ", channels, " channels"},
            ErrorCode::shape_mismatch);
@@ -137,7 +137,7 @@ Rows rows_of(const Node& node, const Shape& x) {
 
 /// Values that broadcast to the normalized axes, spread out over a row.
 Tensor spread_over_row(RunContext& context, std::size_t i, const Shape& x, const Rows& rows) {
-  const Tensor values = as_f32(context.input(i), context.allocator());
+  Tensor values = as_f32(context.input(i), context.allocator());
   if (values.n_elements() == rows.n) return values;
   const Shape row(x.begin() + static_cast<std::ptrdiff_t>(rows.axis), x.end());
   require_shape(values.rank() <= row.size() && broadcast(values.shape(), row) == row, context.node(),

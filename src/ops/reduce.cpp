@@ -4,6 +4,7 @@
 
 #include "base/math.h"
 #include "ops/shapes.h"
+#include "tensor/elements.h"
 #include "tensor/strides.h"
 
 // Reductions. Every float sum is taken in double, in one order: where the reduced axes are innermost, element i of a row goes to
@@ -115,15 +116,23 @@ Wide folded(Reduction reduction, Wide a, Wide b) {
 }
 
 template <typename Wide>
+Wide widened(double value) {
+  if constexpr (std::is_integral_v<Wide>)
+    return truncated(value);
+  else
+    return static_cast<Wide>(value);
+}
+
+template <typename Wide>
 Wide finished(Reduction reduction, Wide total, std::int64_t n) {
   switch (reduction) {
     case Reduction::mean:
       return n == 0 ? (std::numeric_limits<Wide>::has_quiet_NaN ? std::numeric_limits<Wide>::quiet_NaN() : Wide(0))
                     : static_cast<Wide>(total / static_cast<Wide>(n));
     case Reduction::l2:
-      return static_cast<Wide>(std::sqrt(static_cast<double>(total)));
+      return widened<Wide>(std::sqrt(static_cast<double>(total)));
     case Reduction::log_sum:
-      return static_cast<Wide>(f64::log(static_cast<double>(total)));
+      return widened<Wide>(f64::log(static_cast<double>(total)));
     default:
       return total;
   }

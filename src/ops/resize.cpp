@@ -198,11 +198,13 @@ void run_resize(RunContext& context) {
   const ResizeModes modes =
       read_resize_modes(node, node.op_type == "Upsample" ? std::min<std::int64_t>(context.opset(), 10) : context.opset());
   const bool is_nearest = modes.interpolation == ResizeModes::Interpolation::nearest;
+  // Outputs of no elements need no weights, however long their other axes are.
+  if (std::any_of(plan.begin(), plan.end(), [](const ResizeAxis& axis) { return axis.resized == 0; })) return;
   std::vector<ResizeTaps> taps;
   bool has_outside = false;
   for (const ResizeAxis& axis : plan) {
     // Axes that stay are not looked at by interpolation, and gathered as they are by nearest.
-    taps.push_back(is_identity(modes, axis) && !is_nearest ? ResizeTaps{} : resize_taps(modes, axis));
+    taps.push_back(is_identity(modes, axis) && !is_nearest ? ResizeTaps{} : resize_taps(node, modes, axis));
     has_outside = has_outside || taps.back().has_outside;
   }
   if (is_nearest && !has_outside && x.rank() > 0) return gather_nearest(x, taps, context.output(0));

@@ -142,7 +142,7 @@ class Expander {
   static DType codes_of(std::int64_t bits) { return bits == 2 ? DType::u2 : bits == 4 ? DType::u4 : DType::u8; }
 
   /// The bytes as codes of that type, low bits first as ONNX packs them; the last extent grows.
-  std::string unpacked(const TensorRecord& record, DType dtype, Shape shape) {
+  std::string unpacked(const TensorRecord& record, DType dtype, const Shape& shape) {
     return to_.add_constant(
         concat({record.name, "_codes"}), dtype, shape, Generated{[record, dtype, shape] {
           const Tensor bytes = record.load();

@@ -90,7 +90,7 @@ class Fuser {
   // --- values -------------------------------------------------------------------------------------------------------------
 
   std::string record(const std::string& wish, Tensor values) {
-    const std::string name = names_.fresh(wish);
+    std::string name = names_.fresh(wish);
     records_.push_back(TensorRecord::of(name, std::move(values)));
     return name;
   }

@@ -304,7 +304,7 @@ std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
   return std::nullopt;
 }
 
-bool IntegerPatterns::take(FusedGroup group) {
+bool IntegerPatterns::take(const FusedGroup& group) {
   for (const std::size_t i : group.nodes)
     if (is_taken_[i] != 0) return false;
   for (const std::size_t i : group.nodes) is_taken_[i] = 1;

@@ -79,7 +79,7 @@ class IntegerPatterns {
   /// True if no accumulator of the layer can leave int32, whichever kernel sums it. Channels lie along the weights' `axis`.
   bool fits_int32(const FusedGroup& group, std::size_t axis) const;
   bool is_read_once(const std::string& value) const;
-  bool take(FusedGroup group);
+  bool take(const FusedGroup& group);
 
   std::optional<FusedGroup> behind(std::size_t quantize);
   std::optional<FusedGroup> core_group(const Node& node) const;

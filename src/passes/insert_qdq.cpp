@@ -62,7 +62,7 @@ class QdqInserter {
     auto key = std::make_tuple(values.dtype(), values.shape(), std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
     const auto found = parameters_.find(key);
     if (found != parameters_.end()) return found->second;
-    const std::string name = names_.fresh(wish);
+    std::string name = names_.fresh(wish);
     records_.push_back(TensorRecord::of(name, std::move(values)));
     parameters_.emplace(std::move(key), name);
     return name;

@@ -167,13 +167,14 @@ class Linter {
     for (const std::string& name : left)
       if (with_entry.contains(root(places.at(name)))) islands.insert(root(places.at(name)));
     if (islands.size() < kManyIslands || islands.size() * kLayersPerIsland < n_quantized) return;
+    constexpr const char* kAdvice =
+        ": each converts codes to float and back, which may take longer than integers save; compare times with the float "
+        "model, or choose mode weight_only or float16 for size alone";
     add(Severity::warning, "",
         concat({islands.size(), " stretches of float nodes between ", n_quantized, " quantized layers",
                 (n_hard_swish > 0 ? concat({", with ", n_hard_swish, " HardSwish, which onnxruntime has no integer kernel for"})
                                   : ""),
-                ": each converts codes to float and back, which may take longer than integers save; compare times with the float "
-                "model, or choose "
-                "mode weight_only or float16 for size alone"}));
+                kAdvice}));
   }
 
   static bool has_kernel_of_its_own(const Node& node) {

@@ -35,6 +35,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 std::string closest_names(std::string_view pattern, const std::set<std::string>& names) {
   std::vector<std::pair<std::size_t, std::string>> ranked;
+  ranked.reserve(names.size());
   for (const std::string& name : names) ranked.emplace_back(edit_distance(pattern, name), name);
   sort_list(ranked);
   std::string text;

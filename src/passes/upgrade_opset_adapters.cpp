@@ -39,7 +39,7 @@ std::string NodeUpgrade::scalar_constant(const std::string& role, DType dtype, f
   }
 }
 
-Node& NodeUpgrade::add_before(std::string op_type, std::vector<std::string> inputs, std::string role) {
+Node& NodeUpgrade::add_before(std::string op_type, std::vector<std::string> inputs, const std::string& role) {
   Node added;
   added.name = fresh(role);
   added.op_type = std::move(op_type);

@@ -21,7 +21,7 @@ class NodeUpgrade {
   std::string i64_constant(const std::string& role, const std::vector<std::int64_t>& values);
   std::string scalar_constant(const std::string& role, DType dtype, float value);
   std::string fresh(const std::string& role);
-  Node& add_before(std::string op_type, std::vector<std::string> inputs, std::string role);
+  Node& add_before(std::string op_type, std::vector<std::string> inputs, const std::string& role);
   Node& add_behind(std::string op_type, std::vector<std::string> inputs, std::vector<std::string> outputs);
   /// Sets input `i`, with empty ones before it where there are none yet.
   void set_input(std::size_t i, std::string value);

@@ -37,6 +37,7 @@ void add_pair(ErrorSums& sums, const Tensor& reference, const Tensor& quantized)
 
 std::vector<std::string> names_of(const std::vector<ValueInfo>& values) {
   std::vector<std::string> names;
+  names.reserve(values.size());
   for (const ValueInfo& value : values) names.push_back(value.name);
   return names;
 }

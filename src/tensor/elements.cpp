@@ -228,6 +228,8 @@ double element_f64(const Tensor& tensor, std::int64_t i) {
   return value;
 }
 
+std::int64_t truncated(double value) { return converted<double, std::int64_t>(value); }
+
 std::int64_t element_i64(const Tensor& tensor, std::int64_t i) {
   require_element(tensor, i);
   std::int64_t value = 0;

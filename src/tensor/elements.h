@@ -32,6 +32,9 @@ void write_elements(Tensor& tensor, std::int64_t first, std::span<const std::int
 double element_f64(const Tensor& tensor, std::int64_t i);
 std::int64_t element_i64(const Tensor& tensor, std::int64_t i);
 
+/// The integer toward 0; saturates at int64, NaN gives 0.
+std::int64_t truncated(double value);
+
 /// Every element set to the first of `value` (same element type).
 void fill_elements(Tensor& tensor, const Tensor& value);
 

@@ -101,5 +101,45 @@ TEST_CASE("nodes with an input too few, or an output too many, are refused as su
   CHECK(refusal(make_node("Relu", {"x"}, {"y", "z"}), {{"x", {2}}}, 14) == ErrorCode::bad_graph);
 }
 
+TEST_CASE("a node without the outputs that its operator makes is refused as such") {
+  CHECK(refusal(make_node("Flatten", {"x"}, {}), {{"x", {2, 3}}}, 13) == ErrorCode::bad_graph);
+  CHECK(refusal(make_node("Transpose", {"x"}, {}), {{"x", {2, 3}}}, 13) == ErrorCode::bad_graph);
+  CHECK(refusal(make_node("Relu", {"x"}, {}), {{"x", {2, 3}}}, 14) == ErrorCode::bad_graph);
+}
+
+TEST_CASE("reductions of integers whose results are no numbers: the least integer, and 0 for NaN") {
+  const auto log_sum = [](std::initializer_list<std::int64_t> values) {
+    Graph graph;
+    graph.inputs = {ValueInfo::of("x", DType::i64, {2})};
+    graph.outputs = {ValueInfo::of("y", DType::i64, {1})};
+    graph.nodes = {make_node("ReduceLogSum", {"x"}, {"y"})};
+    Session session(share(make_model(std::move(graph), 13)));
+    return session.run({{"x", Tensor::of<std::int64_t>({2}, values)}}).at("y").data<std::int64_t>()[0];
+  };
+  CHECK(log_sum({0, 0}) == std::numeric_limits<std::int64_t>::min());
+  CHECK(log_sum({-3, 1}) == 0);
+  CHECK(log_sum({20, 1}) == 3);
+}
+
+TEST_CASE("Resize: weights for an output of no elements are not made, and weights without end are refused") {
+  const auto resize = [](Shape x, Shape sizes) {
+    Graph graph;
+    graph.inputs = {ValueInfo::of("x", DType::f32, x)};
+    graph.outputs = {ValueInfo::of("y", DType::f32, sizes)};
+    graph.initializers = {TensorRecord::of("sizes", Tensor::of<std::int64_t>({static_cast<std::int64_t>(sizes.size())}, sizes))};
+    graph.nodes = {make_node("Resize", {"x", "", "", "sizes"}, {"y"}, {Attribute::of_string("mode", "linear")})};
+    Session session(share(make_model(std::move(graph), 18)));
+    return session.run({{"x", Tensor(DType::f32, x)}}).at("y").shape();
+  };
+  CHECK(resize({0, 4}, {0, 1 << 30}) == Shape{0, 1 << 30});
+  CHECK(resize({4}, {1000}) == Shape{1000});
+  try {
+    resize({4}, {(1 << 25) + 1});
+    FAIL("more than 2^26 weights were made");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::limit_exceeded);
+  }
+}
+
 }  // namespace
 }  // namespace bitwright::tests

@@ -10,6 +10,7 @@ namespace {
 /// Steps tried along one end of the range, and how often both ends take turns, each time on a finer grid.
 constexpr int kSteps = 40;
 constexpr int kRounds = 3;
+constexpr double kNarrowing = kSteps / 4.0;
 
 /// The reals that codes stand for: multiples of step within [low, high].
 struct Grid {
@@ -59,7 +60,7 @@ RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(Re
   if (is_symmetric) {
     const float largest = std::max(-whole.rmin, whole.rmax);
     double reach = 1.0;  // candidates lie between (centre - reach) and (centre + reach) of the largest
-    for (int round = 0; round < kRounds; ++round, reach /= kSteps / 4) {
+    for (int round = 0; round < kRounds; ++round) {
       const double centre = std::max(-best.rmin, best.rmax) / static_cast<double>(largest);
       for (int k = 1; k <= kSteps; ++k) {
         const double share = centre + reach * (1.0 - 2.0 * k / kSteps);
@@ -67,11 +68,12 @@ RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(Re
         const auto end = static_cast<float>(share * static_cast<double>(largest));
         try_range({std::max(-end, whole.rmin), std::min(end, whole.rmax)});
       }
+      reach /= kNarrowing;
     }
     return best;
   }
   double reach = 1.0;
-  for (int round = 0; round < kRounds; ++round, reach /= kSteps / 4) {
+  for (int round = 0; round < kRounds; ++round) {
     for (const bool is_upper : {true, false}) {
       const double full = is_upper ? whole.rmax : whole.rmin;
       const RealRange start = best;
@@ -84,6 +86,7 @@ RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(Re
         try_range(is_upper ? RealRange{start.rmin, end} : RealRange{end, start.rmax});
       }
     }
+    reach /= kNarrowing;
   }
   return best;
 }
