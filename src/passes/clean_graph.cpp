@@ -74,8 +74,7 @@ std::optional<Shape> view_shape(const Node& node, const Shape& shape, const Grap
 }
 
 /// A record with the values of `base` under another shape, permuted where `perm` is not empty.
-TensorRecord view_record(std::string name, const TensorRecord& base, const Shape& shape,
-                         const std::vector<std::int64_t>& perm) {
+TensorRecord view_record(std::string name, const TensorRecord& base, const Shape& shape, const std::vector<std::int64_t>& perm) {
   TensorRecord record;
   record.name = std::move(name);
   record.dtype = base.dtype;

@@ -176,12 +176,16 @@ class WeightOnly {
     Values codes;
     {
       const Tensor values = record.load();
-      params = choose_params(values, scheme, axis, &n_not_finite);
-      if (n_not_finite != 0) return refuse_not_finite(weight, n_not_finite);
-      if (holds_codes(packed_bytes(scheme.dtype, static_cast<std::uint64_t>(values.n_elements()))))
-        codes = quantize(values, params);
-      else
+      if (holds_codes(packed_bytes(scheme.dtype, static_cast<std::uint64_t>(values.n_elements())))) {
+        QuantizedTensor quantized = quantize_weight_tensor(values, scheme, axis);
+        n_not_finite = quantized.n_not_finite;
+        params = std::move(quantized.params);
+        codes = std::move(quantized.codes);
+      } else {
+        params = choose_params(values, scheme, axis, &n_not_finite);
         codes = Generated{[record, params] { return quantize(record.load(), params); }};
+      }
+      if (n_not_finite != 0) return refuse_not_finite(weight, n_not_finite);
     }
     const std::string domain = dequantize_domain(model_, scheme, recipe_.target);
     if (!domain.empty())

@@ -1,10 +1,13 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "base/error.h"
 #include "quant/quantize.h"
+#include "quant/quantize_finite.h"
 #include "quant/rounding.h"
+#include "quant/runs.h"
 #include "tensor/raw_allocator.h"
 
 namespace bitwright {
@@ -59,7 +62,51 @@ Tensor dequantize(const Tensor& codes, const QuantParams& params) {
   return values;
 }
 
+namespace {
+
+/// Symmetric codes of 8 bits where the values of each scale stand side by side: read from memory once. Nothing where a value is
+/// not finite, or a scale has zeros alone and takes that of the whole tensor.
+std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const TensorScheme& scheme, std::int64_t axis) {
+  constexpr std::int64_t kShortest = 16;
+  if (!scheme.is_symmetric || !is_integer(scheme.dtype) || dtype_bits(scheme.dtype) != 8) return std::nullopt;
+  QuantizedTensor result;
+  QuantParams& params = result.params;
+  params.dtype = scheme.dtype;
+  params.range = code_range(scheme.dtype, scheme.narrow_range);
+  params.granularity = granularity_of(scheme, axis, values.rank());
+  const ScaleLayout layout = scale_layout(params.granularity, values.shape());
+  const std::int64_t length = layout.block * layout.inner;
+  if (layout.outer != 1 || layout.is_per_position || length < kShortest) return std::nullopt;
+
+  result.codes = Tensor(scheme.dtype, values.shape(), raw_allocator());
+  const SymmetricScale symmetric_scale(params.range);
+  const FiniteCodes finite_codes(params.range);
+  params.scales.reserve(static_cast<std::size_t>(layout.n_blocks()));
+  const float* x = values.data<float>().data();
+  std::uint8_t* codes = result.codes.bytes().data();
+  LargestMagnitude largest;
+  bool is_seen = false;
+  for (std::int64_t left = values.n_elements(); left > 0;) {
+    const std::int64_t n = std::min(length, left);
+    if (!is_seen) largest.see(x, n);
+    const std::int32_t bits = largest.bits();
+    if (bits == 0 || bits >= kNotFinite) return std::nullopt;
+    params.scales.push_back(symmetric_scale(static_cast<double>(std::bit_cast<float>(bits))));
+    largest.forget();
+    is_seen = left - n >= n;
+    finite_codes(x, n, params.scales.back(), symmetric_scale.zero_point(), codes, is_seen ? x + n : nullptr, largest);
+    x += n;
+    codes += n;
+    left -= n;
+  }
+  params.zero_points.assign(params.scales.size(), symmetric_scale.zero_point());
+  return result;
+}
+
+}  // namespace
+
 QuantizedTensor quantize_weight_tensor(const Tensor& values, const TensorScheme& scheme, std::int64_t axis) {
+  if (std::optional<QuantizedTensor> at_once = quantize_at_once(values, scheme, axis)) return std::move(*at_once);
   QuantizedTensor result;
   result.params = choose_params(values, scheme, axis, &result.n_not_finite);
   result.codes = quantize(values, result.params);

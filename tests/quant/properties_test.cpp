@@ -111,6 +111,33 @@ TEST_CASE("properties: quantizing what was dequantized changes nothing") {
   }
 }
 
+TEST_CASE("properties: weights coded as they are read are those of choose_params, then quantize") {
+  Draw draw(5);
+  for (int round = 0; round < 600; ++round) {
+    CAPTURE(round);
+    Tensor x(DType::f32, {draw.below(5) + 1, draw.below(70) + 1});
+    for (float& value : x.data<float>()) value = static_cast<float>(draw.below(20001) - 10000) * 0.37f;
+    const auto at = [&](std::int64_t i) -> float& { return x.data<float>()[static_cast<std::size_t>(i)]; };
+    if (round % 5 == 0) std::fill_n(x.data<float>().begin(), x.extent(1), -0.0f);  // a channel of zeros
+    if (round % 7 == 0) at(draw.below(x.n_elements())) = std::numeric_limits<float>::quiet_NaN();
+    if (round % 11 == 0) at(draw.below(x.n_elements())) = -std::numeric_limits<float>::infinity();
+    if (round % 3 == 0) at(draw.below(x.n_elements())) = 0x1p-140f;
+    const auto grain = round % 2 == 0 ? TensorScheme::Grain::per_channel : TensorScheme::Grain::per_tensor;
+    for (const DType dtype : {DType::i8, DType::u8})
+      for (const bool is_narrow : {false, true}) {
+        const TensorScheme scheme{dtype, true, is_narrow, grain, 32};
+        const QuantizedTensor q = quantize_weight_tensor(x, scheme, 0);
+        std::uint64_t n_not_finite = 0;
+        const QuantParams params = choose_params(x, scheme, 0, &n_not_finite);
+        const Tensor codes = quantize(x, params);
+        REQUIRE(q.n_not_finite == n_not_finite);
+        REQUIRE(q.params.scales == params.scales);
+        REQUIRE(q.params.zero_points == params.zero_points);
+        REQUIRE(std::equal(codes.bytes().begin(), codes.bytes().end(), q.codes.bytes().begin(), q.codes.bytes().end()));
+      }
+  }
+}
+
 TEST_CASE("properties: a larger real never has a smaller code") {
   Draw draw(3);
   for (int round = 0; round < 2000; ++round) {
