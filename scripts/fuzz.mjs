@@ -90,9 +90,20 @@ async function coverage() {
   capture('llvm-profdata', ['merge', '-sparse', ...profiles, '-o', join(folder, 'fuzz.profdata')]);
   const [first, ...others] = targets.map((target) => join(folder, target));
   const objects = others.flatMap((path) => ['-object', path]);
-  const sources = ['src/files', 'src/model'].map((name) => join(root, name));
-  const report = ['report', first, ...objects, `-instr-profile=${join(folder, 'fuzz.profdata')}`, '-show-branch-summary'];
-  console.log(capture('llvm-cov', [...report, ...sources]).stdout);
+  const profile = `-instr-profile=${join(folder, 'fuzz.profdata')}`;
+  const { files } = JSON.parse(capture('llvm-cov', ['export', '-summary-only', first, ...objects, profile]).stdout).data[0];
+  // Names are as the compiler was given them, relative where it was.
+  const rows = files
+    .map(({ filename, summary }) => ({ name: /src\/(?:files|model)\/.*$/.exec(filename)?.[0], ...summary }))
+    .filter(({ name }) => name !== undefined);
+  const share = ({ covered, count }) => (count === 0 ? '-' : `${((100 * covered) / count).toFixed(1)} % of ${count}`);
+  const total = (key) => ({
+    covered: rows.reduce((sum, row) => sum + row[key].covered, 0),
+    count: rows.reduce((sum, row) => sum + row[key].count, 0),
+  });
+  console.log('| file | lines | branches |\n|---|---|---|');
+  for (const row of [...rows, { name: 'all', lines: total('lines'), branches: total('branches') }])
+    console.log(`| ${row.name} | ${share(row.lines)} | ${share(row.branches)} |`);
 }
 
 async function minimize() {

@@ -2,7 +2,7 @@
 // what depends on it and runs the tests of quant and calibrate: `npm run mutate -- [COUNT] [--seed N] [--only TEXT] [--list]`.
 // COUNT mutants (default 120) are drawn from all by seed. Exit code 1 where fewer than 95 % are caught (60 % of a sample of fewer than 100).
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { main, root, say, Failure, which } from './steps.mjs';
 
@@ -97,6 +97,9 @@ function prepare() {
   mkdirSync(folder, { recursive: true });
   for (const name of ['src', 'tests', 'cmake', 'CMakeLists.txt', 'CMakePresets.json'])
     cpSync(join(root, name), join(folder, name), { recursive: true, preserveTimestamps: true });
+  // Objects of the last mutant would seem newer than the sources that were copied over it.
+  const now = new Date();
+  for (const name of sourceFiles()) utimesSync(join(folder, 'src/quant', name), now, now);
   for (const name of ['.toolchain'])
     if (!existsSync(join(folder, name)) && existsSync(join(root, name))) symlinkSync(join(root, name), join(folder, name));
   const generator = which('ninja') === undefined ? 'Unix Makefiles' : 'Ninja';

@@ -153,6 +153,13 @@ TEST_CASE("choose_range: percentile keeps the share asked for, 100 keeps everyth
   CHECK(choose_range(statistics, options, {0, 255}, false).rmin == -999.0f);
 }
 
+TEST_CASE("percentile_range: a bin goes where just as many values may go as it holds") {
+  const std::vector<std::uint64_t> counts = {5, 1, 2};
+  const Bins bins{counts, 1.0, 0, 8};
+  CHECK(percentile_range(bins, 75.0).rmax == 2.0f);  // 2 of 8 may go
+  CHECK(percentile_range(bins, 80.0).rmax == 3.0f);  // 1 of 8
+}
+
 TEST_CASE("expected_mse: equals a numeric integral over the bins") {
   const TensorStatistics statistics = observed(sample_of(Kind::lopsided, 9, 500), 64);
   const Bins bins = occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max);

@@ -85,3 +85,18 @@ TEST_CASE("quantize_bias: wrong counts, scales and values are refused") {
   CHECK_THROWS_AS(quantize_bias(bias, 1.0f, zero), Error);
   CHECK_THROWS_AS(quantize_bias(bad, 1.0f, one), Error);
 }
+
+TEST_CASE("dequantize: codes of a type that is no integer of up to 16 bits are refused") {
+  QuantParams params;
+  params.scales = {1.0f};
+  params.zero_points = {0};
+  for (const DType dtype : {DType::f16, DType::f8e4m3fn, DType::i64}) {
+    params.dtype = dtype;
+    try {
+      static_cast<void>(dequantize(Tensor(dtype, {4}), params));
+      FAIL("they were read as integers: " << dtype_name(dtype));
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::unsupported);
+    }
+  }
+}
