@@ -204,7 +204,7 @@ void run_resize(RunContext& context) {
   bool has_outside = false;
   for (const ResizeAxis& axis : plan) {
     // Axes that stay are not looked at by interpolation, and gathered as they are by nearest.
-    taps.push_back(is_identity(modes, axis) && !is_nearest ? ResizeTaps{} : resize_taps(node, modes, axis));
+    taps.push_back(is_identity(modes, axis) && !is_nearest ? ResizeTaps{} : resize_taps(modes, axis));
     has_outside = has_outside || taps.back().has_outside;
   }
   if (is_nearest && !has_outside && x.rank() > 0) return gather_nearest(x, taps, context.output(0));

@@ -108,15 +108,12 @@ ResizeModes read_resize_modes(const Node& node, std::int64_t opset) {
   return modes;
 }
 
-ResizeTaps resize_taps(const Node& node, const ResizeModes& modes, const ResizeAxis& axis) {
+ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
   ResizeTaps taps;
-  if (axis.resized == 0) return taps;
   const bool is_nearest = modes.interpolation == Interpolation::nearest;
   // Antialiasing widens the kernel when shrinking.
   const double stretch = modes.is_antialiased ? std::min(1.0, static_cast<double>(axis.scale)) : 1.0;
   const double support = modes.interpolation == Interpolation::cubic ? 2.0 : 1.0;
-  if (!is_nearest && !(2.0 * std::ceil(support / stretch) * static_cast<double>(axis.resized) <= kMaxResizeTaps))
-    refuse(node, {"an axis of ", axis.resized, " needs more than 2^26 weights"}, ErrorCode::limit_exceeded);
   const auto first = static_cast<std::int64_t>(std::floor(-support / stretch)) + 1;
   taps.n_taps = is_nearest ? 1 : static_cast<std::ptrdiff_t>(2 - 2 * first);
   const auto n = static_cast<std::size_t>(taps.n_taps);

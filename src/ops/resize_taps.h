@@ -38,9 +38,6 @@ struct ResizeAxis {
 };
 
 /// For each output element `n_taps` input places and weights; is_outside marks those that tf_crop_and_resize extrapolates.
-/// Weights of one axis, all its outputs together; real models have a few thousand.
-inline constexpr double kMaxResizeTaps = 0x1p26;
-
 struct ResizeTaps {
   std::ptrdiff_t n_taps = 1;
   std::vector<std::ptrdiff_t> places;
@@ -48,6 +45,7 @@ struct ResizeTaps {
   std::vector<bool> is_outside;
   bool has_outside = false;
 };
-ResizeTaps resize_taps(const Node& node, const ResizeModes& modes, const ResizeAxis& axis);
+/// Of an axis with outputs: how many weights there are is bounded by the extents of input and output.
+ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis);
 
 }  // namespace bitwright

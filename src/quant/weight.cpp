@@ -22,12 +22,22 @@ Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::s
   return PerBlock{at, scheme.block_size};
 }
 
-QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis, std::uint64_t* n_not_finite) {
-  const std::span<const float> reals = values.data<float>();
+namespace {
+
+/// Without scales.
+QuantParams params_of(const TensorScheme& scheme, std::int64_t axis, std::size_t rank) {
   QuantParams params;
   params.dtype = scheme.dtype;
   params.range = code_range(scheme.dtype, scheme.narrow_range);
-  params.granularity = granularity_of(scheme, axis, values.rank());
+  params.granularity = granularity_of(scheme, axis, rank);
+  return params;
+}
+
+}  // namespace
+
+QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis, std::uint64_t* n_not_finite) {
+  const std::span<const float> reals = values.data<float>();
+  QuantParams params = params_of(scheme, axis, values.rank());
   const std::vector<MinMax> ends = scan_min_max(reals, values.shape(), params.granularity);
 
   RealRange whole;
@@ -71,9 +81,7 @@ std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const Tens
   if (!scheme.is_symmetric || !is_integer(scheme.dtype) || dtype_bits(scheme.dtype) != 8) return std::nullopt;
   QuantizedTensor result;
   QuantParams& params = result.params;
-  params.dtype = scheme.dtype;
-  params.range = code_range(scheme.dtype, scheme.narrow_range);
-  params.granularity = granularity_of(scheme, axis, values.rank());
+  params = params_of(scheme, axis, values.rank());
   const ScaleLayout layout = scale_layout(params.granularity, values.shape());
   const std::int64_t length = layout.block * layout.inner;
   if (layout.outer != 1 || layout.is_per_position || length < kShortest) return std::nullopt;

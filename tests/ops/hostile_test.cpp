@@ -121,7 +121,7 @@ TEST_CASE("reductions of integers whose results are no numbers: the least intege
   CHECK(log_sum({20, 1}) == 3);
 }
 
-TEST_CASE("Resize: weights for an output of no elements are not made, and weights without end are refused") {
+TEST_CASE("Resize: weights for an output of no elements are not made, though one of its axes is long") {
   const auto resize = [](Shape x, Shape sizes) {
     Graph graph;
     graph.inputs = {ValueInfo::of("x", DType::f32, x)};
@@ -133,12 +133,6 @@ TEST_CASE("Resize: weights for an output of no elements are not made, and weight
   };
   CHECK(resize({0, 4}, {0, 1 << 30}) == Shape{0, 1 << 30});
   CHECK(resize({4}, {1000}) == Shape{1000});
-  try {
-    resize({4}, {(1 << 25) + 1});
-    FAIL("more than 2^26 weights were made");
-  } catch (const Error& error) {
-    CHECK(error.code() == ErrorCode::limit_exceeded);
-  }
 }
 
 }  // namespace
