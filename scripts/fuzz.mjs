@@ -1,10 +1,11 @@
-// npm run fuzz -- SECONDS     every target in turn for its share of SECONDS, on one core; corpora are kept and grow
+// npm run fuzz -- SECONDS     all targets within SECONDS, as many at a time as there are cores; corpora are kept and grow
 // npm run fuzz -- --coverage  lines and branches of src/files and src/model that the corpora reach
 // npm run fuzz -- --minimize  corpora without what others cover already
 // Corpora lie in build/fuzz-corpus, or below the folder that BITWRIGHT_FUZZ_CORPUS names. Seeds: the packs of conformance tests
 // in the shared folder, where it is there, and the bundled example.
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { buildPreset } from './build.mjs';
 import { Failure, buildFolder, capture, main, root, run, say } from './steps.mjs';
@@ -59,21 +60,30 @@ export async function fuzz(seconds, names = targets) {
   const findings = join(corpora, 'findings');
   mkdirSync(findings, { recursive: true });
   let isClean = true;
-  for (const target of names) {
-    const args = [...guards, `-max_total_time=${Math.max(1, Math.floor(seconds / names.length))}`, '-print_final_stats=1'];
+  const corpusFolders = new Map(names.map((target) => [target, corpusOf(target)]));
+  const nLanes = Math.min(names.length, availableParallelism());
+  const share = Math.max(1, Math.floor((seconds * nLanes) / names.length));
+  const waiting = [...names];
+  const fuzzNext = async () => {
+    const target = waiting.shift();
+    if (target === undefined) return;
+    const corpus = corpusFolders.get(target);
+    const args = [...guards, `-max_total_time=${share}`, '-print_final_stats=1'];
     const program = join(buildFolder('fuzz'), target);
-    const { status, output } = await run(program, [...args, `-artifact_prefix=${findings}/${target}-`, corpusOf(target)], {
+    const { status, output } = await run(program, [...args, `-artifact_prefix=${findings}/${target}-`, corpus], {
       mayFail: true,
       quiet: true,
       timeoutMs: (seconds + 600) * 1000,
     });
     const executions = /stat::number_of_executed_units:\s*(\d+)/.exec(output)?.[1] ?? '?';
-    console.log(`${target}: ${executions} executions, ${readdirSync(corpusOf(target)).length} files in its corpus`);
+    console.log(`${target}: ${executions} executions, ${readdirSync(corpus).length} files in its corpus`);
     if (status !== 0) {
       isClean = false;
       console.log(output.split('\n').slice(-60).join('\n'));
     }
-  }
+    await fuzzNext();
+  };
+  await Promise.all(Array.from({ length: nLanes }, fuzzNext));
   if (!isClean) throw new Failure(`The fuzzers found something: ${findings}.`);
 }
 

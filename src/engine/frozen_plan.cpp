@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/sorted_order.h"
 #include "engine/gaps.h"
 
 namespace bitwright {
@@ -10,6 +11,8 @@ namespace {
 
 constexpr std::uint64_t kPlaceBytes = 64;
 constexpr std::size_t kNever = ~std::size_t{0};
+constexpr std::size_t kMaxSharedRoots =
+    32;  // more are kept to the end of the run, so that long chains are laid out in linear time
 
 std::uint64_t whole_bytes(const TypeInfo& type) {
   return (packed_bytes(type.dtype, static_cast<std::uint64_t>(n_elements(*type.shape))) + kSlackBytes + kPlaceBytes - 1) /
@@ -86,22 +89,39 @@ void FrozenPlan::lay_out(const std::vector<TypeInfo>& input_types) {
     moves_.push_back({&step, step.is_steady, {}});
   }
   std::vector<std::uint8_t> is_output(plan_.values.size(), 0);
-  for (const int output : plan_.outputs) is_output[static_cast<std::size_t>(root_of(output))] = 1;
+  for (const int output : plan_.outputs) is_output[static_cast<std::size_t>(root_of(output))] = 1;  // kept to the end
   std::vector<std::size_t> unbound_last(plan_.values.size(), kNever);
+  // What an unbound step makes may be a view of anything it reads, in one run and not in the next.
+  std::vector<std::vector<int>> shared_roots(plan_.values.size());
   for (std::size_t m = 0; m < moves_.size(); ++m) {
+    std::vector<int> roots;
     const auto use = [&](int value) {
       if (value == Step::kAbsent) return;
-      if (place_of(value).is_bound)
-        place_of(root_of(value)).last_use = m;
-      else if (is_fed(value) && !is_fixed(value))
+      if (place_of(value).is_bound) {
+        roots.push_back(root_of(value));
+      } else if (is_fed(value) && !is_fixed(value)) {
         unbound_last[static_cast<std::size_t>(value)] = m;
+        const std::vector<int>& shared = shared_roots[static_cast<std::size_t>(value)];
+        roots.insert(roots.end(), shared.begin(), shared.end());
+      }
     };
     const Step& step = *moves_[m].step;
     for (const int input : step.inputs) use(input);
     for (const int output : step.outputs) use(output);
     for (const auto& [attribute, subgraph] : step.subgraphs)
       for (const GraphPlan::Capture& capture : subgraph->captures) use(capture.outer);
+    for (const int root : roots) place_of(root).last_use = m;
+    if (moves_[m].is_bound) continue;
+    sort_list(roots);
+    if (roots.size() > kMaxSharedRoots) {
+      for (const int root : roots) is_output[static_cast<std::size_t>(root)] = 1;
+      roots.clear();
+    }
+    for (const int output : step.outputs)
+      if (output != Step::kAbsent) shared_roots[static_cast<std::size_t>(output)] = roots;
   }
+  for (const int output : plan_.outputs)
+    for (const int root : shared_roots[static_cast<std::size_t>(output)]) is_output[static_cast<std::size_t>(root)] = 1;
   for (std::size_t value = 0; value < unbound_last.size(); ++value)
     if (unbound_last[value] != kNever && is_output[value] == 0)
       moves_[unbound_last[value]].releases.push_back(static_cast<int>(value));

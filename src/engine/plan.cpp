@@ -123,8 +123,8 @@ class Planner {
   }
 
   void add_node(Scope& scope, const Node& written, const Setting& setting) {
-    if (++n_steps_ > kMaxSteps)
-      throw_error(ErrorCode::limit_exceeded, {"the graph has more than ", kMaxSteps, " nodes once local functions are inlined"});
+    if (setting.binding != nullptr && ++n_inlined_ > kMaxInlined)
+      throw_error(ErrorCode::limit_exceeded, {"the calls of local functions stand for more than ", kMaxInlined, " nodes"});
     const Node* node = &written;
     if (setting.binding != nullptr && has_attribute_references(written)) {
       scope.plan.resolved_nodes.push_back(std::make_unique<Node>(resolve_attributes(written, *setting.binding)));
@@ -244,7 +244,7 @@ class Planner {
   std::map<std::tuple<std::string, std::string, std::string>, const Function*> functions_;
   std::map<std::pair<const GraphPlan*, int>, const TensorRecord*> initializers_;  // not loaded yet
   ConstantFolder folder_;
-  std::size_t n_steps_ = 0;
+  std::size_t n_inlined_ = 0;
 };
 
 }  // namespace

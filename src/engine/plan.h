@@ -77,11 +77,12 @@ struct GraphPlan {
 };
 
 /// Plans a model. `overridden`: initializers that the caller feeds, planned as inputs. `limits`: of constant folding. Throws what check_runnable throws, and
-/// Error{bad_graph} for values that nothing makes, recursion of local functions, and more than kMaxSteps steps.
+/// Error{bad_graph} for values that nothing makes, recursion of local functions, and more than kMaxInlined nodes inlined.
 std::unique_ptr<GraphPlan> plan_model(const Model& model, const std::vector<std::string>& overridden,
                                       const WorkLimits& limits = {});
 
-/// Most steps after inlining. Largest known real graph: 30 000 nodes.
-inline constexpr std::size_t kMaxSteps = std::size_t{1} << 20;
+/// Most nodes that calls of local functions stand for; a small file may ask for any number. Each takes up to 1 kB in a plan.
+/// Largest known real graph: 30 000 nodes.
+inline constexpr std::size_t kMaxInlined = std::size_t{1} << 17;
 
 }  // namespace bitwright

@@ -2,15 +2,13 @@
 #include <cstring>
 #include <limits>
 
+#include "ops/limits.h"
 #include "ops/op.h"
 #include "ops/refusal.h"
 
 namespace bitwright {
 
 namespace {
-
-/// Most turns of one Loop or Scan: far above any real one, so that a broken condition ends.
-constexpr std::int64_t kMaxTurns = 10'000'000;
 
 bool as_bool(const Node& node, const Tensor& tensor) {
   if (tensor.dtype() != DType::boolean || tensor.n_elements() != 1)

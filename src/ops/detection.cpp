@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "base/sorted_order.h"
+#include "ops/limits.h"
 #include "ops/shapes.h"
 
 // NonMaxSuppression and RoiAlign, the ends of detection networks.
@@ -73,9 +74,6 @@ void run_non_max_suppression(RunContext& context) {
       0, Tensor::of<std::int64_t>({static_cast<std::int64_t>(selected.size() / 3), 3}, std::span<const std::int64_t>(selected)));
 }
 
-/// Samples along each side of a bin. Real models use 2; without 'sampling_ratio' it follows from the region, which a file may make huge.
-constexpr double kMaxSamplesPerSide = 4096.0;
-
 std::int64_t pooled_extent(const Node& node, std::string_view attribute) {
   const std::int64_t extent = node.attr_i(attribute, 1);
   if (extent < 1 || extent > kMaxElements) refuse(node, {"attribute ", in_quotes(attribute), " is ", extent});
@@ -93,30 +91,25 @@ void infer_roi_align(InferContext& context) {
       Shape{rois[0], shape[1], pooled_extent(context.node(), "output_height"), pooled_extent(context.node(), "output_width")});
 }
 
-/// Bilinear reading: four corners and their weights; all weights 0 outside of the image.
-struct Corners {
-  std::size_t places[4] = {0, 0, 0, 0};
-  double weights[4] = {0.0, 0.0, 0.0, 0.0};
+/// Linear reading along one axis: two places and their weights, both 0 outside of the image.
+struct AxisSample {
+  std::size_t places[2] = {0, 0};
+  double weights[2] = {0.0, 0.0};
 };
 
-Corners corners_at(double y, double x, std::int64_t height, std::int64_t width) {
-  Corners corners;
-  if (!(y >= -1.0 && y <= static_cast<double>(height) && x >= -1.0 && x <= static_cast<double>(width))) return corners;
-  y = std::clamp(y, 0.0, static_cast<double>(height - 1));
-  x = std::clamp(x, 0.0, static_cast<double>(width - 1));
-  const auto top = static_cast<std::int64_t>(y);
-  const auto left = static_cast<std::int64_t>(x);
-  const std::int64_t bottom = std::min(top + 1, height - 1);
-  const std::int64_t right = std::min(left + 1, width - 1);
-  const double dy = y - static_cast<double>(top);
-  const double dx = x - static_cast<double>(left);
-  const std::int64_t places[4] = {top * width + left, top * width + right, bottom * width + left, bottom * width + right};
-  const double weights[4] = {(1.0 - dy) * (1.0 - dx), (1.0 - dy) * dx, dy * (1.0 - dx), dy * dx};
-  for (int i = 0; i < 4; ++i) {
-    corners.places[i] = static_cast<std::size_t>(places[i]);
-    corners.weights[i] = weights[i];
-  }
-  return corners;
+AxisSample sample_at(double position, std::int64_t extent) {
+  if (!(position >= -1.0 && position <= static_cast<double>(extent))) return {};
+  position = std::clamp(position, 0.0, static_cast<double>(extent - 1));
+  const auto low = static_cast<std::int64_t>(position);
+  const double part = position - static_cast<double>(low);
+  return {{static_cast<std::size_t>(low), static_cast<std::size_t>(std::min(low + 1, extent - 1))}, {1.0 - part, part}};
+}
+
+/// The samples of one bin along one axis, evenly spread.
+std::vector<AxisSample> samples_along(double begin, double bin, double n, std::int64_t extent) {
+  std::vector<AxisSample> samples;
+  for (int i = 0; i < n; ++i) samples.push_back(sample_at(begin + (i + 0.5) * bin / n, extent));
+  return samples;
 }
 
 void run_roi_align(RunContext& context) {
@@ -153,35 +146,33 @@ void run_roi_align(RunContext& context) {
     const double bin_width = roi_width / static_cast<double>(y.extent(3));
     const double grid_height = ratio > 0.0 ? ratio : std::ceil(bin_height);
     const double grid_width = ratio > 0.0 ? ratio : std::ceil(bin_width);
-    if (!(grid_height <= kMaxSamplesPerSide && grid_width <= kMaxSamplesPerSide))
-      refuse(node, "a region needs more than 4096 samples per side of a bin", ErrorCode::limit_exceeded);
+    constexpr auto kMost = static_cast<double>(kMaxSamplesPerSide);
+    if (!(grid_height <= kMost && grid_width <= kMost))
+      refuse(node, {"a region needs more than ", kMaxSamplesPerSide, " samples per side of a bin"}, ErrorCode::limit_exceeded);
     for (std::int64_t row = 0; row < y.extent(2); ++row)
       for (std::int64_t column = 0; column < y.extent(3); ++column) {
-        std::vector<Corners> samples;
-        for (int i = 0; i < grid_height; ++i)
-          for (int j = 0; j < grid_width; ++j)
-            samples.push_back(corners_at(edge(1) + static_cast<double>(row) * bin_height + (i + 0.5) * bin_height / grid_height,
-                                         edge(0) + static_cast<double>(column) * bin_width + (j + 0.5) * bin_width / grid_width,
-                                         height, width));
+        const auto ys = samples_along(edge(1) + static_cast<double>(row) * bin_height, bin_height, grid_height, height);
+        const auto xs = samples_along(edge(0) + static_cast<double>(column) * bin_width, bin_width, grid_width, width);
         for (std::int64_t channel = 0; channel < n_channels; ++channel) {
           const float* plane = image.data() + static_cast<std::size_t>(batch * n_channels + channel) * area;
           double value = 0.0;
-          bool is_first = true;
-          for (const Corners& corners : samples) {
+          for (std::size_t i = 0; i < ys.size() * xs.size(); ++i) {
+            const AxisSample& along_y = ys[i / xs.size()];
+            const AxisSample& along_x = xs[i % xs.size()];
             double sum = 0.0;
             double largest = -HUGE_VAL;
-            for (int k = 0; k < 4; ++k) {
-              const double term = corners.weights[k] * static_cast<double>(plane[corners.places[k]]);
+            for (std::size_t k = 0; k < 4; ++k) {
+              const std::size_t place = along_y.places[k / 2] * static_cast<std::size_t>(width) + along_x.places[k % 2];
+              const double term = along_y.weights[k / 2] * along_x.weights[k % 2] * static_cast<double>(plane[place]);
               sum += term;
               largest = std::max(largest, term);
             }
             if (!is_max)
               value += sum;
             else  // as onnxruntime and the ONNX reference: the greatest weighted corner, not the greatest sample
-              value = is_first ? largest : std::max(value, largest);
-            is_first = false;
+              value = i == 0 ? largest : std::max(value, largest);
           }
-          if (!is_max) value /= std::max(static_cast<double>(samples.size()), 1.0);
+          if (!is_max) value /= std::max(static_cast<double>(ys.size() * xs.size()), 1.0);
           write_elements(y, ((roi * n_channels + channel) * y.extent(2) + row) * y.extent(3) + column,
                          std::span<const double>(&value, 1));
         }

@@ -1,6 +1,8 @@
+#include <bit>
 #include <cmath>
 
 #include "base/math.h"
+#include "ops/limits.h"
 #include "ops/shapes.h"
 
 // Fourier transforms and windows: DFT, STFT, HannWindow, HammingWindow, BlackmanWindow, MelWeightMatrix. All in double.
@@ -9,8 +11,6 @@ namespace bitwright {
 namespace {
 
 constexpr double kTwoPi = 6.28318530717958647693;
-/// Longest transform of a length that is not a power of two, which takes time in its square.
-constexpr std::int64_t kMaxTransform = std::int64_t{1} << 22;
 
 DType output_type(const Node& node) {
   const auto dtype = dtype_from_onnx(node.attr_i("output_datatype", 1));
@@ -62,28 +62,14 @@ struct Complex {
 
 Complex product(Complex a, Complex b) { return {a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re}; }
 
-/// In place, unscaled: radix 2 where the length allows it, else by definition.
-void transform(std::vector<Complex>& x, bool is_inverse) {
+/// exp(turns * 2 pi i).
+Complex root_of_unity(double turns) { return {f64::cos(kTwoPi * turns), f64::sin(kTwoPi * turns)}; }
+
+/// In place, unscaled, of a length that is a power of two. `sign` is -1, or 1 for the inverse.
+void transform_radix_2(std::vector<Complex>& x, double sign) {
   const std::size_t n = x.size();
-  if (n <= 1) return;
   std::vector<Complex> roots(n);
-  for (std::size_t k = 0; k < n; ++k) {
-    const double angle = (is_inverse ? kTwoPi : -kTwoPi) * static_cast<double>(k) / static_cast<double>(n);
-    roots[k] = {f64::cos(angle), f64::sin(angle)};
-  }
-  if ((n & (n - 1)) != 0) {
-    std::vector<Complex> out(n);
-    for (std::size_t k = 0; k < n; ++k)
-      for (std::size_t i = 0, root = 0; i < n; ++i) {
-        const Complex term = product(x[i], roots[root]);
-        out[k].re += term.re;
-        out[k].im += term.im;
-        root += k;
-        if (root >= n) root -= n;
-      }
-    x = std::move(out);
-    return;
-  }
+  for (std::size_t k = 0; k < n; ++k) roots[k] = root_of_unity(sign * static_cast<double>(k) / static_cast<double>(n));
   for (std::size_t i = 1, j = 0; i < n; ++i) {
     std::size_t bit = n >> 1;
     for (; (j & bit) != 0; bit >>= 1) j ^= bit;
@@ -98,6 +84,34 @@ void transform(std::vector<Complex>& x, bool is_inverse) {
         x[first + k] = {a.re + b.re, a.im + b.im};
         x[first + k + length / 2] = {a.re - b.re, a.im - b.im};
       }
+}
+
+/// In place, unscaled. Other lengths than powers of two by Bluestein's convolution with a chirp (Bluestein, "A linear filtering
+/// approach to the computation of discrete Fourier transform", 1970), so that none takes time in its square.
+void transform(std::vector<Complex>& x, bool is_inverse) {
+  const double sign = is_inverse ? 1.0 : -1.0;
+  const std::size_t n = x.size();
+  if (std::has_single_bit(n)) return transform_radix_2(x, sign);
+  const std::size_t padded = std::bit_ceil(2 * n);
+  std::vector<Complex> chirp(n);
+  std::vector<Complex> filter(padded);
+  for (std::size_t k = 0; k < n; ++k) {
+    const auto phase = static_cast<double>(std::uint64_t{k} * k % (2 * n));
+    chirp[k] = root_of_unity(sign * phase / static_cast<double>(2 * n));
+    filter[k] = filter[(padded - k) % padded] = {chirp[k].re, -chirp[k].im};
+    x[k] = product(x[k], chirp[k]);
+  }
+  x.resize(padded);
+  transform_radix_2(x, -1.0);
+  transform_radix_2(filter, -1.0);
+  for (std::size_t k = 0; k < padded; ++k) x[k] = product(x[k], filter[k]);
+  transform_radix_2(x, 1.0);
+  x.resize(n);
+  const auto scale = static_cast<double>(padded);
+  for (std::size_t k = 0; k < n; ++k) {
+    const Complex value = product(x[k], chirp[k]);
+    x[k] = {value.re / scale, value.im / scale};
+  }
 }
 
 void check_length(const Node& node, std::int64_t n) {

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ops/limits.h"
 #include "ops/shapes.h"
 
 // Operators on images of any number of axes [n, c, d0, d1 ...]: GridSample, AffineGrid, MaxUnpool, Col2Im; and Det.
@@ -178,9 +179,8 @@ void run_affine_grid(RunContext& context) {
 std::vector<std::int64_t> per_axis(const Node& node, std::string_view name, std::size_t n, std::int64_t otherwise) {
   std::vector<std::int64_t> values = node.attr_ints(name);
   if (values.empty()) values.assign(n, otherwise);
-  constexpr std::int64_t kMost = std::int64_t{1} << 30;
   for (const std::int64_t value : values)
-    if (value < otherwise || value > kMost) refuse(node, {"attribute ", in_quotes(name), " has the value ", value});
+    if (value < otherwise || value > kMaxWindowValue) refuse(node, {"attribute ", in_quotes(name), " has the value ", value});
   if (values.size() != n) refuse(node, {"attribute ", in_quotes(name), " needs ", n, " values"});
   return values;
 }

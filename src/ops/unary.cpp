@@ -208,6 +208,7 @@ void run_clip(RunContext& context) {
     map_blocks<float>(
         x, y, [&](std::span<float> v) { map_f32__clip(v.data(), v.data(), static_cast<std::int64_t>(v.size()), params); });
   } else {
+    if (context.opset() < 11) refuse(context.node(), "integers are clipped from opset 12 on", ErrorCode::unsupported);
     // u64 is ordered as i64 once its top bit is turned over.
     const std::int64_t flip = dtype == DType::u64 ? INT64_MIN : 0;
     const std::int64_t low = clip_bound<std::int64_t>(context, 1, "min", INT64_MIN ^ flip) ^ flip;

@@ -1,17 +1,14 @@
 #include "ops/window.h"
 
 #include <algorithm>
-#include <limits>
 
+#include "ops/limits.h"
 #include "ops/refusal.h"
 #include "tensor/shape.h"
 
 namespace bitwright {
 
 namespace {
-
-/// Keeps every product of two in 64 bits. Largest seen in real models: a kernel of 4096.
-constexpr std::int64_t kMaxWindowValue = std::numeric_limits<std::int32_t>::max();
 
 std::vector<std::int64_t> ints_or(const Node& node, const char* attribute, std::size_t count, std::int64_t otherwise,
                                   std::int64_t least) {

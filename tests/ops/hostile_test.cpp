@@ -135,5 +135,18 @@ TEST_CASE("Resize: weights for an output of no elements are not made, though one
   CHECK(resize({4}, {1000}) == Shape{1000});
 }
 
+TEST_CASE("Clip: integers with bounds in float attributes are refused, a bound beyond them is no integer") {
+  const auto clip = [](std::int64_t opset) {
+    Graph graph;
+    graph.inputs = {ValueInfo::of("x", DType::u16, {2})};
+    graph.outputs = {ValueInfo::of("y", DType::u16, {2})};
+    graph.nodes = {make_node("Clip", {"x"}, {"y"}, {Attribute::of_float("max", -1e38f)})};
+    Session session(share(make_model(std::move(graph), opset)));
+    return session.run({{"x", Tensor(DType::u16, {2})}}).at("y").n_elements();
+  };
+  CHECK(clip(12) == 2);
+  CHECK_THROWS_WITH_AS(clip(6), doctest::Contains("integers are clipped from opset 12 on"), Error);
+}
+
 }  // namespace
 }  // namespace bitwright::tests

@@ -47,7 +47,7 @@ class OneNodeInference final : public InferContext {
   std::vector<TypeInfo> types_;
 };
 
-class OneNodeRun final : public RunContext, public SubgraphRunner {
+class OneNodeRun : public RunContext, public SubgraphRunner {
  public:
   OneNodeRun(const Node& node, std::int64_t opset, const std::vector<Tensor>& inputs, bool are_constant,
              std::unique_ptr<OpState>& state, const std::vector<TypeInfo>& inferred)

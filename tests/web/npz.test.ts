@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { QuantError } from '../../web/src/errors.js';
 import { writeNpy } from '../../web/src/samples/npy.js';
-import { maxNpzBytes, maxNpzEntries, readNpz } from '../../web/src/samples/npz.js';
+import { maxNpzBytes, readNpz } from '../../web/src/samples/npz.js';
 import { zipFile as zip } from './support/zip-file.js';
 
 const array = writeNpy({ dtype: 'f32', shape: [2], data: Float32Array.of(1, 2) });
@@ -46,8 +46,6 @@ void test('a bomb is refused by its promise, or stopped when it breaks it', () =
   const before = process.memoryUsage().arrayBuffers;
   refuses(zip([{ name: 'a.npy', content: zeros, toldSize: 100 }]), /size in the directory is wrong|cannot be decompressed/);
   assert.ok(process.memoryUsage().arrayBuffers - before < 80 * 1024 * 1024);
-  const many = Array.from({ length: maxNpzEntries + 1 }, (_, i) => ({ name: `${i}.npy`, content: array }));
-  refuses(zip(many), /1025 entries pass the limit/);
 });
 
 void test('sizes that lie are refused, stored or deflated', () => {

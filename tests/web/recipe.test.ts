@@ -59,8 +59,6 @@ void test('values of the wrong type or outside of their range are named with wha
   refuses(() => parseAny({ include: 'op:Conv' }), /include must be a list/);
   refuses(() => parseAny({ include: [''] }), /include holds an entry/);
   refuses(() => parseAny({ include: [7] }), /include holds an entry/);
-  refuses(() => parseAny({ exclude: ['a'.repeat(1001)] }), /exclude holds an entry/);
-  refuses(() => parseAny({ exclude: new Array<string>(10_001).fill('a') }), /more than 10000 entries/);
   refuses(() => parseAny({ foldBatchNorm: 1 }), /foldBatchNorm must be true or false/);
   refuses(() => parseAny({ weight: null }), /weight must be an object/);
   refuses(() => parseAny({ weight: [] }), /weight must be an object/);

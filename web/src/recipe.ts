@@ -198,8 +198,8 @@ const ranges: Readonly<Record<string, { readonly min: number; readonly max: numb
 };
 
 /** The most patterns of one list, and the longest one: far above any real recipe. */
-const maxPatterns = 10_000;
-const maxPatternLength = 1_000;
+export const maxPatterns = 10_000;
+export const maxPatternLength = 1_000;
 
 function fail(path: string, finding: string): never {
   throw new QuantError('bad_recipe', `recipe: ${path} ${finding}`, path);

@@ -3,14 +3,14 @@ import { join, relative, sep } from 'node:path';
 
 import { QuantError } from '../errors.js';
 
-/** The most files looked at below --external-root. */
-const maxFiles = 100_000;
+/** The most files looked at below --external-root; a download cache has some thousands. */
+const maxExternalFiles = 100_000;
 
 /**
  * Files that may serve as external data, by the name a model may use: everything below `root` that resolves inside of it, links
  * included (download caches keep models as links). Without a root the host looks in the model's own folder and follows no link.
  */
-export function externalFiles(modelPath: string, root: string | undefined): Record<string, string> {
+export function externalFiles(modelPath: string, root: string | undefined, maxFiles = maxExternalFiles): Record<string, string> {
   if (root === undefined) return {};
   let real: string;
   try {

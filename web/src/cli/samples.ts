@@ -12,8 +12,8 @@ import { UsageError } from './exit-codes.js';
 import { integer, oneOf, text, texts, threeNumbers, type Values } from './options.js';
 
 const pictureEndings = new Set(['.jpg', '.jpeg', '.png']);
-/** The most files taken from one folder tree. */
-const maxFiles = 200_000;
+/** The most samples taken from one folder tree; the whole validation set of ImageNet has 50 000. */
+const maxSampleFiles = 200_000;
 
 interface FileItem {
   readonly path: string;
@@ -34,7 +34,7 @@ function isSampleFile(path: string): boolean {
   return pictureEndings.has(ending) || ending === '.npy' || ending === '.npz' || ending === '.pb';
 }
 
-function itemsOf(root: string): Item[] {
+export function itemsOf(root: string, maxFiles = maxSampleFiles): Item[] {
   let status;
   try {
     status = statSync(root);
@@ -140,7 +140,7 @@ export interface SampleSet {
  */
 export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], values: Values): SampleSet {
   const roots = texts(values, 'calibrate');
-  const limit = integer(values, 'limit', { min: 1, max: maxFiles }) ?? maxFiles;
+  const limit = integer(values, 'limit', { min: 1, max: maxSampleFiles }) ?? maxSampleFiles;
   const found = roots.flatMap((root) => itemsOf(root));
   if (found.length === 0) throw new QuantError('bad_data', `${roots.join(', ')}: no picture, .npy, .npz or .pb file found`);
   const items = spread(found, limit);
