@@ -61,8 +61,12 @@ TEST_CASE("draw_values: what cannot be drawn is refused by name") {
   const double nothing[] = {0.0, 0.0};
   CHECK_THROWS_WITH_AS(draw_values({.kind = "cauchy", .n = 1}), doctest::Contains("'cauchy'"), Error);
   CHECK_THROWS_WITH_AS(draw_values({.kind = "normal", .n = 0}), doctest::Contains("count is 0"), Error);
-  CHECK_THROWS_WITH_AS(draw_values({.kind = "normal", .n = kMaxDrawn + 1}), doctest::Contains("count is"), Error);
-  CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = 1}), doctest::Contains("density has 0 bins"), Error);
+  CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = kMaxDrawn + 1}), doctest::Contains("count is"), Error);
+  CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = kMaxDrawn}), doctest::Contains("density has 0 bins"), Error);
+  const std::vector<double> most(kMaxDensityBins, 1.0);
+  const std::vector<double> too_many(kMaxDensityBins + 1, 1.0);
+  CHECK(draw_values({.kind = "drawn", .n = 3, .density = most}).n_elements() == 3);
+  CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = 3, .density = too_many}), doctest::Contains("4097 bins"), Error);
   CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = 1, .density = negative}), doctest::Contains("at least 0"), Error);
   CHECK_THROWS_WITH_AS(draw_values({.kind = "drawn", .n = 1, .density = nothing}), doctest::Contains("above 0"), Error);
 }

@@ -1,0 +1,121 @@
+/** The package in a page of a browser: toolkits and sessions beside each other, a memory level that stays, a worker that dies. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { limitMs, skip, withPage } from './support/page.js';
+
+/** The package as the page serves it; evaluated there. */
+const packagePath = '/bitwright/index.js';
+
+void test(
+  'in a page: two toolkits and eight sessions on one model do not disturb each other',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({}, async (page) => {
+      const seen = await page.evaluate(async (path) => {
+        const { createSession, inspect, loadModel, openToolkit } = (await import(
+          path
+        )) as typeof import('../../web/src/index.js');
+        const bytes = new Uint8Array(await (await fetch('/example/model.onnx')).arrayBuffer());
+        const toolkits = await Promise.all([openToolkit(), openToolkit()]);
+        const models = await Promise.all(toolkits.map((toolkit) => loadModel(toolkit, bytes)));
+        const [one, other] = models as [(typeof models)[0], (typeof models)[0]];
+        const sessions = await Promise.all([...Array.from({ length: 8 }, () => createSession(one)), createSession(other)]);
+        const data = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => Math.sin(i));
+        const feeds = Object.fromEntries(
+          (await inspect(one)).inputs.map(({ name }) => [name, { dtype: 'f32', shape: [1, 3, 64, 64], data } as const]),
+        );
+        const texts = (results: Awaited<ReturnType<(typeof sessions)[0]['run']>>[]) =>
+          new Set(
+            results.map((result) => Object.values(result).map(({ data }) => [...(data as Float32Array)].join())).map(String),
+          );
+        const all = texts(await Promise.all(sessions.map((session) => session.run(feeds))));
+        // One is disposed, and a whole toolkit, while others are at work.
+        sessions[0]?.dispose();
+        const running = sessions.slice(1, 8).map((session) => session.run(feeds));
+        sessions[8]?.dispose();
+        other.dispose();
+        await toolkits[1]?.dispose();
+        for (const text of texts(await Promise.all(running))) all.add(text);
+        for (const session of sessions.slice(1, 8)) session.dispose();
+        one.dispose();
+        const handles = await toolkits[0]?.liveHandles();
+        await toolkits[0]?.dispose();
+        return { handles, results: [...all] };
+      }, packagePath);
+      assert.equal(seen.results.length, 1);
+      assert.ok((seen.results[0]?.split(',').length ?? 0) > 5);
+      assert.equal(seen.handles, 0);
+    });
+  },
+);
+
+void test(
+  'in a page: a thousand times loading and disposing keep the memory level within 5 %',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({}, async (page) => {
+      const { settled, end, handles } = await page.evaluate(async (path) => {
+        const { createSession, loadModel, openToolkit } = (await import(path)) as typeof import('../../web/src/index.js');
+        const bytes = new Uint8Array(await (await fetch('/example/model.onnx')).arrayBuffer());
+        const toolkit = await openToolkit();
+        let level = 0;
+        for (let i = 0; i < 1000; ++i) {
+          const model = await loadModel(toolkit, bytes);
+          if (i % 10 === 0) (await createSession(model)).dispose();
+          model.dispose();
+          if (i === 100) level = await toolkit.heldBytes();
+        }
+        const result = { settled: level, end: await toolkit.heldBytes(), handles: await toolkit.liveHandles() };
+        await toolkit.dispose();
+        return result;
+      }, packagePath);
+      assert.ok(end <= settled * 1.05, `${settled} bytes after 100 rounds, ${end} after 1000`);
+      assert.equal(handles, 0);
+    });
+  },
+);
+
+void test(
+  'in a page: a worker that dies rejects what is pending with a typed error, and another is opened',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({}, async (page) => {
+      const codes = page.evaluate(async (path) => {
+        const { inspect, loadModel, openToolkit } = (await import(path)) as typeof import('../../web/src/index.js');
+        const bytes = new Uint8Array(await (await fetch('/example/model.onnx')).arrayBuffer());
+        const toolkit = await openToolkit();
+        const model = await loadModel(toolkit, bytes);
+        const code = (call: Promise<unknown>) =>
+          call.then(
+            () => 'answered',
+            (error: { code?: string }) => error.code,
+          );
+        // Loads until it is dead: one call is pending when that happens.
+        let last: string | undefined = 'answered';
+        const isDying = new Promise((resolve) => {
+          addEventListener('worker-dies', resolve, { once: true });
+        });
+        document.body.dataset['worker'] = 'works';
+        await isDying;
+        for (let i = 0; i < 2000 && last === 'answered'; ++i) last = await code(loadModel(toolkit, bytes));
+        const later = await code(inspect(model));
+        model.dispose();
+        await toolkit.dispose();
+        const next = await openToolkit();
+        const reopened = await code(loadModel(next, bytes).then((again) => again.dispose()));
+        await next.dispose();
+        return { last, later, reopened };
+      }, packagePath);
+      await page.waitForSelector('body[data-worker=works]');
+      const workers = page.workers();
+      const dying = workers.at(-1)?.evaluate(() => {
+        setTimeout(() => {
+          throw new Error('it dies');
+        }, 20);
+      });
+      await page.evaluate(() => dispatchEvent(new Event('worker-dies')));
+      await dying;
+      assert.deepEqual(await codes, { last: 'toolkit_lost', later: 'toolkit_lost', reopened: 'answered' });
+    });
+  },
+);
