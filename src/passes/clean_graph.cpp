@@ -193,11 +193,7 @@ PassResult remove_identities(Model& model) {
   PassResult result;
   std::vector<bool> is_dead(graph.nodes.size(), false);
   const GraphIndex index(graph);
-  std::map<std::string, std::string> renamed;  // values that now have another name
-  const auto current = [&](std::string name) {
-    for (auto found = renamed.find(name); found != renamed.end(); found = renamed.find(name)) name = found->second;
-    return name;
-  };
+  NewNames renamed;
   for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
     const Node& node = graph.nodes[i];
     const bool is_dropout = is_onnx(node, "Dropout") && (node.inputs.size() < 3 || node.inputs[2].empty()) &&
@@ -205,7 +201,8 @@ PassResult remove_identities(Model& model) {
     if (!is_onnx(node, "Identity") && !is_dropout) continue;
     if (node.inputs.empty() || node.outputs.empty() || (node.outputs.size() > 1 && index.is_graph_output(node.outputs[1])))
       continue;
-    const std::string input = current(node.inputs[0]);
+    const std::string* latest = latest_name(renamed, node.inputs[0]);
+    const std::string input = latest == nullptr ? node.inputs[0] : *latest;
     const std::string output = node.outputs[0];
     if (index.is_graph_output(output)) {
       // The graph output keeps its name: the producer of the input takes it, unless that name is promised elsewhere too.
@@ -213,17 +210,17 @@ PassResult remove_identities(Model& model) {
       if (producer < 0 || index.is_graph_output(input)) continue;
       for (std::string& name : graph.nodes[static_cast<std::size_t>(producer)].outputs)
         if (name == input) name = output;
-      replace_uses(graph, input, output);
       renamed[input] = output;
     } else {
-      replace_uses(graph, output, input);
       renamed[output] = input;
     }
     result.removed.push_back(removed_node(node, "passes its input on unchanged"));
     is_dead[i] = true;
     ++result.n_changes;
   }
-  if (result.n_changes > 0) erase_nodes(graph, is_dead);
+  if (result.n_changes == 0) return result;
+  rename_uses(graph, renamed);
+  erase_nodes(graph, is_dead);
   return result;
 }
 

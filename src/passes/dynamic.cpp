@@ -140,29 +140,21 @@ class Dynamic {
       if (std::any_of(weight.uses.begin(), weight.uses.end(), [&](const WeightUse& use) { return made_.contains(use.node); }))
         used.push_back(weight);
     rebuild(model_.graph.nodes);
+    std::set<std::string_view> read;
+    visit_graphs(model_, [&](const Graph& graph) {
+      for (const ValueInfo& output : graph.outputs) read.insert(output.name);
+      for (const Node& node : graph.nodes) read.insert(node.inputs.begin(), node.inputs.end());
+    });
+    std::vector<Replacement> unused;
     for (const ConstantWeight& weight : used)
-      if (!weight.is_graph_output && !is_read(weight.graph->nodes, weight.name)) replace_constant(model_, weight, {});
+      if (!read.contains(weight.name)) unused.push_back({weight.graph, weight.name, {}});
+    replace_constants(model_, std::move(unused));
     for (auto& [graph, records] : records_)
       for (TensorRecord& record : records) {
         if (model_.ir_version < 4 && graph == &model_.graph)
           graph->inputs.push_back(ValueInfo::of(record.name, record.dtype, record.shape));
         graph->initializers.push_back(std::move(record));
       }
-  }
-
-  /// By a node of the list or of its subgraphs, or passed on as an output of one.
-  static bool is_read(const std::vector<Node>& nodes, const std::string& value) {
-    const auto reads = [&](const Graph& graph) {
-      return is_read(graph.nodes, value) || std::any_of(graph.outputs.begin(), graph.outputs.end(),
-                                                        [&](const ValueInfo& output) { return output.name == value; });
-    };
-    return std::any_of(nodes.begin(), nodes.end(), [&](const Node& node) {
-      if (std::find(node.inputs.begin(), node.inputs.end(), value) != node.inputs.end()) return true;
-      return std::any_of(node.attributes.begin(), node.attributes.end(), [&](const Attribute& attribute) {
-        return (attribute.g && reads(*attribute.g)) || std::any_of(attribute.graphs.begin(), attribute.graphs.end(),
-                                                                   [&](const auto& graph) { return graph && reads(*graph); });
-      });
-    });
   }
 
   void store_the_rest() {

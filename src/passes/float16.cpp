@@ -255,14 +255,14 @@ class Float16 {
   void keep_full(Node& node) {
     for (std::string& output : node.outputs)
       if (const auto twin = twins_.find(output); twin != twins_.end()) output = twin->second.full;
-    Graph alone;
-    alone.nodes.push_back(std::move(node));
-    for (const auto& [value, twin] : twins_)
-      if (twin.full != value) replace_uses(alone, value, twin.full);
-    node = std::move(alone.nodes.front());
+    rename_uses(node, [&](const std::string& value) {
+      const auto twin = twins_.find(value);
+      return twin == twins_.end() ? nullptr : &twin->second.full;
+    });
   }
 
   void store_constants() {
+    std::vector<TensorRecord> halves;
     for (const auto& [name, record] : constants_) {
       const auto found = twins_.find(name);
       if (found == twins_.end() || !found->second.wants_half) continue;
@@ -278,12 +278,14 @@ class Float16 {
       constexpr std::uint64_t kMaxHeldBytes = 1u << 20;
       if (record.size_bytes() > kMaxHeldBytes)
         half.values = Generated{[record = record] { return to_half(record.load()).values; }};
-      const bool is_initializer = graph_.find_initializer(name) != nullptr;
-      if (!twin.wants_full && is_initializer) erase_initializer(graph_, name);
-      if (!twin.wants_full && !is_initializer) dropped_.insert(name);
+      if (!twin.wants_full) dropped_.insert(name);
+      halves.push_back(std::move(half));
+      ++edit_.result.n_changes;
+    }
+    erase_initializers(graph_, dropped_);
+    for (TensorRecord& half : halves) {
       if (model_.ir_version < 4) graph_.inputs.push_back(ValueInfo::of(half.name, half.dtype, half.shape));
       graph_.initializers.push_back(std::move(half));
-      ++edit_.result.n_changes;
     }
   }
 
@@ -313,7 +315,7 @@ class Float16 {
   std::map<std::string, DType, std::less<>> given_types_;       // of graph inputs and initializers
   std::vector<bool> is_half_;                                   // one a node
   std::map<std::string, Twin, std::less<>> twins_;
-  std::set<std::string> dropped_;  // Constant nodes that nobody needs any more
+  std::set<std::string> dropped_;  // initializers and Constant nodes that nobody needs any more
   std::vector<Node> nodes_;
   PlannedEdit edit_;
 };

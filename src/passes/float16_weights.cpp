@@ -53,7 +53,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
     order.push_back(&node);
   });
 
-  std::vector<std::pair<ConstantWeight, TensorRecord>> edits;
+  std::vector<Replacement> replacements;
   std::map<Graph*, std::vector<Node>> added;
   for (const ConstantWeight& weight : find_weights(model, min_elements)) {
     bool is_refused = weight.is_graph_output || weight.uses.empty();
@@ -85,15 +85,15 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
     cast.outputs = {weight.name};
     cast.set(Attribute::of_int("to", kOnnxFloat));
     added[weight.graph].push_back(std::move(cast));
-    edits.emplace_back(weight, std::move(half));
+    replacements.push_back({weight.graph, weight.name, {std::move(half)}});
   }
   for (const Node* node : order) edit.plan.nodes.push_back(std::move(rows.at(node)));
-  for (auto& [weight, half] : edits) replace_constant(model, weight, {std::move(half)});
+  edit.result.n_changes = static_cast<std::int64_t>(replacements.size());
+  replace_constants(model, std::move(replacements));
   for (auto& [graph, nodes] : added) {
     nodes.insert(nodes.end(), std::make_move_iterator(graph->nodes.begin()), std::make_move_iterator(graph->nodes.end()));
     graph->nodes = std::move(nodes);
   }
-  edit.result.n_changes = static_cast<std::int64_t>(edits.size());
   return edit;
 }
 

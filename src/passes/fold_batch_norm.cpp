@@ -228,11 +228,11 @@ PassResult fold_batch_norm(Model& model) {
     erase_nodes(model.graph, is_dead);
     // Constants of folded nodes: nobody reads them any more.
     const GraphIndex after(model.graph);
-    std::vector<std::string> unused;
+    std::set<std::string> unused;
     for (const TensorRecord& record : model.graph.initializers)
       if (after.consumers(record.name).empty() && !after.is_graph_output(record.name) && !index.consumers(record.name).empty())
-        unused.push_back(record.name);
-    for (const std::string& name : unused) erase_initializer(model.graph, name);
+        unused.insert(record.name);
+    erase_initializers(model.graph, unused);
   }
   for (const auto& [op_type, n] : n_folded)
     result.messages.push_back(concat({n, " ", op_type, (n == 1 ? " node" : " nodes"), " folded into the layer in front"}));

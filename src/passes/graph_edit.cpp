@@ -58,18 +58,6 @@ bool hides(const Graph& graph, const std::string& name) {
   return false;
 }
 
-void replace_in_nodes(std::vector<Node>& nodes, const std::string& from, const std::string& to) {
-  for (Node& node : nodes) {
-    for (std::string& input : node.inputs)
-      if (input == from) input = to;
-    for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
-      if (hides(*graph, from)) return;
-      replace_in_nodes(graph->nodes, from, to);
-      for (ValueInfo& output : graph->outputs)
-        if (output.name == from) output.name = to;
-    });
-  }
-}
 
 }  // namespace
 
@@ -106,7 +94,31 @@ void visit_nodes(const Model& model, FunctionRef<void(const Node&, const std::st
                concat({"function ", (function.domain.empty() ? "" : concat({function.domain, "."})), function.name}), visit);
 }
 
-void replace_uses(Graph& graph, const std::string& from, const std::string& to) { replace_in_nodes(graph.nodes, from, to); }
+void rename_uses(Node& node, Renaming renaming) {
+  const auto rename = [](std::string& name, Renaming by) {
+    if (const std::string* other = by(name)) name = *other;
+  };
+  for (std::string& input : node.inputs) rename(input, renaming);
+  for_each_subgraph(node, [&](std::shared_ptr<Graph>& graph) {
+    const auto inner = [&](const std::string& name) {
+      const std::string* other = renaming(name);
+      return other != nullptr && hides(*graph, name) ? nullptr : other;
+    };
+    for (ValueInfo& output : graph->outputs) rename(output.name, inner);
+    for (Node& reader : graph->nodes) rename_uses(reader, inner);
+  });
+}
+
+const std::string* latest_name(const NewNames& names, const std::string& name) {
+  const std::string* latest = nullptr;
+  for (auto found = names.find(name); found != names.end(); found = names.find(*latest)) latest = &found->second;
+  return latest;
+}
+
+void rename_uses(Graph& graph, const NewNames& names) {
+  for (Node& node : graph.nodes)
+    rename_uses(node, [&](const std::string& name) { return latest_name(names, name); });
+}
 
 void erase_nodes(Graph& graph, const std::vector<bool>& is_dead) {
   std::vector<Node> kept;
@@ -116,9 +128,9 @@ void erase_nodes(Graph& graph, const std::vector<bool>& is_dead) {
   graph.nodes = std::move(kept);
 }
 
-void erase_initializer(Graph& graph, const std::string& name) {
-  std::erase_if(graph.initializers, [&](const TensorRecord& record) { return record.name == name; });
-  std::erase_if(graph.inputs, [&](const ValueInfo& input) { return input.name == name; });
+void erase_initializers(Graph& graph, const std::set<std::string>& names) {
+  std::erase_if(graph.initializers, [&](const TensorRecord& record) { return names.contains(record.name); });
+  std::erase_if(graph.inputs, [&](const ValueInfo& input) { return names.contains(input.name); });
 }
 
 std::optional<std::vector<float>> small_constant(const GraphIndex& index, std::string_view name, std::int64_t max_elements) {

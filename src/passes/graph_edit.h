@@ -1,6 +1,8 @@
 #pragma once
 
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,14 +32,23 @@ void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit);
 /// `graph` is the path as in NodeDecision.
 void visit_nodes(const Model& model, FunctionRef<void(const Node& node, const std::string& graph)> visit);
 
-/// Every node input that reads `from`, subgraphs included, reads `to`. Graph outputs keep their names.
-void replace_uses(Graph& graph, const std::string& from, const std::string& to);
+/// The new name of a value; null where it keeps its name.
+using Renaming = FunctionRef<const std::string*(const std::string& name)>;
+/// What the node reads, its subgraphs included, is read under the new names.
+void rename_uses(Node& node, Renaming renaming);
+
+/// Values that have another name now, which may have another one itself.
+using NewNames = std::map<std::string, std::string>;
+/// The last name of a value; null where it keeps its name.
+const std::string* latest_name(const NewNames& names, const std::string& name);
+/// The same for every node of the graph. Graph outputs keep their names.
+void rename_uses(Graph& graph, const NewNames& names);
 
 /// Drops the nodes whose flag is set.
 void erase_nodes(Graph& graph, const std::vector<bool>& is_dead);
 
-/// Drops an initializer, also from the graph inputs where old models list it again.
-void erase_initializer(Graph& graph, const std::string& name);
+/// Drops initializers, also from the graph inputs where old models list them again.
+void erase_initializers(Graph& graph, const std::set<std::string>& names);
 
 /// The constant's values as float where `name` is an initializer of at most `max_elements` elements; nothing otherwise.
 std::optional<std::vector<float>> small_constant(const GraphIndex& index, std::string_view name, std::int64_t max_elements);

@@ -39,7 +39,7 @@ class QdqRemover {
       to_.keep(node);
     }
     to_.finish();
-    for (const auto& [from, to] : replaced_) replace_uses(to_.graph, from, to);
+    rename_uses(to_.graph, replaced_);
     return n_removed_;
   }
 

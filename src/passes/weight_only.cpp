@@ -301,10 +301,12 @@ class WeightOnly {
     std::map<Graph*, std::vector<Node>> added;
     for (Edit& edit : edits)
       if (edit.product) *edit.weight.uses[0].node = std::move(*edit.product);
+    std::vector<Replacement> replacements;
     for (Edit& edit : edits) {
-      replace_constant(model_, edit.weight, std::move(edit.made.records));
+      replacements.push_back({edit.weight.graph, edit.weight.name, std::move(edit.made.records)});
       std::move(edit.made.nodes.begin(), edit.made.nodes.end(), std::back_inserter(added[edit.weight.graph]));
     }
+    replace_constants(model_, std::move(replacements));
     for (auto& [graph, nodes] : added) {
       nodes.insert(nodes.end(), std::make_move_iterator(graph->nodes.begin()), std::make_move_iterator(graph->nodes.end()));
       graph->nodes = std::move(nodes);

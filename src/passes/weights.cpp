@@ -1,9 +1,13 @@
 #include "passes/weights.h"
 
 #include <algorithm>
+#include <map>
 #include <numeric>
+#include <set>
+#include <tuple>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "passes/graph_edit.h"
 
 namespace bitwright {
@@ -12,6 +16,8 @@ namespace {
 
 /// Constants move through at most this many nodes; seen in real models: 3 (gates of an LSTM put in another order).
 constexpr int kMaxHops = 8;
+/// Uses found behind such nodes, of all constants together: a file may let each of a million constants reach a million readers.
+constexpr std::size_t kMaxMovedUses = std::size_t{1} << 20;
 
 template <typename Visit>
 void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) {
@@ -21,15 +27,6 @@ void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) 
     for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
       if (attribute.graphs[i]) visit(*attribute.graphs[i], concat({prefix, attribute.name, i}));
   }
-}
-
-bool makes(const Graph& graph, const std::string& name) {
-  const auto is_name = [&](const auto& item) { return item.name == name; };
-  if (std::any_of(graph.inputs.begin(), graph.inputs.end(), is_name)) return true;
-  if (std::any_of(graph.initializers.begin(), graph.initializers.end(), is_name)) return true;
-  return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) {
-    return std::find(node.outputs.begin(), node.outputs.end(), name) != node.outputs.end();
-  });
 }
 
 /// The order of axes behind a Transpose; nothing where the attribute does not fit.
@@ -57,54 +54,105 @@ std::optional<std::vector<std::int64_t>> axes_behind(const Node& node, const std
   return std::nullopt;
 }
 
-void collect_uses(Graph& graph, const std::string& name, const std::string& path, const std::vector<std::int64_t>& axes,
-                  int n_hops, ConstantWeight& weight) {
-  for (const ValueInfo& output : graph.outputs) weight.is_graph_output |= output.name == name;
-  for (Node& node : graph.nodes) {
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] != name) continue;
-      const auto behind = axes_behind(node, axes);
-      if (!behind || n_hops >= kMaxHops) {
-        weight.uses.push_back({&node, i, path, axes, static_cast<std::int64_t>(weight.record->shape.size())});
+/// Who reads which value of which graph, found once: a graph of a million nodes is looked through in linear time.
+class UseFinder {
+ public:
+  explicit UseFinder(Model& model) {
+    collect(model.graph, "");
+    sort_list(sites_, [](const Site& a, const Site& b) { return std::tie(a.scope, a.name) < std::tie(b.scope, b.name); });
+  }
+
+  std::vector<ConstantWeight> weights(std::int64_t min_elements, bool takes_halves) {
+    std::vector<ConstantWeight> found;
+    for (std::size_t scope = 0; scope < graphs_.size(); ++scope) {
+      Graph& graph = *graphs_[scope];
+      const auto add = [&](const std::string& name, const TensorRecord& record, bool is_constant_node) {
+        if (record.dtype != DType::f32 && !(takes_halves && record.dtype == DType::f16)) return;
+        if (n_elements(record.shape) < min_elements) return;
+        ConstantWeight weight{&graph, paths_[scope], name, &record, is_constant_node, false, {}};
+        std::vector<std::int64_t> axes(record.shape.size());
+        std::iota(axes.begin(), axes.end(), 0);
+        moved_.clear();
+        collect_uses(scope, name, axes, 0, weight);
+        found.push_back(std::move(weight));
+      };
+      for (const TensorRecord& record : graph.initializers) add(record.name, record, false);
+      for (const Node& node : graph.nodes) {
+        const Attribute* value = node.op_type == "Constant" && node.domain.empty() ? node.find("value") : nullptr;
+        if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t, true);
+      }
+    }
+    return found;
+  }
+
+ private:
+  /// One reader of a value. Those in subgraphs stand under every graph around them whose value they see.
+  struct Site {
+    std::size_t scope;  // of the value
+    std::string_view name;
+    std::size_t place;  // the reader's graph
+    Node* node;         // null: the value is an output of that graph
+    std::size_t input;
+  };
+
+  /// Adds the sites of a graph and of those inside it; returns what the graph reads.
+  std::vector<Site> collect(Graph& graph, const std::string& path) {
+    const std::size_t scope = graphs_.size();
+    graphs_.push_back(&graph);
+    paths_.push_back(path);
+    std::vector<Site> sites;
+    for (const ValueInfo& output : graph.outputs) sites.push_back({scope, output.name, scope, nullptr, 0});
+    for (Node& node : graph.nodes) {
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) sites.push_back({scope, node.inputs[i], scope, &node, i});
+      for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
+        const std::vector<Site> read = collect(inner, inner_path);
+        std::set<std::string_view> own;
+        for (const ValueInfo& input : inner.inputs) own.insert(input.name);
+        for (const TensorRecord& record : inner.initializers) own.insert(record.name);
+        for (const Node& maker : inner.nodes) own.insert(maker.outputs.begin(), maker.outputs.end());
+        for (Site site : read) {
+          site.scope = scope;
+          if (!own.contains(site.name)) sites.push_back(site);
+        }
+      });
+    }
+    sites_.insert(sites_.end(), sites.begin(), sites.end());
+    return sites;
+  }
+
+  void collect_uses(std::size_t scope, std::string_view name, const std::vector<std::int64_t>& axes, int n_hops,
+                    ConstantWeight& weight) {
+    auto site = std::partition_point(sites_.begin(), sites_.end(),
+                                     [&](const Site& other) { return std::tie(other.scope, other.name) < std::tie(scope, name); });
+    for (; site != sites_.end() && site->scope == scope && site->name == name; ++site) {
+      if (site->node == nullptr) {
+        weight.is_graph_output = true;
         continue;
       }
-      for (const std::string& output : node.outputs)
-        if (!output.empty()) collect_uses(graph, output, path, *behind, n_hops + 1, weight);
+      const auto behind = axes_behind(*site->node, axes);
+      if (!behind || n_hops >= kMaxHops || n_moved_ >= kMaxMovedUses) {
+        n_moved_ += n_hops > 0 ? 1 : 0;
+        weight.uses.push_back(
+            {site->node, site->input, paths_[site->place], axes, static_cast<std::int64_t>(weight.record->shape.size())});
+        continue;
+      }
+      for (const std::string& output : site->node->outputs)
+        if (!output.empty() && moved_.emplace(site->place, output).second)
+          collect_uses(site->place, output, *behind, n_hops + 1, weight);
     }
-    for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
-      if (!makes(inner, name)) collect_uses(inner, name, inner_path, axes, n_hops, weight);
-    });
   }
-}
 
-void find_in_graph(Graph& graph, const std::string& path, std::int64_t min_elements, bool takes_halves,
-                   std::vector<ConstantWeight>& found) {
-  const auto add = [&](const std::string& name, const TensorRecord& record, bool is_constant_node) {
-    if (record.dtype != DType::f32 && !(takes_halves && record.dtype == DType::f16)) return;
-    if (n_elements(record.shape) < min_elements) return;
-    ConstantWeight weight{&graph, path, name, &record, is_constant_node, false, {}};
-    std::vector<std::int64_t> axes(record.shape.size());
-    std::iota(axes.begin(), axes.end(), 0);
-    collect_uses(graph, name, path, axes, 0, weight);
-    found.push_back(std::move(weight));
-  };
-  for (const TensorRecord& record : graph.initializers) add(record.name, record, false);
-  for (const Node& node : graph.nodes) {
-    const Attribute* value = node.op_type == "Constant" && node.domain.empty() ? node.find("value") : nullptr;
-    if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t, true);
-  }
-  for (Node& node : graph.nodes)
-    for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
-      find_in_graph(inner, inner_path, min_elements, takes_halves, found);
-    });
-}
+  std::vector<Graph*> graphs_;
+  std::vector<std::string> paths_;
+  std::vector<Site> sites_;  // by scope and name, then in order of the graph
+  std::set<std::pair<std::size_t, std::string_view>> moved_;  // values that one weight reaches through others
+  std::size_t n_moved_ = 0;
+};
 
 }  // namespace
 
 std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements, bool takes_halves) {
-  std::vector<ConstantWeight> found;
-  find_in_graph(model.graph, "", min_elements, takes_halves, found);
-  return found;
+  return UseFinder(model).weights(min_elements, takes_halves);
 }
 
 std::optional<WeightAxes> weight_axes(const WeightUse& use) {
@@ -141,20 +189,21 @@ std::optional<WeightAxes> weight_axes(const WeightUse& use) {
   return std::nullopt;
 }
 
-void replace_constant(const Model& model, const ConstantWeight& weight, std::vector<TensorRecord> records) {
-  Graph& graph = *weight.graph;
-  const bool lists_initializers = model.ir_version < 4 && weight.graph == &model.graph;
-  if (weight.is_constant_node) {
-    std::erase_if(graph.nodes, [&](const Node& node) {
-      return node.op_type == "Constant" && node.domain.empty() && !node.outputs.empty() && node.outputs[0] == weight.name;
+void replace_constants(const Model& model, std::vector<Replacement> replacements) {
+  std::map<Graph*, std::set<std::string>> dropped;
+  for (const Replacement& replacement : replacements) dropped[replacement.graph].insert(replacement.name);
+  for (auto& [graph, names] : dropped) {
+    erase_initializers(*graph, names);
+    std::erase_if(graph->nodes, [&](const Node& node) {
+      return node.op_type == "Constant" && node.domain.empty() && !node.outputs.empty() && names.contains(node.outputs[0]);
     });
-  } else {
-    erase_initializer(graph, weight.name);
   }
-  for (TensorRecord& record : records) {
-    if (lists_initializers) graph.inputs.push_back(ValueInfo::of(record.name, record.dtype, record.shape));
-    graph.initializers.push_back(std::move(record));
-  }
+  for (Replacement& replacement : replacements)
+    for (TensorRecord& record : replacement.records) {
+      if (model.ir_version < 4 && replacement.graph == &model.graph)
+        replacement.graph->inputs.push_back(ValueInfo::of(record.name, record.dtype, record.shape));
+      replacement.graph->initializers.push_back(std::move(record));
+    }
 }
 
 }  // namespace bitwright

@@ -45,8 +45,14 @@ struct WeightAxes {
 /// Nothing where the operator takes no weight at this input that could be stored as codes.
 std::optional<WeightAxes> weight_axes(const WeightUse& use);
 
-/// Replaces a constant by others in its graph: drops the initializer (from the graph inputs too) or the Constant node, and adds
-/// the records. Models of IR 3 list their initializers as inputs, so there the new ones are listed as well.
-void replace_constant(const Model& model, const ConstantWeight& weight, std::vector<TensorRecord> records);
+/// A constant of a graph, and what takes its place.
+struct Replacement {
+  Graph* graph = nullptr;
+  std::string name;
+  std::vector<TensorRecord> records;
+};
+/// Drops the initializers (from the graph inputs too) or Constant nodes, and adds the records behind the others. Models of IR 3 list
+/// their initializers as inputs, so there the new ones are listed as well.
+void replace_constants(const Model& model, std::vector<Replacement> replacements);
 
 }  // namespace bitwright
