@@ -108,6 +108,7 @@ AxisSample sample_at(double position, std::int64_t extent) {
 /// The samples of one bin along one axis, evenly spread.
 std::vector<AxisSample> samples_along(double begin, double bin, double n, std::int64_t extent) {
   std::vector<AxisSample> samples;
+  samples.reserve(static_cast<std::size_t>(std::max(n, 0.0)));
   for (int i = 0; i < n; ++i) samples.push_back(sample_at(begin + (i + 0.5) * bin / n, extent));
   return samples;
 }

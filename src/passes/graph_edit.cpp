@@ -58,7 +58,6 @@ bool hides(const Graph& graph, const std::string& name) {
   return false;
 }
 
-
 }  // namespace
 
 bool is_onnx(const Node& node, std::string_view op_type) { return node.domain.empty() && node.op_type == op_type; }
@@ -116,8 +115,7 @@ const std::string* latest_name(const NewNames& names, const std::string& name) {
 }
 
 void rename_uses(Graph& graph, const NewNames& names) {
-  for (Node& node : graph.nodes)
-    rename_uses(node, [&](const std::string& name) { return latest_name(names, name); });
+  for (Node& node : graph.nodes) rename_uses(node, [&](const std::string& name) { return latest_name(names, name); });
 }
 
 void erase_nodes(Graph& graph, const std::vector<bool>& is_dead) {

@@ -122,8 +122,9 @@ class UseFinder {
 
   void collect_uses(std::size_t scope, std::string_view name, const std::vector<std::int64_t>& axes, int n_hops,
                     ConstantWeight& weight) {
-    auto site = std::partition_point(sites_.begin(), sites_.end(),
-                                     [&](const Site& other) { return std::tie(other.scope, other.name) < std::tie(scope, name); });
+    auto site = std::partition_point(sites_.begin(), sites_.end(), [&](const Site& other) {
+      return std::tie(other.scope, other.name) < std::tie(scope, name);
+    });
     for (; site != sites_.end() && site->scope == scope && site->name == name; ++site) {
       if (site->node == nullptr) {
         weight.is_graph_output = true;
@@ -144,7 +145,7 @@ class UseFinder {
 
   std::vector<Graph*> graphs_;
   std::vector<std::string> paths_;
-  std::vector<Site> sites_;  // by scope and name, then in order of the graph
+  std::vector<Site> sites_;                                   // by scope and name, then in order of the graph
   std::set<std::pair<std::size_t, std::string_view>> moved_;  // values that one weight reaches through others
   std::size_t n_moved_ = 0;
 };
@@ -192,9 +193,10 @@ std::optional<WeightAxes> weight_axes(const WeightUse& use) {
 void replace_constants(const Model& model, std::vector<Replacement> replacements) {
   std::map<Graph*, std::set<std::string>> dropped;
   for (const Replacement& replacement : replacements) dropped[replacement.graph].insert(replacement.name);
-  for (auto& [graph, names] : dropped) {
-    erase_initializers(*graph, names);
-    std::erase_if(graph->nodes, [&](const Node& node) {
+  for (const auto& entry : dropped) {
+    const std::set<std::string>& names = entry.second;
+    erase_initializers(*entry.first, names);
+    std::erase_if(entry.first->nodes, [&](const Node& node) {
       return node.op_type == "Constant" && node.domain.empty() && !node.outputs.empty() && names.contains(node.outputs[0]);
     });
   }

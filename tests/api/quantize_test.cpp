@@ -5,6 +5,7 @@
 #include <random>
 
 #include "api/calibration_run.h"
+#include "bad_input.h"
 #include "base/error.h"
 #include "engine/model_builder.h"
 #include "files/onnx/onnx.h"
@@ -125,6 +126,48 @@ TEST_CASE("quantize: a result that is no smaller is refused") {
     FAIL("not refused");
   } catch (const Error& error) {
     CHECK(error.code() == ErrorCode::not_smaller);
+  }
+}
+
+/// Many layers in a chain, and one weight that reaches many readers through nodes that pass values on.
+std::shared_ptr<const Model> long_model(int n_layers, int n_movers) {
+  const Tensor weight = noise({32, 40}, 3), back = noise({40, 32}, 4);
+  Graph graph;
+  graph.inputs.push_back(ValueInfo::of("x", DType::f32, {1, 32}));
+  std::string at = "x";
+  const auto layer = [&](const std::string& name, const Tensor& values) {
+    graph.initializers.push_back(TensorRecord::of("w" + name, values));
+    graph.nodes.push_back(tests::make_node("MatMul", {at, "w" + name}, {at = "m" + name}));
+  };
+  for (int i = 0; i < n_layers; i += 2) {
+    layer(std::to_string(i), weight);
+    layer(std::to_string(i + 1), back);
+  }
+  graph.outputs.push_back(ValueInfo::of(at, DType::f32, {1, 32}));
+  // Each level joins the one before it with itself: paths double, values do not.
+  graph.initializers.push_back(TensorRecord::of("moved", weight));
+  std::string joined = "moved";
+  for (int level = 0; level < 6; ++level) {
+    std::vector<std::string> parts(static_cast<std::size_t>(n_movers), joined);
+    joined = "j" + std::to_string(level);
+    graph.nodes.push_back(tests::make_node("Concat", std::move(parts), {joined}, {Attribute::of_int("axis", 0)}));
+  }
+  graph.nodes.push_back(tests::make_node("Size", {joined}, {"n"}));
+  graph.outputs.push_back(ValueInfo::of("n", DType::i64, {}));
+  return tests::share(tests::make_model(std::move(graph), 21));
+}
+
+TEST_CASE("quantize: eight thousand layers, and a weight with 64 million paths to its reader, in linear time") {
+  const auto model = long_model(8000, 20);
+  for (const QuantMode mode : {QuantMode::weight_only, QuantMode::dynamic, QuantMode::float16}) {
+    CAPTURE(static_cast<int>(mode));
+    Recipe recipe;
+    recipe.mode = mode;
+    const tests::Bounds bounds;
+    const QuantizeResult result = quantize(*model, recipe, nullptr, "", {});
+    std::size_t n_quantized = 0;
+    for (const NodeDecision& node : result.nodes) n_quantized += node.is_quantized ? 1 : 0;
+    CHECK(n_quantized >= 8000);
   }
 }
 
