@@ -140,7 +140,7 @@ class Dynamic {
       if (std::any_of(weight.uses.begin(), weight.uses.end(), [&](const WeightUse& use) { return made_.contains(use.node); }))
         used.push_back(weight);
     rebuild(model_.graph.nodes);
-    std::set<std::string_view> read;
+    std::set<std::string> read;
     visit_graphs(model_, [&](const Graph& graph) {
       for (const ValueInfo& output : graph.outputs) read.insert(output.name);
       for (const Node& node : graph.nodes) read.insert(node.inputs.begin(), node.inputs.end());

@@ -1,10 +1,8 @@
 #include "passes/weights.h"
 
 #include <algorithm>
-#include <map>
 #include <numeric>
 #include <set>
-#include <tuple>
 
 #include "base/error.h"
 #include "base/sorted_order.h"
@@ -59,7 +57,8 @@ class UseFinder {
  public:
   explicit UseFinder(Model& model) {
     collect(model.graph, "");
-    sort_list(sites_, [](const Site& a, const Site& b) { return std::tie(a.scope, a.name) < std::tie(b.scope, b.name); });
+    sort_list(sites_, comes_before);
+    reached_by_.resize(sites_.size());
   }
 
   std::vector<ConstantWeight> weights(std::int64_t min_elements, bool takes_halves) {
@@ -72,7 +71,7 @@ class UseFinder {
         ConstantWeight weight{&graph, paths_[scope], name, &record, is_constant_node, false, {}};
         std::vector<std::int64_t> axes(record.shape.size());
         std::iota(axes.begin(), axes.end(), 0);
-        moved_.clear();
+        ++n_weights_;
         collect_uses(scope, name, axes, 0, weight);
         found.push_back(std::move(weight));
       };
@@ -89,11 +88,13 @@ class UseFinder {
   /// One reader of a value. Those in subgraphs stand under every graph around them whose value they see.
   struct Site {
     std::size_t scope;  // of the value
-    std::string_view name;
+    const std::string* name;
     std::size_t place;  // the reader's graph
     Node* node;         // null: the value is an output of that graph
     std::size_t input;
   };
+
+  static bool comes_before(const Site& a, const Site& b) { return a.scope != b.scope ? a.scope < b.scope : *a.name < *b.name; }
 
   /// Adds the sites of a graph and of those inside it; returns what the graph reads.
   std::vector<Site> collect(Graph& graph, const std::string& path) {
@@ -101,18 +102,18 @@ class UseFinder {
     graphs_.push_back(&graph);
     paths_.push_back(path);
     std::vector<Site> sites;
-    for (const ValueInfo& output : graph.outputs) sites.push_back({scope, output.name, scope, nullptr, 0});
+    for (const ValueInfo& output : graph.outputs) sites.push_back({scope, &output.name, scope, nullptr, 0});
     for (Node& node : graph.nodes) {
-      for (std::size_t i = 0; i < node.inputs.size(); ++i) sites.push_back({scope, node.inputs[i], scope, &node, i});
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) sites.push_back({scope, &node.inputs[i], scope, &node, i});
       for_each_subgraph(node, path, [&](Graph& inner, const std::string& inner_path) {
         const std::vector<Site> read = collect(inner, inner_path);
-        std::set<std::string_view> own;
+        std::set<std::string> own;
         for (const ValueInfo& input : inner.inputs) own.insert(input.name);
         for (const TensorRecord& record : inner.initializers) own.insert(record.name);
         for (const Node& maker : inner.nodes) own.insert(maker.outputs.begin(), maker.outputs.end());
         for (Site site : read) {
           site.scope = scope;
-          if (!own.contains(site.name)) sites.push_back(site);
+          if (!own.contains(*site.name)) sites.push_back(site);
         }
       });
     }
@@ -120,12 +121,15 @@ class UseFinder {
     return sites;
   }
 
-  void collect_uses(std::size_t scope, std::string_view name, const std::vector<std::int64_t>& axes, int n_hops,
+  void collect_uses(std::size_t scope, const std::string& name, const std::vector<std::int64_t>& axes, int n_hops,
                     ConstantWeight& weight) {
-    auto site = std::partition_point(sites_.begin(), sites_.end(), [&](const Site& other) {
-      return std::tie(other.scope, other.name) < std::tie(scope, name);
-    });
-    for (; site != sites_.end() && site->scope == scope && site->name == name; ++site) {
+    auto site = std::lower_bound(sites_.begin(), sites_.end(), Site{scope, &name, 0, nullptr, 0}, comes_before);
+    if (site == sites_.end() || site->scope != scope || *site->name != name) return;
+    // A value is reached once, by however many ways.
+    std::size_t& reached_by = reached_by_[static_cast<std::size_t>(site - sites_.begin())];
+    if (reached_by == n_weights_) return;
+    reached_by = n_weights_;
+    for (; site != sites_.end() && site->scope == scope && *site->name == name; ++site) {
       if (site->node == nullptr) {
         weight.is_graph_output = true;
         continue;
@@ -138,15 +142,15 @@ class UseFinder {
         continue;
       }
       for (const std::string& output : site->node->outputs)
-        if (!output.empty() && moved_.emplace(site->place, output).second)
-          collect_uses(site->place, output, *behind, n_hops + 1, weight);
+        if (!output.empty()) collect_uses(site->place, output, *behind, n_hops + 1, weight);
     }
   }
 
   std::vector<Graph*> graphs_;
   std::vector<std::string> paths_;
-  std::vector<Site> sites_;                                   // by scope and name, then in order of the graph
-  std::set<std::pair<std::size_t, std::string_view>> moved_;  // values that one weight reaches through others
+  std::vector<Site> sites_;  // by scope and name, then in order of the graph
+  std::vector<std::size_t> reached_by_;  // by the first site of a value: the last weight, from 1, that reached it
+  std::size_t n_weights_ = 0;
   std::size_t n_moved_ = 0;
 };
 
@@ -191,12 +195,12 @@ std::optional<WeightAxes> weight_axes(const WeightUse& use) {
 }
 
 void replace_constants(const Model& model, std::vector<Replacement> replacements) {
-  std::map<Graph*, std::set<std::string>> dropped;
-  for (const Replacement& replacement : replacements) dropped[replacement.graph].insert(replacement.name);
-  for (const auto& entry : dropped) {
-    const std::set<std::string>& names = entry.second;
-    erase_initializers(*entry.first, names);
-    std::erase_if(entry.first->nodes, [&](const Node& node) {
+  for (std::size_t i = 0; i < replacements.size();) {
+    Graph& graph = *replacements[i].graph;
+    std::set<std::string> names;
+    for (; i < replacements.size() && replacements[i].graph == &graph; ++i) names.insert(replacements[i].name);
+    erase_initializers(graph, names);
+    std::erase_if(graph.nodes, [&](const Node& node) {
       return node.op_type == "Constant" && node.domain.empty() && !node.outputs.empty() && names.contains(node.outputs[0]);
     });
   }

@@ -52,7 +52,8 @@ struct Replacement {
   std::vector<TensorRecord> records;
 };
 /// Drops the initializers (from the graph inputs too) or Constant nodes, and adds the records behind the others. Models of IR 3 list
-/// their initializers as inputs, so there the new ones are listed as well.
+/// their initializers as inputs, so there the new ones are listed as well. In the order of find_weights: constants of one graph follow
+/// each other.
 void replace_constants(const Model& model, std::vector<Replacement> replacements);
 
 }  // namespace bitwright
