@@ -148,7 +148,7 @@ class UseFinder {
 
   std::vector<Graph*> graphs_;
   std::vector<std::string> paths_;
-  std::vector<Site> sites_;  // by scope and name, then in order of the graph
+  std::vector<Site> sites_;              // by scope and name, then in order of the graph
   std::vector<std::size_t> reached_by_;  // by the first site of a value: the last weight, from 1, that reached it
   std::size_t n_weights_ = 0;
   std::size_t n_moved_ = 0;
