@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { loadModel, openToolkit, type Feeds, type Model, type Toolkit } from '../../web/src/node.js';
 import { exampleFeeds, exampleBytes } from './support/example.js';
 import { checkGroups } from './support/per-node.js';
 import { cifarPictures, keywordFeatures, mnistDigits, noise, pictures, tokens } from './support/real-samples.js';
+import { numbersFor } from './support/shared-inputs.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 
 interface Subject {
@@ -14,6 +16,13 @@ interface Subject {
   /** Groups, by their labels, whose values lie half way between two codes: there one apart is all that is asked. */
   readonly ties?: RegExp;
 }
+
+/** A model that takes numbers rather than pictures: the inputs on which whole models are compared. */
+const byNumbers = (model: string): Subject => ({
+  model,
+  counts: [4, 4],
+  feeds: (_, count) => Promise.resolve(numbersFor(`${basename(model)}.onnx`, count).map(({ feeds }) => feeds)),
+});
 
 const subjects: readonly Subject[] = [
   { model: 'classification/mnist_cntk', counts: [64, 64], feeds: mnistDigits },
@@ -49,6 +58,11 @@ const subjects: readonly Subject[] = [
   { model: 'audio/oww_embedding', counts: [4, 4], feeds: noise([1, 76, 32, 1]) },
   { model: 'audio/basic_pitch_nmp', counts: [2, 1], feeds: noise([1, 43844, 1]) },
   { model: 'audio/oww_alexa_v0.1', counts: [16, 16], feeds: noise([1, 16, 96]) },
+  byNumbers('audio/oww_melspectrogram'),
+  byNumbers('audio/dtln_1'),
+  byNumbers('audio/dtln_2'),
+  byNumbers('audio/silero_vad'),
+  byNumbers('audio/silero_vad_16k_op15'),
   { model: 'text/stories260K', counts: [4, 4], feeds: tokens([1, 64], 'i64', 512) },
   {
     model: 'text/tiny_bert_random',
