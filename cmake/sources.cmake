@@ -11,9 +11,9 @@ endfunction()
 
 # Wasm only: the first folders and files of src hold no loop that a real model spends its time in, and are compiled for size
 # alone (-Oz). The loops of the second are written out in vectors: unrolling them or making more instances gains nothing (-Os).
-set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 engine files io kernels/.*/reference model ops passes
+set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 base/sorted_order base/text engine files io kernels/.*/reference kernels/conv_u8_i8/pack model ops passes
   quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins
-  report/comparison report/model_info)
+  report/comparison report/model_info samples/distribution)
 set(BITWRIGHT_SMALL_SOURCES calibrate kernels/border_u8 kernels/depthwise_u8_i8 kernels/elementwise_f32 kernels/pool_u8 quant report tensor)
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN)

@@ -27,6 +27,8 @@ const mostShown = 400;
 
 let shown: QuantizeResult | undefined;
 
+const intervalText = (low: number, high: number): string => `95 % interval ${percentText(low)} to ${percentText(high)}`;
+
 function cardsOf({ before, after, comparison, nodes: rows }: Report): HTMLElement[] {
   const list = [
     card(
@@ -38,15 +40,15 @@ function cardsOf({ before, after, comparison, nodes: rows }: Report): HTMLElemen
   const output = comparison?.outputs[0];
   if (output !== undefined) list.push(card(sqnrText(output.sqnr), `signal to quantization noise of ${output.value}`));
   if (output?.top1Agreement != null) {
-    const { share, count, total } = output.top1Agreement;
-    list.push(card(percentText(share), `same top-1 class: ${count} of ${total} samples`));
+    const { share, count, total, low, high } = output.top1Agreement;
+    list.push(card(percentText(share), `same top-1 class: ${count} of ${total} samples; ${intervalText(low, high)}`));
   }
   if (comparison?.accuracy != null) {
-    const { reference, quantized } = comparison.accuracy;
+    const { reference, quantized, lost } = comparison.accuracy;
     list.push(
       card(
         `${percentText(reference.share)} → ${percentText(quantized.share)}`,
-        `accuracy on ${reference.total} labelled samples`,
+        `accuracy on ${reference.total} labelled samples, ${lost} lost net; ${intervalText(quantized.low, quantized.high)}`,
       ),
     );
   }
@@ -74,9 +76,9 @@ function showLayers({ comparison }: Report): void {
     'Layers, those that lost most first',
     [
       { title: 'node', kind: 'name', cell: (row: ValueComparison) => row.node },
-      { title: 'operator', cell: (row) => row.opType },
       { title: 'SQNR', kind: 'number', cell: (row) => sqnrText(row.sqnr) || 'none' },
       { title: '', cell: meter },
+      { title: 'operator', cell: (row) => row.opType },
       { title: 'largest error', kind: 'number', cell: (row) => row.maxAbsError.toPrecision(3) },
       { title: 'cosine', kind: 'number', cell: (row) => row.cosine.toFixed(5) },
     ],

@@ -2,6 +2,7 @@
 /** The package in browsers: everything runs in a worker. */
 import { QuantError } from './errors.js';
 import { Toolkit, type ToolkitOptions } from './toolkit.js';
+import { compileAhead } from './browser-module.js';
 import { openClient, type WorkerPort } from './worker/client.js';
 import type { FromHost } from './worker/protocol.js';
 
@@ -44,10 +45,7 @@ function workerPort(): WorkerPort {
 export async function openToolkit(options: ToolkitOptions = {}): Promise<Toolkit> {
   if (options.runIn === 'caller')
     throw new QuantError('invalid_argument', "runIn 'caller' is for Node: in a browser heavy work stays off the page's thread");
-  const backend = await openClient(workerPort(), {
-    wasmUrl: options.wasmUrl ?? '',
-    threads: options.threads ?? 1,
-    variant: options.variant ?? 'auto',
-  });
+  const open = { wasmUrl: options.wasmUrl ?? '', threads: options.threads ?? 1, variant: options.variant ?? 'auto' };
+  const backend = await openClient(workerPort(), compileAhead(open));
   return new Toolkit(backend, await backend.call('info', {}));
 }

@@ -1,7 +1,7 @@
 /** The host's platform in a browser's worker. Relative URLs are seen from the root of the built package. */
 import { QuantError } from './errors.js';
+import { chooseBrowserModule, compile } from './browser-module.js';
 import type { Core, CoreFactory, CoreSource } from './wasm/core.js';
-import { chooseModule } from './wasm/choose.js';
 import { bytesSource, maxCopiedBytes, memorySink, readerSource } from './worker/byte-io.js';
 import type { Picture, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
@@ -9,54 +9,21 @@ import type { OpenOptions, SourceSpec } from './worker/protocol.js';
 /** In the type library of workers, which does not go together with that of pages. */
 declare const FileReaderSync: new () => { readAsArrayBuffer(blob: Blob): ArrayBuffer };
 
-interface ModuleUrls {
-  readonly glue: string;
-  readonly wasm: string;
-}
-
-/** Literal URLs, so that bundlers see the files. */
-function ownUrls(name: string): ModuleUrls {
-  switch (name) {
-    case 'relaxed':
-      return {
-        glue: new URL('./wasm/bitwright-relaxed.mjs', import.meta.url).href,
-        wasm: new URL('./wasm/bitwright-relaxed.wasm', import.meta.url).href,
-      };
-    case 'simd-mt':
-      return {
-        glue: new URL('./wasm/bitwright-simd-mt.mjs', import.meta.url).href,
-        wasm: new URL('./wasm/bitwright-simd-mt.wasm', import.meta.url).href,
-      };
-    case 'relaxed-mt':
-      return {
-        glue: new URL('./wasm/bitwright-relaxed-mt.mjs', import.meta.url).href,
-        wasm: new URL('./wasm/bitwright-relaxed-mt.wasm', import.meta.url).href,
-      };
-    default:
-      return {
-        glue: new URL('./wasm/bitwright-simd.mjs', import.meta.url).href,
-        wasm: new URL('./wasm/bitwright-simd.wasm', import.meta.url).href,
-      };
-  }
-}
-
 async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> {
-  const choice = chooseModule(options, {
-    canShareMemory: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined',
-    whyNotShared: 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)',
-    cores: navigator.hardwareConcurrency || 1,
-  });
-  const name = choice.threads > 1 ? `${choice.variant}-mt` : choice.variant;
-  const urls =
-    options.wasmUrl === ''
-      ? ownUrls(name)
-      : {
-          glue: new URL(`bitwright-${name}.mjs`, options.wasmUrl).href,
-          wasm: new URL(`bitwright-${name}.wasm`, options.wasmUrl).href,
-        };
+  const { choice, name, urls } = chooseBrowserModule(options);
   try {
-    const glue = (await import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue)) as { default: CoreFactory };
-    const core: Core = await glue.default({ locateFile: () => urls.wasm, poolSize: choice.threads - 1 });
+    const [glue, module] = await Promise.all([
+      import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue) as Promise<{ default: CoreFactory }>,
+      options.compiled?.name === name ? options.compiled.module : compile(urls.wasm),
+    ]);
+    const core: Core = await glue.default({
+      locateFile: () => urls.wasm,
+      poolSize: choice.threads - 1,
+      instantiateWasm: (imports, done) => {
+        done(new WebAssembly.Instance(module, imports), module);
+        return {};
+      },
+    });
     return { core, info: { ...choice, version: core.version() } };
   } catch (error) {
     throw new QuantError(

@@ -1,5 +1,8 @@
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 
@@ -14,6 +17,40 @@ std::size_t panel_bytes(KernelFamily family, const ConvWeightsU8I8& weights) {
   return is_relaxed(family) ? 64 + (k + 3) / 4 * 32 : 32 + (k + 1) / 2 * 32;
 }
 
+/// The weights of up to 8 output channels as signed rows, taps before channels, with zeros to a multiple of 4 behind them.
+class PanelRows {
+ public:
+  explicit PanelRows(const ConvWeightsU8I8& weights)
+      : weights_(weights),
+        k_(weights.channels * weights.taps),
+        length_((k_ + 3) / 4 * 4),
+        rows_(static_cast<std::size_t>(8 * length_)) {}
+
+  void gather(std::ptrdiff_t first_channel, std::ptrdiff_t n_channels) {
+    const auto* from = static_cast<const std::int8_t*>(weights_.w) + first_channel * weights_.column_stride;
+    for (std::ptrdiff_t j = 0; j < n_channels; ++j, from += weights_.column_stride)
+      for (std::ptrdiff_t tap = 0; tap < weights_.taps; ++tap)
+        copy_strided(from + tap * weights_.tap_stride, weights_.channel_stride, weights_.channels,
+                     row(j) + tap * weights_.channels);
+    for (std::ptrdiff_t j = 0; j < n_channels && weights_.is_unsigned; ++j)  // minus 128
+      for (std::ptrdiff_t i = j * length_; i < j * length_ + k_; ++i) rows_[static_cast<std::size_t>(i)] ^= 0x80u;
+  }
+  std::int8_t* row(std::ptrdiff_t j) { return reinterpret_cast<std::int8_t*>(rows_.data()) + j * length_; }
+
+ private:
+  static void copy_strided(const std::int8_t* from, std::ptrdiff_t stride, std::ptrdiff_t n, std::int8_t* to) {
+    if (stride == 1 && n > 0) {
+      std::memcpy(to, from, static_cast<std::size_t>(n));
+      return;
+    }
+    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = from[i * stride];
+  }
+
+  const ConvWeightsU8I8& weights_;
+  std::ptrdiff_t k_, length_;
+  std::vector<std::uint8_t> rows_;
+};
+
 }  // namespace
 
 std::size_t packed_conv_u8_i8_bytes(KernelFamily family, const ConvWeightsU8I8& weights) {
@@ -23,41 +60,50 @@ std::size_t packed_conv_u8_i8_bytes(KernelFamily family, const ConvWeightsU8I8& 
 std::ptrdiff_t pack_conv_u8_i8(KernelFamily family, const ConvWeightsU8I8& weights, std::byte* packed) {
   const std::ptrdiff_t panels = (weights.out_channels + 7) / 8, k = weights.channels * weights.taps;
   const auto bytes = static_cast<std::ptrdiff_t>(panel_bytes(family, weights));
-  const std::int32_t to_signed = weights.is_unsigned ? 128 : 0;
-  std::ptrdiff_t unsafe = k > kMaxConvU8I8K ? 0 : -1;
+  if (k > kMaxConvU8I8K) return 0;
+  std::ptrdiff_t unsafe = -1;
   std::memset(packed, 0, packed_conv_u8_i8_bytes(family, weights));
-  for (std::ptrdiff_t channel = 0; channel < weights.groups * weights.out_channels; ++channel) {
-    const std::ptrdiff_t group = channel / weights.out_channels, n = channel % weights.out_channels, j = n % 8;
-    std::byte* panel = packed + (group * panels + n / 8) * bytes;
-    const std::int32_t zero_point = (weights.zero_points != nullptr ? weights.zero_points[channel] : 0) - to_signed;
-    std::int64_t sum = 0, reach = 0;
-    for (std::ptrdiff_t i = 0; i < k; ++i) {
-      const std::ptrdiff_t from = channel * weights.column_stride + i % weights.channels * weights.channel_stride +
-                                  i / weights.channels * weights.tap_stride;
-      const std::int32_t w = weights.is_unsigned ? static_cast<const std::uint8_t*>(weights.w)[from] - 128
-                                                 : static_cast<const std::int8_t*>(weights.w)[from];
-      sum += w - zero_point;
-      // Partial sums too stay in int32: of the centered weights, or of w and the zero point alone.
-      const std::int64_t centered = w - zero_point, apart = (w < 0 ? -w : w) + (zero_point < 0 ? -zero_point : zero_point);
-      reach += 255 * (is_relaxed(family) ? apart : centered < 0 ? -centered : centered);
-      if (is_relaxed(family)) {
-        panel[64 + i / 4 * 32 + j * 4 + i % 4] = static_cast<std::byte>(static_cast<std::uint8_t>(w));
-      } else {
-        const auto wide = static_cast<std::int16_t>(w - zero_point);
-        std::memcpy(panel + 32 + (i / 2 * 16 + j * 2 + i % 2) * 2, &wide, 2);
+  PanelRows rows(weights);
+  for (std::ptrdiff_t p = 0; p < weights.groups * panels; ++p) {
+    const std::ptrdiff_t first_of_group = p % panels * 8, first = p / panels * weights.out_channels + first_of_group;
+    const std::ptrdiff_t n_channels = std::min<std::ptrdiff_t>(8, weights.out_channels - first_of_group);
+    std::byte* panel = packed + p * bytes;
+    rows.gather(first, n_channels);
+    for (std::ptrdiff_t j = 0; j < n_channels; ++j) {
+      const std::ptrdiff_t channel = first + j;
+      const std::int8_t* row = rows.row(j);
+      const std::int32_t zero_point =
+          (weights.zero_points != nullptr ? weights.zero_points[channel] : 0) - (weights.is_unsigned ? 128 : 0);
+      const std::int32_t zero_points = zero_point * static_cast<std::int32_t>(k), point = is_relaxed(family) ? 0 : zero_point;
+      std::int32_t sum = 0, magnitude = 0;  // k is small enough for both
+      for (std::ptrdiff_t i = 0; i < k; ++i) {
+        sum += row[i];
+        magnitude += std::abs(row[i] - point);
       }
+      // Partial sums too stay in int32: of the centered weights, or of w and the zero point alone.
+      std::int64_t reach = 255 * (std::int64_t{magnitude} + (is_relaxed(family) ? std::abs(zero_points) : 0));
+      if (is_relaxed(family)) {
+        for (std::ptrdiff_t i = 0; i < k; i += 4) std::memcpy(panel + 64 + i * 8 + j * 4, row + i, 4);
+      } else {
+        for (std::ptrdiff_t i = 0; i < k; i += 2) {
+          const std::int16_t pair[] = {static_cast<std::int16_t>(row[i] - zero_point),
+                                       i + 1 < k ? static_cast<std::int16_t>(row[i + 1] - zero_point) : std::int16_t{0}};
+          std::memcpy(panel + 32 + i * 16 + j * 4, pair, 4);
+        }
+      }
+      // sdot sees x - 128: sum (x - 128) w + 128 sum w.
+      std::int64_t bias =
+          (weights.bias != nullptr ? weights.bias[channel] : 0) - std::int64_t{weights.x_zero_point} * (sum - zero_points);
+      reach += bias < 0 ? -bias : bias;
+      if (family == KernelFamily::sdot) {
+        bias += 128 * std::int64_t{sum};
+        reach += 128 * std::int64_t{std::abs(sum)};
+      }
+      if (unsafe < 0 && reach > std::numeric_limits<std::int32_t>::max()) unsafe = channel;
+      const auto bias_i32 = static_cast<std::int32_t>(bias);
+      std::memcpy(panel + j * 4, &bias_i32, 4);
+      if (is_relaxed(family)) std::memcpy(panel + 32 + j * 4, &zero_point, 4);
     }
-    // sdot sees x - 128: sum (x - 128) w + 128 sum w.
-    std::int64_t bias = (weights.bias != nullptr ? weights.bias[channel] : 0) - weights.x_zero_point * sum;
-    reach += bias < 0 ? -bias : bias;
-    if (family == KernelFamily::sdot) {
-      bias += 128 * (sum + zero_point * k);
-      reach += 128 * (sum + zero_point * k < 0 ? -(sum + zero_point * k) : sum + zero_point * k);
-    }
-    if (unsafe < 0 && reach > std::numeric_limits<std::int32_t>::max()) unsafe = channel;
-    const auto bias_i32 = static_cast<std::int32_t>(bias);
-    std::memcpy(panel + j * 4, &bias_i32, 4);
-    if (is_relaxed(family)) std::memcpy(panel + 32 + j * 4, &zero_point, 4);
   }
   return unsafe;
 }

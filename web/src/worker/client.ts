@@ -17,7 +17,8 @@ interface Pending {
   readonly onProgress: OnHostProgress | undefined;
 }
 
-export async function openClient(port: WorkerPort, options: OpenOptions): Promise<Backend> {
+/** @param options may come later than the worker: it starts meanwhile */
+export async function openClient(port: WorkerPort, options: OpenOptions | Promise<OpenOptions>): Promise<Backend> {
   const pending = new Map<number, Pending>();
   let nextId = 1;
   let closedBecause: QuantError | undefined;
@@ -68,7 +69,8 @@ export async function openClient(port: WorkerPort, options: OpenOptions): Promis
     });
 
   try {
-    await send((id) => ({ kind: 'open', id, options }), []);
+    const known = await options;
+    await send((id) => ({ kind: 'open', id, options: known }), []);
   } catch (error) {
     port.terminate();
     throw error;

@@ -194,6 +194,13 @@ export interface OpenOptions {
   readonly wasmUrl: string;
   readonly threads: number;
   readonly variant: 'auto' | 'simd' | 'relaxed';
+  /** The module, where the page compiled it already. */
+  readonly compiled?: CompiledModule;
+}
+
+export interface CompiledModule {
+  readonly name: string;
+  readonly module: WebAssembly.Module;
 }
 
 export type OnHostProgress = (progress: Progress) => void;
