@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::uint64_t kPlaceBytes = 64;
 constexpr std::size_t kNever = ~std::size_t{0};
-constexpr std::size_t kMaxSharedRoots =
-    32;  // more are kept to the end of the run, so that long chains are laid out in linear time
+/// More are kept to the end of the run, so that long chains are laid out in linear time.
+constexpr std::size_t kMaxSharedRoots = 32;
 
 std::uint64_t whole_bytes(const TypeInfo& type) {
   return (packed_bytes(type.dtype, static_cast<std::uint64_t>(n_elements(*type.shape))) + kSlackBytes + kPlaceBytes - 1) /

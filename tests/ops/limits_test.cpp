@@ -42,7 +42,8 @@ void run_endless(const Node& node, const std::vector<Tensor>& inputs, std::int64
 
 TEST_CASE("limits: turns of a Loop and of a Scan") {
   std::int64_t n_turns = 0;
-  CHECK(refusal([&] { run_endless(make_node("Loop", {}, 0), {}, n_turns); }) == ErrorCode::limit_exceeded);
+  // Millions of turns are work, not a bad input: they are held to no time.
+  CHECK_THROWS_WITH_AS(run_endless(make_node("Loop", {}, 0), {}, n_turns), doctest::Contains("turns without an end"), Error);
   CHECK(n_turns == kMaxTurns);
   // A Scan is refused by the length of its input before its first turn; where that is allowed, by what this body lacks.
   const Node scan = make_node("Scan", {Attribute::of_int("num_scan_inputs", 1)}, 2);

@@ -18,9 +18,9 @@ import { npyFile } from './support/npy-file.js';
 import { zipFile } from './support/zip-file.js';
 import { withToolkit } from './support/toolkit.js';
 
-/** What a bad input may take: ten times the second of processor time and twice the 200 MB that are promised. */
+/** What a bad input may take: ten times the second of processor time, and the 200 MB that are promised. */
 const maxMs = 10_000;
-const maxBytes = 400 * 1024 * 1024;
+const maxBytes = 200 * 1024 * 1024;
 
 async function within<T>(work: () => T | Promise<T>): Promise<T> {
   const before = process.memoryUsage().rss;
