@@ -14,6 +14,7 @@
 #include "convert_report.h"
 #include "convert_scheme.h"
 #include "engine/session.h"
+#include "files/model_file.h"
 #include "files/onnx/onnx.h"
 #include "guard.h"
 #include "model/limits.h"
@@ -60,7 +61,7 @@ val open_model(val source, val open_external) {
   return guard([&] {
     const std::unique_ptr<ExternalData> external = external_data_from(open_external);
     const std::shared_ptr<HashedSource> file = source_from(source);
-    Model model = read_onnx(file, *external);
+    Model model = read_model(file, *external);
     const std::int32_t handle = objects().models.add(std::make_shared<const Model>(std::move(model)));
     objects().files.emplace(handle, file);
     return val(handle);

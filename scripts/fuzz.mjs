@@ -34,7 +34,7 @@ function makeSeeds() {
   }
   for (const name of readdirSync(unpacked, { recursive: true })) {
     const path = join(unpacked, name);
-    if (!/\.(onnx|pb)$/.test(name) || !statSync(path).isFile() || statSync(path).size > maxSeedBytes) continue;
+    if (!/\.(onnx|ort|pb)$/.test(name) || !statSync(path).isFile() || statSync(path).size > maxSeedBytes) continue;
     const bytes = readFileSync(path);
     writeFileSync(join(making, createHash('sha1').update(bytes).digest('hex')), bytes);
   }

@@ -29,7 +29,7 @@ function showModel({ info }: Model): void {
 
 async function openModel(files: readonly File[]): Promise<void> {
   clearMessages();
-  const chosen = files.find((candidate) => /\.onnx$/i.test(candidate.name)) ?? files[0];
+  const chosen = files.find((candidate) => /\.(onnx|ort)$/i.test(candidate.name)) ?? files[0];
   if (chosen === undefined) return;
   try {
     const others = files.filter((candidate) => candidate !== chosen);

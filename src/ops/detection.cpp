@@ -157,23 +157,24 @@ void run_roi_align(RunContext& context) {
         for (std::int64_t channel = 0; channel < n_channels; ++channel) {
           const float* plane = image.data() + static_cast<std::size_t>(batch * n_channels + channel) * area;
           double value = 0.0;
-          for (std::size_t i = 0; i < ys.size() * xs.size(); ++i) {
-            const AxisSample& along_y = ys[i / xs.size()];
-            const AxisSample& along_x = xs[i % xs.size()];
-            double sum = 0.0;
-            double largest = -HUGE_VAL;
-            for (std::size_t k = 0; k < 4; ++k) {
-              const std::size_t place = along_y.places[k / 2] * static_cast<std::size_t>(width) + along_x.places[k % 2];
-              const double term = along_y.weights[k / 2] * along_x.weights[k % 2] * static_cast<double>(plane[place]);
-              sum += term;
-              largest = std::max(largest, term);
-            }
-            if (!is_max)
+          double largest = -HUGE_VAL;
+          for (const AxisSample& along_y : ys)
+            for (const AxisSample& along_x : xs) {
+              double sum = 0.0;
+              for (std::size_t k = 0; k < 4; ++k) {
+                const std::size_t place = along_y.places[k / 2] * static_cast<std::size_t>(width) + along_x.places[k % 2];
+                const double term = along_y.weights[k / 2] * along_x.weights[k % 2] * static_cast<double>(plane[place]);
+                sum += term;
+                largest = std::max(largest, term);
+              }
               value += sum;
-            else  // as onnxruntime and the ONNX reference: the greatest weighted corner, not the greatest sample
-              value = i == 0 ? largest : std::max(value, largest);
-          }
-          if (!is_max) value /= std::max(static_cast<double>(ys.size() * xs.size()), 1.0);
+            }
+          const std::size_t n_samples = ys.size() * xs.size();
+          // As onnxruntime and the ONNX reference: the greatest weighted corner, not the greatest sample.
+          if (is_max)
+            value = n_samples > 0 ? largest : 0.0;
+          else
+            value /= std::max(static_cast<double>(n_samples), 1.0);
           write_elements(y, ((roi * n_channels + channel) * y.extent(2) + row) * y.extent(3) + column,
                          std::span<const double>(&value, 1));
         }

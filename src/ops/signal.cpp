@@ -65,54 +65,82 @@ Complex product(Complex a, Complex b) { return {a.re * b.re - a.im * b.im, a.re 
 /// exp(turns * 2 pi i).
 Complex root_of_unity(double turns) { return {f64::cos(kTwoPi * turns), f64::sin(kTwoPi * turns)}; }
 
-/// In place, unscaled, of a length that is a power of two. `sign` is -1, or 1 for the inverse.
-void transform_radix_2(std::vector<Complex>& x, double sign) {
-  const std::size_t n = x.size();
-  std::vector<Complex> roots(n);
-  for (std::size_t k = 0; k < n; ++k) roots[k] = root_of_unity(sign * static_cast<double>(k) / static_cast<double>(n));
-  for (std::size_t i = 1, j = 0; i < n; ++i) {
-    std::size_t bit = n >> 1;
-    for (; (j & bit) != 0; bit >>= 1) j ^= bit;
-    j ^= bit;
-    if (i < j) std::swap(x[i], x[j]);
+/// Unscaled discrete Fourier transforms of one length that is a power of two.
+class Radix2 {
+ public:
+  explicit Radix2(std::size_t n) : roots_(n) {
+    for (std::size_t k = 0; k < n; ++k) roots_[k] = root_of_unity(static_cast<double>(k) / static_cast<double>(n));
   }
-  for (std::size_t length = 2; length <= n; length <<= 1)
-    for (std::size_t first = 0; first < n; first += length)
-      for (std::size_t k = 0; k < length / 2; ++k) {
-        const Complex a = x[first + k];
-        const Complex b = product(x[first + k + length / 2], roots[k * (n / length)]);
-        x[first + k] = {a.re + b.re, a.im + b.im};
-        x[first + k + length / 2] = {a.re - b.re, a.im - b.im};
-      }
-}
 
-/// In place, unscaled. Other lengths than powers of two by Bluestein's convolution with a chirp (Bluestein, "A linear filtering
-/// approach to the computation of discrete Fourier transform", 1970), so that none takes time in its square.
-void transform(std::vector<Complex>& x, bool is_inverse) {
-  const double sign = is_inverse ? 1.0 : -1.0;
-  const std::size_t n = x.size();
-  if (std::has_single_bit(n)) return transform_radix_2(x, sign);
-  const std::size_t padded = std::bit_ceil(2 * n);
-  std::vector<Complex> chirp(n);
-  std::vector<Complex> filter(padded);
-  for (std::size_t k = 0; k < n; ++k) {
-    const auto phase = static_cast<double>(std::uint64_t{k} * k % (2 * n));
-    chirp[k] = root_of_unity(sign * phase / static_cast<double>(2 * n));
-    filter[k] = filter[(padded - k) % padded] = {chirp[k].re, -chirp[k].im};
-    x[k] = product(x[k], chirp[k]);
+  [[nodiscard]] std::size_t length() const { return roots_.size(); }
+
+  void in_place(std::vector<Complex>& x, bool is_inverse) const {
+    const std::size_t n = length();
+    const double sign = is_inverse ? 1.0 : -1.0;
+    for (std::size_t i = 1, j = 0; i < n; ++i) {
+      std::size_t bit = n >> 1;
+      for (; (j & bit) != 0; bit >>= 1) j ^= bit;
+      j ^= bit;
+      if (i < j) std::swap(x[i], x[j]);
+    }
+    for (std::size_t length = 2; length <= n; length <<= 1)
+      for (std::size_t first = 0; first < n; first += length)
+        for (std::size_t k = 0; k < length / 2; ++k) {
+          const Complex root = roots_[k * (n / length)];
+          const Complex a = x[first + k];
+          const Complex b = product(x[first + k + length / 2], {root.re, sign * root.im});
+          x[first + k] = {a.re + b.re, a.im + b.im};
+          x[first + k + length / 2] = {a.re - b.re, a.im - b.im};
+        }
   }
-  x.resize(padded);
-  transform_radix_2(x, -1.0);
-  transform_radix_2(filter, -1.0);
-  for (std::size_t k = 0; k < padded; ++k) x[k] = product(x[k], filter[k]);
-  transform_radix_2(x, 1.0);
-  x.resize(n);
-  const auto scale = static_cast<double>(padded);
-  for (std::size_t k = 0; k < n; ++k) {
-    const Complex value = product(x[k], chirp[k]);
-    x[k] = {value.re / scale, value.im / scale};
+
+ private:
+  std::vector<Complex> roots_;
+};
+
+/// Unscaled discrete Fourier transforms of one length and direction, whose tables are made once. Other lengths than powers of
+/// two by Bluestein's convolution with a chirp (Bluestein, "A linear filtering approach to the computation of discrete Fourier
+/// transform", 1970), so that none takes time in its square.
+class Transform {
+ public:
+  Transform(std::size_t n, bool is_inverse) : is_inverse_(is_inverse), radix_2_(std::has_single_bit(n) ? n : std::bit_ceil(2 * n)) {
+    const std::size_t padded = radix_2_.length();
+    if (padded == n) return;
+    const double sign = is_inverse ? 1.0 : -1.0;
+    chirp_.resize(n);
+    filter_.resize(padded);
+    for (std::size_t k = 0; k < n; ++k) {
+      const auto phase = static_cast<double>(std::uint64_t{k} * k % (2 * n));
+      chirp_[k] = root_of_unity(sign * phase / static_cast<double>(2 * n));
+      filter_[k] = filter_[(padded - k) % padded] = {chirp_[k].re, -chirp_[k].im};
+    }
+    radix_2_.in_place(filter_, false);
   }
-}
+
+  /// `x` is as long as the transform.
+  void in_place(std::vector<Complex>& x) const {
+    if (chirp_.empty()) return radix_2_.in_place(x, is_inverse_);
+    const std::size_t n = chirp_.size();
+    const std::size_t padded = radix_2_.length();
+    for (std::size_t k = 0; k < n; ++k) x[k] = product(x[k], chirp_[k]);
+    x.resize(padded);
+    radix_2_.in_place(x, false);
+    for (std::size_t k = 0; k < padded; ++k) x[k] = product(x[k], filter_[k]);
+    radix_2_.in_place(x, true);
+    x.resize(n);
+    const auto scale = static_cast<double>(padded);
+    for (std::size_t k = 0; k < n; ++k) {
+      const Complex value = product(x[k], chirp_[k]);
+      x[k] = {value.re / scale, value.im / scale};
+    }
+  }
+
+ private:
+  bool is_inverse_;
+  Radix2 radix_2_;
+  std::vector<Complex> chirp_;   // of a length that is no power of two
+  std::vector<Complex> filter_;  // its convolution, transformed
+};
 
 void check_length(const Node& node, std::int64_t n) {
   if (n < 1 || n > kMaxTransform)
@@ -169,6 +197,7 @@ void run_dft(RunContext& context) {
   from.inner /= n_parts;
   to.inner /= y_parts;
   std::vector<Complex> line(static_cast<std::size_t>(n));
+  const Transform transform(line.size(), is_inverse);
   const double scale = is_inverse ? 1.0 / static_cast<double>(n) : 1.0;
   for (std::int64_t outer = 0; outer < from.outer; ++outer)
     for (std::int64_t inner = 0; inner < from.inner; ++inner) {
@@ -182,7 +211,7 @@ void run_dft(RunContext& context) {
         value.re = element_f64(x, place);
         if (n_parts == 2) value.im = is_mirrored ? -element_f64(x, place + 1) : element_f64(x, place + 1);
       }
-      transform(line, is_inverse);
+      transform.in_place(line);
       for (std::int64_t i = 0; i < to.extent; ++i) {
         const Complex value = line[static_cast<std::size_t>(i)];
         const double parts[2] = {value.re * scale, value.im * scale};
@@ -239,17 +268,17 @@ void run_stft(RunContext& context) {
   if (x.rank() > 3 || n_parts < 1 || n_parts > 2)
     refuse(context.node(), "a signal [batch, length, 1 or 2] is needed", ErrorCode::shape_mismatch);
   std::vector<Complex> line(static_cast<std::size_t>(frames.length));
+  const Transform transform(line.size(), false);
   std::int64_t to = 0;
   for (std::int64_t batch = 0; batch < x.extent(0); ++batch)
     for (std::int64_t frame = 0; frame < frames.n; ++frame) {
-      line.resize(static_cast<std::size_t>(frames.length));
       for (std::int64_t i = 0; i < frames.length; ++i) {
         const std::int64_t place = (batch * x.extent(1) + frame * frames.step + i) * n_parts;
         const double weight = context.has_input(2) ? element_f64(context.input(2), i) : 1.0;
         line[static_cast<std::size_t>(i)] = {weight * element_f64(x, place),
                                              n_parts == 2 ? weight * element_f64(x, place + 1) : 0.0};
       }
-      transform(line, false);
+      transform.in_place(line);
       for (std::int64_t i = 0; i < y.extent(2); ++i, to += 2) {
         const double parts[2] = {line[static_cast<std::size_t>(i)].re, line[static_cast<std::size_t>(i)].im};
         write_elements(y, to, std::span<const double>(parts, 2));
@@ -268,10 +297,16 @@ void infer_mel_weight_matrix(InferContext& context) {
   context.set_output(0, output_type(context.node()), Shape{rows, columns});
 }
 
+/// Beyond it no edge of a mel bin can be meant; sums and differences of edges stay exact.
+constexpr double kMaxMelEdge = 1e15;
+
 void run_mel_weight_matrix(RunContext& context) {
   Tensor& y = context.output(0);
+  const Node& node = context.node();
   const std::int64_t length = element_i64(context.input(1), 0);
-  const auto rate = static_cast<double>(scalar_of(context.node(), context.input(2), "the sample rate"));
+  const auto rate = static_cast<double>(scalar_of(node, context.input(2), "the sample rate"));
+  if (context.input(3).n_elements() != 1 || context.input(4).n_elements() != 1)
+    refuse(node, "the edges of the spectrum must be one number each", ErrorCode::shape_mismatch);
   const auto mel = [](double hertz) { return 2595.0 * f64::log(1.0 + hertz / 700.0) / 2.30258509299404568402; };
   const auto hertz = [](double mels) { return 700.0 * (f64::pow(10.0, mels / 2595.0) - 1.0); };
   const std::int64_t n_rows = y.extent(0);
@@ -279,9 +314,11 @@ void run_mel_weight_matrix(RunContext& context) {
   const double low = mel(element_f64(context.input(3), 0));
   const double step = (mel(element_f64(context.input(4), 0)) - low) / static_cast<double>(n_bins + 2);
   std::vector<std::int64_t> edges;
-  for (std::int64_t i = 0; i < n_bins + 2; ++i)
-    edges.push_back(static_cast<std::int64_t>(
-        std::floor(static_cast<double>(length + 1) * hertz(static_cast<double>(i) * step + low) / rate)));
+  for (std::int64_t i = 0; i < n_bins + 2; ++i) {
+    const double edge = std::floor((static_cast<double>(length) + 1.0) * hertz(static_cast<double>(i) * step + low) / rate);
+    if (!(std::fabs(edge) <= kMaxMelEdge)) refuse(node, "the sample rate and the edges of the spectrum give no bins");
+    edges.push_back(static_cast<std::int64_t>(edge));
+  }
   std::vector<double> values(static_cast<std::size_t>(y.n_elements()), 0.0);
   const auto put = [&](std::int64_t row, std::int64_t bin, double value) {
     if (row >= 0 && row < n_rows) values[static_cast<std::size_t>(row * n_bins + bin)] = value;

@@ -65,20 +65,20 @@ class UseFinder {
     std::vector<ConstantWeight> found;
     for (std::size_t scope = 0; scope < graphs_.size(); ++scope) {
       Graph& graph = *graphs_[scope];
-      const auto add = [&](const std::string& name, const TensorRecord& record, bool is_constant_node) {
+      const auto add = [&](const std::string& name, const TensorRecord& record) {
         if (record.dtype != DType::f32 && !(takes_halves && record.dtype == DType::f16)) return;
         if (n_elements(record.shape) < min_elements) return;
-        ConstantWeight weight{&graph, paths_[scope], name, &record, is_constant_node, false, {}};
+        ConstantWeight weight{&graph, paths_[scope], name, &record, false, {}};
         std::vector<std::int64_t> axes(record.shape.size());
         std::iota(axes.begin(), axes.end(), 0);
         ++n_weights_;
         collect_uses(scope, name, axes, 0, weight);
         found.push_back(std::move(weight));
       };
-      for (const TensorRecord& record : graph.initializers) add(record.name, record, false);
+      for (const TensorRecord& record : graph.initializers) add(record.name, record);
       for (const Node& node : graph.nodes) {
         const Attribute* value = node.op_type == "Constant" && node.domain.empty() ? node.find("value") : nullptr;
-        if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t, true);
+        if (value != nullptr && value->t && !node.outputs.empty()) add(node.outputs[0], *value->t);
       }
     }
     return found;
@@ -135,8 +135,8 @@ class UseFinder {
         continue;
       }
       const auto behind = axes_behind(*site->node, axes);
+      n_moved_ += n_hops > 0 ? 1 : 0;
       if (!behind || n_hops >= kMaxHops || n_moved_ >= kMaxMovedUses) {
-        n_moved_ += n_hops > 0 ? 1 : 0;
         weight.uses.push_back(
             {site->node, site->input, paths_[site->place], axes, static_cast<std::int64_t>(weight.record->shape.size())});
         continue;
@@ -151,7 +151,7 @@ class UseFinder {
   std::vector<Site> sites_;              // by scope and name, then in order of the graph
   std::vector<std::size_t> reached_by_;  // by the first site of a value: the last weight, from 1, that reached it
   std::size_t n_weights_ = 0;
-  std::size_t n_moved_ = 0;
+  std::size_t n_moved_ = 0;  // readers behind movers, looked at so far
 };
 
 }  // namespace

@@ -28,7 +28,6 @@ struct ConstantWeight {
   std::string path;  // of that graph, as in NodeDecision
   std::string name;
   const TensorRecord* record = nullptr;
-  bool is_constant_node = false;
   bool is_graph_output = false;  // of its own graph, or of a subgraph that passes it on
   std::vector<WeightUse> uses;
 };

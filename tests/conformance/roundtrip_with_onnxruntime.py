@@ -3,7 +3,7 @@
     pip install onnx onnxruntime numpy
     python roundtrip_with_onnxruntime.py ROUNDTRIP FOLDER [--opset N] [--external NAME]
 
-FOLDER is searched for *.onnx and must be writable (external data is looked for beside the model, so the copy is put there too).
+FOLDER is searched for *.onnx and *.ort and must be writable (external data is looked for beside the model, so the copy is put there too).
 Inputs are those of test_data_set_* beside the model, else seeded. Without --opset outputs must be equal, with it within 2e-5.
 Prints every file that is not the same, and counts: same_run, same_load (no input could be made), same_fail (both fail alike),
 refused (with what onnxruntime does), cannot_upgrade, only_copy_loads, DIFFERS, COPY_FAILS, CRASH, HANG.
@@ -86,9 +86,9 @@ def verdict(path):
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    if TOLERANCE:
+    if TOLERANCE or path.suffix == ".ort":  # .ort files are run as they stand
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    copy = path.parent / f"copy_of_{path.name}"
+    copy = path.parent / f"copy_of_{path.name.removesuffix('.onnx')}.onnx"
     try:
         tool = subprocess.run([ROUNDTRIP, path, copy, *OPTIONS], capture_output=True, text=True, timeout=60)
         before, error_before = attempt(lambda: onnxruntime.InferenceSession(str(path), options))
@@ -131,7 +131,7 @@ def main():
     counts = collections.Counter()
     todo, done = multiprocessing.Queue(), multiprocessing.Queue()
     worker = None
-    for path in sorted(FOLDER.rglob("*.onnx")):
+    for path in sorted([*FOLDER.rglob("*.onnx"), *FOLDER.rglob("*.ort")]):
         if worker is None or not worker.is_alive():  # onnxruntime itself crashes on some of its own test models
             worker = multiprocessing.Process(target=work, args=(todo, done))
             worker.start()

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/xxh64.h"
 #include "engine/session.h"
+#include "files/model_file.h"
 #include "files/onnx/onnx.h"
 #include "quant/recipe.h"
 
@@ -45,7 +46,7 @@ inline void expect_typed(const Error& error) {
 
 inline std::shared_ptr<Model> read(std::span<const std::uint8_t> bytes) {
   return std::make_shared<Model>(
-      read_onnx(std::make_shared<MemorySource>(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), "fuzz.onnx")));
+      read_model(std::make_shared<MemorySource>(std::vector<std::uint8_t>(bytes.begin(), bytes.end()), "fuzz.onnx")));
 }
 
 inline std::vector<std::uint8_t> written(const Model& model) {

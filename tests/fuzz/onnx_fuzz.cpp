@@ -23,7 +23,7 @@ void read_as_tensor(std::span<const std::uint8_t> bytes) {
 /// The code of the refusal; nothing where it was read.
 std::optional<ErrorCode> code_through_window(const std::vector<std::uint8_t>& bytes) {
   try {
-    static_cast<void>(read_onnx(std::make_shared<tests::SlowSource>(bytes)));
+    static_cast<void>(read_model(std::make_shared<tests::SlowSource>(bytes)));
     return std::nullopt;
   } catch (const Error& error) {
     return error.code();

@@ -30,9 +30,9 @@ struct Emulated {
 using Usdot = RelaxedDot<Emulated<std::uint8_t>>;
 using Sdot = RelaxedDot<Emulated<std::int8_t>>;
 
-template <typename Dot, typename Output, std::uint8_t flip>
+template <typename Dot, typename Output, std::uint8_t flip, bool... is_real>
 void emulated(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, Output>(conv, block, flip);
+  conv_u8_i8_tiles<Dot>(conv, block, flip, Output(conv, is_real...));
 }
 
 /// The variants of this build that this engine computes right, and the relaxed ones by emulation.
@@ -45,13 +45,13 @@ std::vector<ConvU8I8Variant> variants() {
   using enum KernelFamily;
   all.push_back({"emulated usdot fast", emulated<Usdot, CodeOutput<RequantizeFastLanes>, 0>, usdot, fast});
   all.push_back({"emulated usdot integer_only", emulated<Usdot, CodeOutput<RequantizeFixedLanes>, 0>, usdot, integer_only});
-  all.push_back({"emulated usdot i32", emulated<Usdot, WideOutput<std::int32_t>, 0>, usdot, i32});
-  all.push_back({"emulated usdot f32", emulated<Usdot, WideOutput<float>, 0>, usdot, f32});
+  all.push_back({"emulated usdot i32", emulated<Usdot, WideOutput, 0, false>, usdot, i32});
+  all.push_back({"emulated usdot f32", emulated<Usdot, WideOutput, 0, true>, usdot, f32});
   all.push_back({"emulated sdot fast", emulated<Sdot, CodeOutput<RequantizeFastLanes>, kSignedFlip>, sdot, fast});
   all.push_back(
       {"emulated sdot integer_only", emulated<Sdot, CodeOutput<RequantizeFixedLanes>, kSignedFlip>, sdot, integer_only});
-  all.push_back({"emulated sdot i32", emulated<Sdot, WideOutput<std::int32_t>, kSignedFlip>, sdot, i32});
-  all.push_back({"emulated sdot f32", emulated<Sdot, WideOutput<float>, kSignedFlip>, sdot, f32});
+  all.push_back({"emulated sdot i32", emulated<Sdot, WideOutput, kSignedFlip, false>, sdot, i32});
+  all.push_back({"emulated sdot f32", emulated<Sdot, WideOutput, kSignedFlip, true>, sdot, f32});
   return all;
 }
 

@@ -11,7 +11,7 @@ const named: readonly string[] = ['int8', 'uint8', 'q4', 'q4f16', 'bnb4'];
  */
 export function outputName(fileName: string, recipe: Recipe, preset?: string): string {
   const { scheme, dtype } = recipe.weight;
-  const stem = fileName.replace(/\.onnx$/i, '');
+  const stem = fileName.replace(/\.(onnx|ort)$/i, '');
   const of = (suffix: string): string => `${stem}_${suffix}.onnx`;
   if (recipe.mode === 'float16') return of('fp16');
   if (preset !== undefined && named.includes(preset)) return of(preset);

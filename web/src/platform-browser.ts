@@ -17,7 +17,6 @@ async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> 
       options.compiled?.name === name ? options.compiled.module : compile(urls.wasm),
     ]);
     const core: Core = await glue.default({
-      locateFile: () => urls.wasm,
       poolSize: choice.threads - 1,
       instantiateWasm: (imports, done) => {
         done(new WebAssembly.Instance(module, imports), module);

@@ -34,7 +34,7 @@ inline constexpr std::uint32_t kDims = 1, kDataType = 2, kSegment = 3, kFloatDat
                                kExternalData = 13, kDataLocation = 14;
 }
 namespace sparse_proto {
-inline constexpr std::uint32_t kValues = 1, kIndices = 2;
+inline constexpr std::uint32_t kValues = 1, kIndices = 2, kDims = 3;
 }
 namespace value_info_proto {
 inline constexpr std::uint32_t kName = 1, kType = 2, kDoc = 3;
@@ -46,7 +46,13 @@ namespace tensor_type_proto {
 inline constexpr std::uint32_t kElemType = 1, kShape = 2;
 }
 namespace shape_proto {
-inline constexpr std::uint32_t kDim = 1, kDimValue = 1, kDimParam = 2;
+inline constexpr std::uint32_t kDim = 1, kDimValue = 1, kDimParam = 2, kDimDenotation = 3;
+}
+namespace sequence_type_proto {
+inline constexpr std::uint32_t kElemType = 1;
+}
+namespace map_type_proto {
+inline constexpr std::uint32_t kKeyType = 1, kValueType = 2;
 }
 namespace function_proto {
 inline constexpr std::uint32_t kName = 1, kInput = 4, kOutput = 5, kAttribute = 6, kNode = 7, kDoc = 8, kOpsetImport = 9,

@@ -103,12 +103,6 @@ void settle_opsets(std::vector<OpsetImport>& imports, const std::string& owner) 
                    "; opsets count from 1, export the model again"});
 }
 
-/// An onnxruntime .ort file is a FlatBuffer with this mark.
-bool is_ort_format(WireWindow& window) {
-  const auto head = window.peek(0, 8);
-  return head.size() >= 8 && std::string_view(reinterpret_cast<const char*>(head.data()) + 4, 4) == "ORTM";
-}
-
 void read_fields(ReadContext& context, MessageReader& reader, Model& model, bool& has_graph) {
   using namespace model_proto;
   while (reader.next()) {
@@ -166,24 +160,15 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
     throw_error(ErrorCode::bad_model, {file, ": a protobuf file has at most 2^31 - 1 bytes, this one ", model.file_bytes,
                                        "; larger models keep weights in external files"});
   ReadContext context(std::move(source), external_data);
-  const bool has_ort_mark = is_ort_format(context.window);
-  const auto refuse_ort = [&] {  // a model may hold these four bytes by chance, so it is asked only where reading failed
-    if (!has_ort_mark) return;
-    throw_error(
-        ErrorCode::unsupported,
-        {file, ": onnxruntime's .ort format is a FlatBuffer of an already prepared graph; give the ONNX model it was made from"});
-  };
   bool has_graph = false;
   MessageReader reader(context.window, "ModelProto", 0, model.file_bytes);
   try {
     read_fields(context, reader, model, has_graph);
   } catch (const Error& error) {
-    refuse_ort();
     const bool is_foreign =
         error.code() == ErrorCode::bad_model && model.ir_version == 0 && !has_graph && model.graph.nodes.empty();
     throw_error(error.code(), {file, (is_foreign ? ": not an ONNX model: " : ": "), error.what()}, error.subject());
   }
-  if (!has_graph || model.ir_version < 1) refuse_ort();
   if (!has_graph) throw_error(ErrorCode::bad_model, {file, ": no graph in it; it is truncated or no ONNX model"});
   if (model.ir_version < 1) throw_error(ErrorCode::bad_model, {file, ": it has no IR version; it is no ONNX model"});
   if (model.ir_version > kMaxIrVersion)

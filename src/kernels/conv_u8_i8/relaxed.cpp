@@ -17,28 +17,28 @@ using Dot = RelaxedDot<Instruction>;  // the processor behind it says how it tak
 }  // namespace
 
 void conv_u8_i8_u8__usdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFastLanes>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot>(conv, block, 0, CodeOutput<RequantizeFastLanes>(conv));
 }
 void conv_u8_i8_u8__usdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFixedLanes>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot>(conv, block, 0, CodeOutput<RequantizeFixedLanes>(conv));
 }
 void conv_u8_i8_i32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, WideOutput<std::int32_t>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot>(conv, block, 0, WideOutput(conv, false));
 }
 void conv_u8_i8_f32__usdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, WideOutput<float>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot>(conv, block, 0, WideOutput(conv, true));
 }
 void conv_u8_i8_u8__sdot_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFastLanes>>(conv, block, kSignedFlip);
+  conv_u8_i8_tiles<Dot>(conv, block, kSignedFlip, CodeOutput<RequantizeFastLanes>(conv));
 }
 void conv_u8_i8_u8__sdot_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, CodeOutput<RequantizeFixedLanes>>(conv, block, kSignedFlip);
+  conv_u8_i8_tiles<Dot>(conv, block, kSignedFlip, CodeOutput<RequantizeFixedLanes>(conv));
 }
 void conv_u8_i8_i32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, WideOutput<std::int32_t>>(conv, block, kSignedFlip);
+  conv_u8_i8_tiles<Dot>(conv, block, kSignedFlip, WideOutput(conv, false));
 }
 void conv_u8_i8_f32__sdot(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot, WideOutput<float>>(conv, block, kSignedFlip);
+  conv_u8_i8_tiles<Dot>(conv, block, kSignedFlip, WideOutput(conv, true));
 }
 
 }  // namespace bitwright

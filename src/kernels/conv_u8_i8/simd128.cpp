@@ -16,16 +16,16 @@ struct Dot16 {
 }  // namespace
 
 void conv_u8_i8_u8__simd128_fast(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFastLanes>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot16>(conv, block, 0, CodeOutput<RequantizeFastLanes>(conv));
 }
 void conv_u8_i8_u8__simd128_integer_only(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, CodeOutput<RequantizeFixedLanes>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot16>(conv, block, 0, CodeOutput<RequantizeFixedLanes>(conv));
 }
 void conv_u8_i8_i32__simd128(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, WideOutput<std::int32_t>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot16>(conv, block, 0, WideOutput(conv, false));
 }
 void conv_u8_i8_f32__simd128(const ConvU8I8& conv, const ConvBlock& block) {
-  conv_u8_i8_tiles<Dot16, WideOutput<float>>(conv, block, 0);
+  conv_u8_i8_tiles<Dot16>(conv, block, 0, WideOutput(conv, true));
 }
 
 }  // namespace bitwright

@@ -235,11 +235,11 @@ class CodeOutput {
   std::uint8_t* y_;
 };
 
-/// The accumulators, or their reals.
-template <typename Element>
+/// The accumulators, or their reals: both are four bytes, and one loop serves them.
 class WideOutput {
  public:
-  explicit WideOutput(const ConvU8I8& conv) : multipliers_(conv.requantize.multipliers), y_(static_cast<Element*>(conv.y)) {}
+  WideOutput(const ConvU8I8& conv, bool is_real)
+      : multipliers_(is_real ? conv.requantize.multipliers : nullptr), y_(static_cast<std::int32_t*>(conv.y)) {}
 
   template <int kRows>
   [[gnu::always_inline]] void store(const i32x4 (&low)[kRows], const i32x4 (&high)[kRows], std::ptrdiff_t n,
@@ -247,7 +247,7 @@ class WideOutput {
                                     std::ptrdiff_t columns) const {
     unrolled<kRows>([&](auto r) {
       if (r >= n) return;
-      Element wide[8];
+      std::int32_t wide[8];
       store_lanes(wide, value(low[r], channel));
       store_lanes(wide + 4, value(high[r], channel + 4));
       if (columns == 8) {
@@ -259,21 +259,18 @@ class WideOutput {
   }
 
  private:
-  auto value(i32x4 acc, std::ptrdiff_t channel) const {
-    if constexpr (std::is_same_v<Element, std::int32_t>) {
-      return acc;
-    } else {
-      return to_f32x4(acc) * load_f32x4(multipliers_ + channel);
-    }
+  i32x4 value(i32x4 acc, std::ptrdiff_t channel) const {
+    return multipliers_ == nullptr ? acc : bits_of(to_f32x4(acc) * load_f32x4(multipliers_ + channel));
   }
-  const float* multipliers_;
-  Element* y_;
+  const float* multipliers_;  // null for accumulators
+  std::int32_t* y_;
 };
 
 template <typename Dot, typename Output>
-[[gnu::noinline]] void conv_u8_i8_tiles(const ConvU8I8& conv, const ConvBlock& block, std::uint8_t flip) {
+[[gnu::noinline]] void conv_u8_i8_tiles(const ConvU8I8& conv, const ConvBlock& block, std::uint8_t flip, const Output& output) {
   ConvTiles<Dot> tiles(conv, flip);
-  tiles.run(block, Output(conv));
+  const Output own = output;  // what bytes are stored through may not change it: its constants stay in registers
+  tiles.run(block, own);
 }
 
 }  // namespace bitwright

@@ -41,7 +41,7 @@ async function rewrite(
   suffix: string,
   work: (model: Model, to: WriteTo, run: RunOptions) => Promise<ConvertResult>,
 ): Promise<number> {
-  const output = text(values, 'output') ?? join(dirname(path), `${basename(path).replace(/\.onnx$/i, '')}_${suffix}.onnx`);
+  const output = text(values, 'output') ?? join(dirname(path), `${basename(path).replace(/\.(onnx|ort)$/i, '')}_${suffix}.onnx`);
   const externalPath = join(dirname(output), `${basename(output)}_data`);
   const isExternal = flag(values, 'external-data');
   checkOutput(output, [path], flag(values, 'force'));

@@ -115,7 +115,6 @@ export type CoreFactory = (options: {
     imports: WebAssembly.Imports,
     done: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
   ) => object;
-  readonly locateFile?: (name: string) => string;
   readonly print?: (text: string) => void;
   readonly printErr?: (text: string) => void;
   /** Workers that the threaded module starts before it runs. */
