@@ -200,7 +200,7 @@ TEST_CASE("ort: nesting, just under its limits and just over") {
   constexpr int kMost = (kMaxOrtNesting - 3) / 2;
   CHECK_FALSE(read_refusal(nested_type(kMost)).has_value());
   CHECK(read_refusal(nested_type(kMost + 1)) == ErrorCode::limit_exceeded);
-  CHECK(read_refusal(nested_type(1000)) == ErrorCode::limit_exceeded);
+  CHECK(read_refusal(nested_type(200)) == ErrorCode::limit_exceeded);
 }
 
 TEST_CASE("ort: parts that stand in many places make a model of limited size") {

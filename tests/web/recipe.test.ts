@@ -136,6 +136,7 @@ void test('outputName: as transformers.js looks for it', () => {
   const named = (recipe: RecipePreset | RecipeInput, preset?: string) => outputName('model.onnx', parseRecipe(recipe), preset);
   assert.equal(named('w8a8'), 'model_quantized.onnx');
   assert.equal(named('fp16'), 'model_fp16.onnx');
+  assert.equal(outputName('model.ort', parseRecipe('w8a8')), 'model_quantized.onnx');
   assert.equal(named('q4'), 'model_q4.onnx');
   assert.equal(named('q4f16'), 'model_q4f16.onnx');
   assert.equal(named('bnb4'), 'model_bnb4.onnx');

@@ -156,7 +156,9 @@ TEST_CASE("encode_tensor: fixed levels take the nearest one, as the slow twin do
     // Ties, levels and all boundaries.
     std::vector<float> edges = table.levels;
     for (std::size_t i = 0; i + 1 < table.levels.size(); ++i) edges.push_back(0.5f * (table.levels[i] + table.levels[i + 1]));
-    for (const float boundary : table.boundaries) edges.push_back(boundary);
+    for (const float boundary : table.boundaries)
+      for (const float beside : {std::nextafter(boundary, -kInfinity), boundary, std::nextafter(boundary, kInfinity)})
+        edges.push_back(beside);
     for (const float edge : edges) {
       if (std::isnan(edge)) continue;
       std::uint8_t code = 0;
@@ -164,6 +166,35 @@ TEST_CASE("encode_tensor: fixed levels take the nearest one, as the slow twin do
       REQUIRE(code == code_of(table, edge));
     }
   }
+}
+
+TEST_CASE("codes_of: codebooks of any spacing, at their boundaries and beyond all reals, as the slow twin") {
+  std::mt19937 random(7);
+  std::size_t n_apart = 0;
+  for (int round = 0; round < 2000; ++round) {
+    const std::size_t n = 2 + random() % 15;
+    const float spread = std::ldexp(1.0f, static_cast<int>(random() % 240) - 120);
+    std::vector<float> levels(n);
+    for (std::size_t i = 0; i < n; ++i)  // evenly, or crowded about 0
+      levels[i] = spread * (round % 2 == 0 ? static_cast<float>(i) + static_cast<float>(random() % 64) / 256.0f - 4.0f
+                                           : std::ldexp(1.0f, -static_cast<int>(random() % 12)) * (random() % 2 == 0 ? 1.0f : -1.0f));
+    const LevelTable table = sorted_levels(levels);
+    n_apart += table.bins.are_apart ? 1 : 0;
+    constexpr float kMost = std::numeric_limits<float>::max();
+    std::vector<float> reals = {0.0f, -0.0f, kInfinity, -kInfinity, kMost, -kMost, 0x1p-149f, std::numeric_limits<float>::quiet_NaN()};
+    for (const float boundary : table.boundaries)
+      for (const float beside : {std::nextafter(boundary, -kInfinity), boundary, std::nextafter(boundary, kInfinity)})
+        reals.push_back(beside);
+    for (int i = 0; i < 20; ++i) reals.push_back(spread * (static_cast<float>(random() % 4096) / 256.0f - 6.0f));
+    std::vector<std::uint8_t> fast(reals.size());
+    codes_of(table, reals.data(), reals.size(), fast.data());
+    for (std::size_t i = 0; i < reals.size(); ++i) {
+      CAPTURE(reals[i]);
+      REQUIRE(fast[i] == code_of(table, reals[i]));
+    }
+  }
+  CHECK(n_apart > 500);
+  CHECK(n_apart < 1900);
 }
 
 TEST_CASE("encode_tensor: real 0 is exact where the levels hold it") {
