@@ -14,7 +14,9 @@ endfunction()
 set(BITWRIGHT_COLD_SOURCES api base/error base/math_f64 base/sorted_order base/text engine files io kernels/.*/reference kernels/conv_u8_i8/pack model ops passes
   quant/encodings/encodings quant/encodings/fitted quant/encodings/product quant/observers/aciq quant/observers/bins
   report/comparison report/model_info samples/distribution)
-set(BITWRIGHT_SMALL_SOURCES calibrate kernels/border_u8 kernels/depthwise_u8_i8 kernels/elementwise_f32 kernels/pool_u8 quant report tensor)
+set(BITWRIGHT_SMALL_SOURCES calibrate kernels/border_u8 kernels/depthwise_u8_i8 kernels/elementwise_f32 kernels/normalize_f32
+  kernels/normalize_u8 kernels/pool_f32 kernels/pool_u8 kernels/reduce_f32 kernels/resample_f32 kernels/softmax_f32 quant report
+  samples/image tensor)
 function(bitwright_shrink_cold_sources)
   if(NOT EMSCRIPTEN)
     return()

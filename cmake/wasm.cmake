@@ -8,9 +8,6 @@ set(wasm_link
   -sSTACK_SIZE=1MB           # readers and shape inference recurse over subgraphs, 32 deep at most
   -sDYNAMIC_EXECUTION=0      # pages with a strict Content-Security-Policy
   -sFILESYSTEM=0)            # bytes cross as ByteSource and ByteSink
-if(NOT BITWRIGHT_THREADS)
-  list(APPEND wasm_link -sMALLOC=emmalloc)  # as fast as dlmalloc here, and 2 kB smaller after brotli
-endif()
 if(BITWRIGHT_THREADS)
   # The host says how many workers to start before the module runs: a thread cannot start while its creator blocks, so one
   # beyond the pool is refused rather than waited for.

@@ -103,7 +103,8 @@ class Radix2 {
 /// transform", 1970), so that none takes time in its square.
 class Transform {
  public:
-  Transform(std::size_t n, bool is_inverse) : is_inverse_(is_inverse), radix_2_(std::has_single_bit(n) ? n : std::bit_ceil(2 * n)) {
+  Transform(std::size_t n, bool is_inverse)
+      : is_inverse_(is_inverse), radix_2_(std::has_single_bit(n) ? n : std::bit_ceil(2 * n)) {
     const std::size_t padded = radix_2_.length();
     if (padded == n) return;
     const double sign = is_inverse ? 1.0 : -1.0;

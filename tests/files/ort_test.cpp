@@ -47,7 +47,8 @@ Flat weights() {
 Flat session(Flat graph) {
   const Flat opset = Flat().text(0, "").number(1, 13, 8);
   const Flat entry = Flat().text(0, "who").text(1, "we");
-  const Flat model = Flat().number(0, 7, 8).tables(1, {opset}).text(2, "maker").text(6, "doc").table(7, std::move(graph)).tables(9, {entry});
+  const Flat model =
+      Flat().number(0, 7, 8).tables(1, {opset}).text(2, "maker").text(6, "doc").table(7, std::move(graph)).tables(9, {entry});
   return Flat().text(0, "6").table(1, model);
 }
 
@@ -56,7 +57,8 @@ Flat small_graph() {
   const Flat alpha = Flat().text(0, "alpha").number(2, 1, 4).number(3, bits(0.5f), 4);
   return Flat()
       .tables(0, {weights()})
-      .tables(1, {value("x", {open_dim("n"), dim(2)}), value("y", {open_dim("n"), dim(2)}), value("sum", {open_dim("n"), dim(2)})})
+      .tables(1,
+              {value("x", {open_dim("n"), dim(2)}), value("y", {open_dim("n"), dim(2)}), value("sum", {open_dim("n"), dim(2)})})
       .tables(2, {node("Add", {"x", "w"}, {"sum"}), node("LeakyRelu", {"sum"}, {"y"}, {alpha})})
       .texts(5, {"x"})
       .texts(6, {"y"});
@@ -74,9 +76,8 @@ std::optional<ErrorCode> read_refusal(const Flat& graph, std::string* message = 
 TEST_CASE("ort: nodes, attributes, weights, types and metadata are read, and the model runs") {
   const std::string bytes = small_file();
   for (const bool is_in_memory : {true, false}) {
-    const auto source = is_in_memory
-                            ? source_of(bytes)
-                            : std::make_shared<SlowSource>(std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
+    const auto source =
+        is_in_memory ? source_of(bytes) : std::make_shared<SlowSource>(std::vector<std::uint8_t>(bytes.begin(), bytes.end()));
     const Model model = read_model(source);
     CHECK(model.ir_version == 7);
     CHECK(model.opset() == 13);
@@ -109,13 +110,17 @@ TEST_CASE("ort: what is read is written as ONNX and read again to the same bytes
 }
 
 TEST_CASE("ort: subgraphs, sequences, numbers of all kinds") {
-  const Flat sequence = Flat().text(0, "s").table(2, Flat().number(1, 2, 1).table(2, Flat().table(0, Flat().number(1, 1, 1).table(2, Flat().number(0, 7, 4)))));
+  const Flat sequence = Flat().text(0, "s").table(
+      2, Flat().number(1, 2, 1).table(2, Flat().table(0, Flat().number(1, 1, 1).table(2, Flat().number(0, 7, 4)))));
   const Flat ints = Flat().text(0, "ints").number(2, 7, 4).numbers(9, {3, static_cast<std::uint64_t>(-4)}, 8);
   const Flat floats = Flat().text(0, "floats").number(2, 6, 4).numbers(8, {bits(1.5f), bits(-2.0f)}, 4);
   const Flat strings = Flat().text(0, "strings").number(2, 8, 4).texts(10, {"a", ""});
   const Flat one = Flat().text(0, "one").number(2, 2, 4).number(4, static_cast<std::uint64_t>(-1), 8);
   const Flat tensor = Flat().text(0, "value").number(2, 4, 4).table(6, weights());
-  const Flat branch = Flat().text(0, "then_branch").number(2, 5, 4).table(7, Flat().tables(1, {value("z", {})}).tables(2, {node("Neg", {"x"}, {"z"})}).texts(6, {"z"}));
+  const Flat branch = Flat()
+                          .text(0, "then_branch")
+                          .number(2, 5, 4)
+                          .table(7, Flat().tables(1, {value("z", {})}).tables(2, {node("Neg", {"x"}, {"z"})}).texts(6, {"z"}));
   Flat graph = small_graph();
   graph.tables(1, {value("x", {}), value("y", {}), sequence}).texts(6, {"y", "s"});
   graph.tables(2, {node("Odd", {"x"}, {"y", "s"}, {ints, floats, strings, one, tensor, branch})});

@@ -119,8 +119,8 @@ TEST_CASE("MelWeightMatrix: rates and edges of no spectrum are refused") {
     graph.nodes = {make_node("MelWeightMatrix", {"n_bins", "length", "rate", "low", "high"}, {"y"})};
     try {
       Session session(share(make_model(std::move(graph), 17)));
-      static_cast<void>(session.run(
-          {{"rate", Tensor::of<std::int64_t>({}, {rate})}, {"low", std::move(low)}, {"high", std::move(high)}}));
+      static_cast<void>(
+          session.run({{"rate", Tensor::of<std::int64_t>({}, {rate})}, {"low", std::move(low)}, {"high", std::move(high)}}));
       return std::nullopt;
     } catch (const Error& error) {
       return error.code();

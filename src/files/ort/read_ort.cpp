@@ -199,9 +199,7 @@ class Translator {
     }
   }
 
-  void write_float(Place place, std::uint32_t field) {
-    out_.float_field(field, std::bit_cast<float>(file_.number_32(place)));
-  }
+  void write_float(Place place, std::uint32_t field) { out_.float_field(field, std::bit_cast<float>(file_.number_32(place))); }
 
   void write_dim_value(Place value) {
     const Place kind = file_.field(value, 0);
@@ -289,8 +287,8 @@ bool is_ort(const ByteSource& source) {
 
 std::vector<std::uint8_t> onnx_of_ort(const ByteSource& source) {
   if (source.size_bytes() > kMaxOrtBytes)
-    throw_error(ErrorCode::limit_exceeded, {source.name(), ": .ort files are read up to ", kMaxOrtBytes,
-                                            " bytes; give the ONNX model it was made from"});
+    throw_error(ErrorCode::limit_exceeded,
+                {source.name(), ": .ort files are read up to ", kMaxOrtBytes, " bytes; give the ONNX model it was made from"});
   std::vector<std::uint8_t> copy;
   std::span<const std::uint8_t> bytes = source.in_memory();
   if (bytes.empty()) {

@@ -176,12 +176,14 @@ TEST_CASE("codes_of: codebooks of any spacing, at their boundaries and beyond al
     const float spread = std::ldexp(1.0f, static_cast<int>(random() % 240) - 120);
     std::vector<float> levels(n);
     for (std::size_t i = 0; i < n; ++i)  // evenly, or crowded about 0
-      levels[i] = spread * (round % 2 == 0 ? static_cast<float>(i) + static_cast<float>(random() % 64) / 256.0f - 4.0f
-                                           : std::ldexp(1.0f, -static_cast<int>(random() % 12)) * (random() % 2 == 0 ? 1.0f : -1.0f));
+      levels[i] =
+          spread * (round % 2 == 0 ? static_cast<float>(i) + static_cast<float>(random() % 64) / 256.0f - 4.0f
+                                   : std::ldexp(1.0f, -static_cast<int>(random() % 12)) * (random() % 2 == 0 ? 1.0f : -1.0f));
     const LevelTable table = sorted_levels(levels);
     n_apart += table.bins.are_apart ? 1 : 0;
     constexpr float kMost = std::numeric_limits<float>::max();
-    std::vector<float> reals = {0.0f, -0.0f, kInfinity, -kInfinity, kMost, -kMost, 0x1p-149f, std::numeric_limits<float>::quiet_NaN()};
+    std::vector<float> reals = {0.0f,  -0.0f,  kInfinity, -kInfinity,
+                                kMost, -kMost, 0x1p-149f, std::numeric_limits<float>::quiet_NaN()};
     for (const float boundary : table.boundaries)
       for (const float beside : {std::nextafter(boundary, -kInfinity), boundary, std::nextafter(boundary, kInfinity)})
         reals.push_back(beside);
