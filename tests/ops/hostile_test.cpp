@@ -11,10 +11,10 @@ namespace bitwright::tests {
 namespace {
 
 /// The code that a run of one node on float inputs of these shapes ends with; nothing where it ends well.
-std::optional<ErrorCode> refusal(Node node, std::vector<std::pair<std::string, Shape>> inputs, std::int64_t opset) {
+std::optional<ErrorCode> refusal(Node node, const std::vector<std::pair<std::string, Shape>>& inputs, std::int64_t opset) {
   Graph graph;
   std::map<std::string, Tensor> feeds;
-  for (auto& [name, shape] : inputs) {
+  for (const auto& [name, shape] : inputs) {
     graph.inputs.push_back(ValueInfo::of(name, DType::f32, shape));
     feeds.emplace(name, Tensor(DType::f32, shape));
   }
@@ -149,7 +149,7 @@ TEST_CASE("reductions of integers whose results are no numbers: the least intege
 }
 
 TEST_CASE("Resize: weights for an output of no elements are not made, though one of its axes is long") {
-  const auto resize = [](Shape x, Shape sizes) {
+  const auto resize = [](const Shape& x, const Shape& sizes) {
     Graph graph;
     graph.inputs = {ValueInfo::of("x", DType::f32, x)};
     graph.outputs = {ValueInfo::of("y", DType::f32, sizes)};
