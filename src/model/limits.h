@@ -29,7 +29,7 @@ inline constexpr std::uint64_t kMaxMessageBytes = (std::uint64_t{1} << 31) - 1;
 /// An .ort file, which is held in memory, and once more as ONNX. Such files are made for phones; largest seen: about 100 MB.
 inline constexpr std::uint64_t kMaxOrtBytes = std::uint64_t{1} << 28;
 /// How many times the file the translated model may be: parts of a FlatBuffer may stand in many places. Largest seen: below 1.
-inline constexpr std::uint64_t kMaxOrtGrowth = 16;
+inline constexpr std::uint64_t kMaxOrtGrowth = 8;
 /// Parts inside parts of an .ort file: four for each level of subgraphs, and types.
 inline constexpr int kMaxOrtNesting = 4 * (kMaxNesting + 2);
 /// Values of at least this many bytes stay in the file until asked for.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,12 +47,17 @@ class Flat {
     return *this;
   }
 
-  /// The whole file, this table its root.
+  /// The whole file, this table its root: every table behind all that lead to it, since offsets lead forward.
   std::string file(const std::string& mark) const {
     std::string out(4, '\0');
     out += mark;
+    std::vector<const Flat*> order;
+    std::set<const Flat*> seen;
+    follow(order, seen);
     std::map<const Flat*, std::size_t> places;
-    lead(out, 0, lay(out, places));
+    Leads leads = {{0, this}};
+    for (auto table = order.rbegin(); table != order.rend(); ++table) places[*table] = (*table)->lay(out, leads);
+    for (const auto& [from, to] : leads) lead(out, from, places.at(to));
     return out;
   }
 
@@ -65,6 +71,16 @@ class Flat {
     std::vector<std::string> texts;
     std::vector<std::shared_ptr<Flat>> tables;
   };
+
+  using Leads = std::vector<std::pair<std::size_t, const Flat*>>;  // where the way to a table stands
+
+  /// Children before their parents.
+  void follow(std::vector<const Flat*>& order, std::set<const Flat*>& seen) const {
+    if (!seen.insert(this).second) return;
+    for (const auto& [index, value] : fields_)
+      for (const std::shared_ptr<Flat>& inner : value.tables) inner->follow(order, seen);
+    order.push_back(this);
+  }
 
   static void put(std::string& out, std::uint64_t value, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
@@ -81,15 +97,13 @@ class Flat {
     return place;
   }
 
-  /// Children stand behind their parents, so a table that was laid before leads backwards: it is laid again there.
-  std::size_t lay(std::string& out, std::map<const Flat*, std::size_t>& places) const {
+  std::size_t lay(std::string& out, Leads& leads) const {
     const int n_fields = fields_.empty() ? 0 : fields_.rbegin()->first + 1;
     const std::size_t list = out.size();
     put(out, 4 + 2 * static_cast<std::uint64_t>(n_fields), 2);
     put(out, 0, 2);
     out.append(2 * static_cast<std::size_t>(n_fields), '\0');
     const std::size_t place = out.size();
-    places[this] = place;
     put(out, place - list, 4);
     for (const auto& [index, value] : fields_) {
       set(out, list + 4 + 2 * static_cast<std::size_t>(index), out.size() - place, 2);
@@ -98,18 +112,14 @@ class Flat {
     set(out, list + 2, out.size() - place, 2);
     std::size_t at = place + 4;
     for (const auto& [index, value] : fields_) {
-      lay_value(out, at, value, places);
+      lay_value(out, at, value, leads);
       at += value.width;
     }
     return place;
   }
 
-  static void lay_value(std::string& out, std::size_t at, const Value& value, std::map<const Flat*, std::size_t>& places) {
-    const auto lay_table = [&](std::size_t from, const Flat& inner) {
-      const auto found = places.find(&inner);
-      lead(out, from, found != places.end() && found->second > from ? found->second : inner.lay(out, places));
-    };
-    if (value.kind == Kind::table) return lay_table(at, *value.tables[0]);
+  static void lay_value(std::string& out, std::size_t at, const Value& value, Leads& leads) {
+    if (value.kind == Kind::table) return leads.push_back({at, value.tables[0].get()});
     if (value.kind == Kind::text) return lead(out, at, lay_text(out, value.text, value.text.size()));
     if (value.kind == Kind::numbers) return lead(out, at, lay_text(out, value.text, value.number));
     if (value.kind == Kind::number) return;
@@ -118,7 +128,7 @@ class Flat {
     lead(out, at, first - 4);
     for (std::size_t i = 0; i < n; ++i) {
       if (value.kind == Kind::tables)
-        lay_table(first + 4 * i, *value.tables[i]);
+        leads.push_back({first + 4 * i, value.tables[i].get()});
       else
         lead(out, first + 4 * i, lay_text(out, value.texts[i], value.texts[i].size()));
     }

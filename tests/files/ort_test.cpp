@@ -234,6 +234,24 @@ TEST_CASE("ort: parts that stand in many places make a model of limited size") {
   CHECK(read_refusal(repeated(n_bytes, kMaxOrtGrowth + 2)) == ErrorCode::limit_exceeded);
 }
 
+TEST_CASE("ort: a list of types that the graphs inside each other share is read within bounds") {
+  const auto with_types = [](int n) {
+    std::vector<std::shared_ptr<Flat>> types;
+    for (int i = 0; i < n; ++i) types.push_back(std::make_shared<Flat>(Flat().text(0, "t" + std::to_string(i))));
+    Flat graph = Flat().tables(1, types);
+    for (int i = 0; i < kMaxNesting; ++i) {
+      const Flat body = Flat().text(0, "body").number(2, 5, 4).table(7, std::move(graph));
+      graph = Flat().tables(2, {node("If", {""}, {"z"}, {body})}).tables(1, types);
+    }
+    return source_of(session(graph).file("ORTM"));
+  };
+  const auto source = with_types(10'000);
+  CHECK(source->size_bytes() < 2'000'000);  // the list stands there once, its places 33 times
+  std::size_t n_types = 0;
+  CHECK_FALSE(refusal([&] { n_types = read_model(source).graph.value_infos.size(); }).has_value());
+  CHECK(n_types == 10'000);
+}
+
 /// Says that it is long, and is zeros behind its mark.
 class LongOrt final : public ByteSource {
  public:

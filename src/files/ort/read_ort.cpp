@@ -101,7 +101,7 @@ class Translator {
   Translator(const FlatBuffer& file, WireWriter& out) : file_(file), out_(out) {}
 
   void model(Place session) {
-    n_left_ = kMaxOrtGrowth * file_.n_bytes() + (std::uint64_t{1} << 20);
+    n_left_ = kMaxOrtGrowth * file_.n_bytes() + kFreeBytes;
     using namespace model_proto;
     const Place at = file_.field(session, 1);
     if (at == 0) throw_error(ErrorCode::bad_model, {"no model in it; it is truncated or damaged"});
@@ -126,6 +126,8 @@ class Translator {
   }
 
  private:
+  static constexpr std::uint64_t kFreeBytes = 1 << 18;  // small files may use their parts as often as they like
+
   /// Parts may stand in many places of a FlatBuffer at once: what is written is held to a multiple of the file.
   void spend(std::uint64_t amount) {
     if (amount > n_left_)
@@ -233,22 +235,33 @@ class Translator {
                   {"its weights stand in another file, which is not read for .ort; give the ONNX model it was made from"});
   }
 
-  /// Inputs and outputs are names there, and all types stand in one list.
   void write_graph(Place graph, int depth) {
+    using namespace graph_proto;
+    out_.text_field(kName, "graph");  // they have none there, and ONNX wants one
+    write_values(graph, depth);
+    messages(graph, 2, kNode, Message::node, depth);
+    messages(graph, 0, kInitializer, Message::tensor, depth);
+    messages(graph, 7, kSparseInitializer, Message::sparse_tensor, depth);
+  }
+
+  /// Inputs and outputs are names there, and all types stand in one list. What is kept of it is gone before the nodes follow, whose
+  /// graphs may have the same list.
+  void write_values(Place graph, int depth) {
     struct Value {
       Place info = 0;
       bool is_told = false;
     };
     std::map<std::string_view, Value> values;
-    if (const Place place = file_.field(graph, 1))
-      each(place, 4, [&](Place element) {
-        const Place info = file_.follow(element);
-        if (const Place name = file_.field(info, 0)) values[file_.text(name)].info = info;
-      });
-    if (const Place place = file_.field(graph, 0); place != 0 && has_constant_inputs_)
-      each(place, 4, [&](Place element) {
-        if (const Place name = file_.field(file_.follow(element), 0)) values[file_.text(name)].is_told = true;
-      });
+    const auto each_value = [&](std::uint32_t index, const auto& take) {
+      if (const Place place = file_.field(graph, index))
+        each(place, 4, [&](Place element) {
+          spend(3);  // a place in the list costs more than a byte
+          const Place table = file_.follow(element);
+          if (const Place name = file_.field(table, 0)) take(values[file_.text(name)], table);
+        });
+    };
+    each_value(1, [](Value& value, Place info) { value.info = info; });
+    if (has_constant_inputs_) each_value(0, [](Value& value, Place) { value.is_told = true; });
     const auto write_ends = [&](std::uint32_t index, std::uint32_t field) {
       if (const Place place = file_.field(graph, index))
         each(place, 4, [&](Place element) {
@@ -258,15 +271,10 @@ class Translator {
           value.is_told = true;
         });
     };
-    using namespace graph_proto;
-    out_.text_field(kName, "graph");  // they have none there, and ONNX wants one
-    messages(graph, 2, kNode, Message::node, depth);
-    messages(graph, 0, kInitializer, Message::tensor, depth);
-    messages(graph, 7, kSparseInitializer, Message::sparse_tensor, depth);
-    write_ends(5, kInput);
-    write_ends(6, kOutput);
+    write_ends(5, graph_proto::kInput);
+    write_ends(6, graph_proto::kOutput);
     for (const auto& [name, value] : values)
-      if (value.info != 0 && !value.is_told) message(value.info, kValueInfo, Message::value_info, depth);
+      if (value.info != 0 && !value.is_told) message(value.info, graph_proto::kValueInfo, Message::value_info, depth);
   }
 
   const FlatBuffer& file_;
