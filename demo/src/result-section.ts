@@ -3,6 +3,7 @@ import {
   type Model,
   type NodeRow,
   outputName,
+  lostText,
   percentText,
   type QuantizeResult,
   type Report,
@@ -48,7 +49,7 @@ function cardsOf({ before, after, comparison, nodes: rows }: Report): HTMLElemen
     list.push(
       card(
         `${percentText(reference.share)} → ${percentText(quantized.share)}`,
-        `accuracy on ${reference.total} labelled samples, ${lost} lost net; ${intervalText(quantized.low, quantized.high)}`,
+        `accuracy on ${reference.total} labelled samples, ${lostText(lost)}; ${intervalText(quantized.low, quantized.high)}`,
       ),
     );
   }

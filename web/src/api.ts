@@ -25,7 +25,7 @@ export {
   type Target,
   type TensorScheme,
 } from './recipe.js';
-export { bytesText, numberText, percentText, shareText, sqnrText } from './report/format.js';
+export { bytesText, lostText, numberText, percentText, shareText, sqnrText } from './report/format.js';
 export { formulaLines } from './report/formula.js';
 export { reportHtml } from './report/html.js';
 export { summarizeProfile, type ProfileSummary, type StepShare } from './report/profile.js';

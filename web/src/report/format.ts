@@ -18,6 +18,12 @@ export function sqnrText(sqnr: Sqnr | null): string {
   return sqnr.isExact ? 'exact' : sqnr.sqnrDb === null ? '' : `${sqnr.sqnrDb.toFixed(1)} dB`;
 }
 
+/** Of labelled samples: how many more are answered wrong than before. */
+export function lostText(lost: number): string {
+  if (lost === 0) return 'none lost net';
+  return lost > 0 ? `${lost} lost net` : `${-lost} gained net`;
+}
+
 export function percentText(share: number, digits = 1): string {
   return `${(share * 100).toFixed(digits)} %`;
 }

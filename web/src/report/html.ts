@@ -1,5 +1,5 @@
 /** The report as one self-contained HTML file: no scripts, no requests, light and dark. */
-import { bytesText, numberText, percentText, shareText, sqnrText } from './format.js';
+import { bytesText, lostText, numberText, percentText, shareText, sqnrText } from './format.js';
 import type { NodeRow, Report, TensorRow } from './schema.js';
 import { barsSvg, type CodeGrid, escapeHtml, histogramSvg } from './svg.js';
 
@@ -63,7 +63,7 @@ function cards(report: Report): string {
     list.push(
       card(
         `${percentText(reference.share)} → ${percentText(after8.share)}`,
-        `accuracy on ${reference.total} samples, ${lost} lost net; interval ${percentText(after8.low)} to ${percentText(after8.high)}`,
+        `accuracy on ${reference.total} samples, ${lostText(lost)}; interval ${percentText(after8.low)} to ${percentText(after8.high)}`,
       ),
     );
   }

@@ -2,7 +2,7 @@
 import type { NodeTime, SessionInfo } from '../session.js';
 import { summarizeProfile } from './profile.js';
 import type { ExplainRow, Tensor } from '../types.js';
-import { bytesText, countsText, numberText, percentText, shareText, sqnrText } from './format.js';
+import { bytesText, countsText, lostText, numberText, percentText, shareText, sqnrText } from './format.js';
 import type { Comparison, ModelInfo, NodeRow, Report, ValueComparison } from './schema.js';
 
 export interface TerminalOptions {
@@ -94,7 +94,7 @@ export function comparisonText(comparison: Comparison, options: TerminalOptions 
     lines.push(
       `  accuracy float      ${shareText(reference)}`,
       `  accuracy quantized  ${shareText(quantized)}`,
-      `  lost ${lost} of ${reference.total} samples net`,
+      `  ${lostText(lost)} of ${reference.total} samples`,
     );
   }
   const worst = worstFirst(comparison.values).slice(0, 12);
