@@ -461,3 +461,62 @@ void test('schemes lists what inspect takes, and inspect shows what a scheme mak
   assert.equal((await cli(['inspect', examplePath, '--scheme', 'nf4'])).status, 2);
   assert.equal((await cli(['inspect', examplePath, '--tensor', 'nobody'])).status, 2);
 });
+
+interface Inspected {
+  readonly operators: readonly { readonly opType: string; readonly count: number }[];
+}
+type Counts = Readonly<Record<string, number>>;
+const countsOf = ({ operators }: Inspected): Counts => Object.fromEntries(operators.map(({ opType, count }) => [opType, count]));
+const operatorsOf = async (path: string): Promise<Counts> =>
+  countsOf(JSON.parse((await cli(['inspect', path, '--json'])).stdout) as Inspected);
+
+void test('convert goes from one form to the other and back, dequantize to floats, each into a file of its own', async () => {
+  const codes = at('forms.onnx');
+  assert.equal((await cli(['quantize', examplePath, '-o', codes, ...quick])).status, 0);
+  const before = readFileSync(codes);
+  const there = await cli(['convert', codes, '--format', 'qoperator']);
+  assert.equal(there.status, 0, there.stderr);
+  assert.match(there.stderr, /wrote .*forms_qoperator\.onnx/);
+  const integer = await operatorsOf(at('forms_qoperator.onnx'));
+  assert.ok((integer['QLinearConv'] ?? 0) > 10, JSON.stringify(integer));
+  const back = await cli(['convert', at('forms_qoperator.onnx'), '--format', 'qdq', '-o', at('back.onnx'), '--json']);
+  assert.equal(back.status, 0, back.stderr);
+  const told = JSON.parse(back.stdout) as Inspected & { readonly before: number; readonly after: number };
+  assert.equal(told.after, statSync(at('back.onnx')).size);
+  assert.deepEqual(countsOf(told), await operatorsOf(at('back.onnx')));
+  assert.equal(countsOf(told)['QLinearConv'], undefined);
+
+  const floats = await cli(['dequantize', codes]);
+  assert.equal(floats.status, 0, floats.stderr);
+  const plain = await operatorsOf(at('forms_float.onnx'));
+  assert.equal(plain['DequantizeLinear'], undefined, JSON.stringify(plain));
+  assert.ok(statSync(at('forms_float.onnx')).size > 2 * before.length);
+
+  assert.deepEqual(readFileSync(codes), before);
+  assert.equal((await cli(['convert', codes])).status, 2);
+  assert.equal((await cli(['convert', codes, '--format', 'onnx'])).status, 2);
+  assert.equal((await cli(['convert', codes, '--format', 'qdq', '-o', codes, '--force'])).status, 2);
+  assert.equal((await cli(['dequantize', codes, '-o', at('back.onnx')])).status, 2);
+  assert.equal((await cli(['dequantize', examplePath, '-o', at('twice.onnx')])).status, 6);
+  assert.ok(!existsSync(at('twice.onnx')));
+});
+
+void test('--format and --scheme reach the file', async () => {
+  const integer = at('integer.onnx');
+  assert.equal((await cli(['quantize', examplePath, '-o', integer, '--format', 'qoperator', ...quick])).status, 0);
+  assert.ok(((await operatorsOf(integer))['QLinearConv'] ?? 0) > 10);
+  for (const [scheme, opType] of [
+    ['i8', 'DequantizeLinear'],
+    ['nf4', 'Gather'],
+  ] as const) {
+    const out = at(`${scheme}.onnx`);
+    const ended = await cli(['quantize', examplePath, '-o', out, '--mode', 'weight_only', '--scheme', scheme]);
+    assert.equal(ended.status, 0, ended.stderr);
+    assert.ok(((await operatorsOf(out))[opType] ?? 0) > 10, scheme);
+    assert.ok(statSync(out).size < exampleBytes().length);
+  }
+  const unknown = await cli(['quantize', examplePath, '-o', at('none.onnx'), '--mode', 'weight_only', '--scheme', 'nf5']);
+  assert.equal(unknown.status, 2);
+  assert.match(unknown.stderr, /nf5/);
+  assert.ok(!existsSync(at('none.onnx')));
+});
