@@ -14,7 +14,7 @@ import {
   type Toolkit,
 } from '../../web/src/node.js';
 import { argmax, median, numbers, sqnrDb } from './support/measure.js';
-import { openRuntime, runtimeNames, whyNotExact } from './support/onnxruntime.js';
+import { openRuntime, runtimeNames, type RuntimeName, whyNotExact } from './support/onnxruntime.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 import {
   cifar,
@@ -140,6 +140,13 @@ const cases: readonly Case[] = [
 const modes: readonly QuantMode[] = ['static', 'dynamic', 'weight_only', 'float16'];
 const isThorough = process.env['BITWRIGHT_THOROUGH'] === '1';
 
+interface Measured {
+  readonly near: number;
+  readonly theirCost: number;
+  readonly same: number;
+  readonly outputs: readonly ArrayLike<number>[];
+}
+
 let toolkit: Toolkit;
 before(async () => {
   toolkit = await openToolkit();
@@ -190,26 +197,40 @@ for (const { path, samples, classes, count = 32, refused = {}, without = {} } of
           // Mode static too, where calibration sees no layer.
           const storesOnly = result.report.nodes.every((row) => !row.isQuantized || row.mode.startsWith('weights only'));
           const size = `${model.info.bytes} to ${result.sizeBytes} bytes, ${share} of ${result.report.nodes.length} nodes`;
-          for (const name of runtimeNames) {
-            const runtime = await openRuntime(name, result.bytes);
+          const measured = async (name: RuntimeName, isVerbatim: boolean): Promise<Measured> => {
+            const runtime = await openRuntime(name, result.bytes, { isVerbatim });
+            const outputs: ArrayLike<number>[] = [];
             const near: number[] = [];
             const theirCosts: number[] = [];
             let same = 0;
             for (const [i, { feeds }] of evaluation.entries()) {
               const theirs = numbers((await runtime.run(feeds))[output]);
+              outputs.push(theirs);
               near.push(sqnrDb(simulated[i] ?? [], theirs));
               theirCosts.push(sqnrDb(floatValues[i] ?? [], theirs));
               same += argmax(theirs) === argmax(simulated[i] ?? []) ? 1 : 0;
             }
             await runtime.close();
-            const figures = `${title} ${mode}, ${size}, ${name}: runtime to simulation ${median(near).toFixed(1)} dB, float to simulation ${cost.toFixed(1)} dB, top-1 ${same}/${evaluation.length}`;
+            return { near: median(near), theirCost: median(theirCosts), same, outputs };
+          };
+          for (const name of runtimeNames) {
+            const { near, theirCost, same, outputs } = await measured(name, false);
+            // Ranges of mode dynamic follow from floats, and onnxruntime-node adds in another order after its rewriting of the graph:
+            // no result is nearer to what is meant than two of its own are to each other.
+            let ownNear = Infinity;
+            if (mode === 'dynamic' && name === 'onnxruntime-node' && near < cost + 6) {
+              const verbatim = await measured(name, true);
+              ownNear = median(outputs.map((values, i) => sqnrDb(verbatim.outputs[i] ?? [], values)));
+              step.diagnostic(`${title} dynamic, ${name}: ${ownNear.toFixed(1)} dB to itself without rewriting`);
+            }
+            const figures = `${title} ${mode}, ${size}, ${name}: runtime to simulation ${near.toFixed(1)} dB, float to simulation ${cost.toFixed(1)} dB, top-1 ${same}/${evaluation.length}`;
             step.diagnostic(figures);
             if (whyNotExact(name) !== undefined && (mode === 'static' || mode === 'dynamic')) continue;
             if (classes !== undefined) assert.ok(same >= Math.floor(0.97 * evaluation.length), figures);
-            const isNear = median(near) >= Math.min(cost + 6, 90);
+            const isNear = near >= Math.min(cost + 6, 90, ownNear - 3);
             // Between nodes it is the runtime's choice how precise it computes on weights in half precision, or in integers for
             // weights alone (onnxruntime-node quantizes activations then): it may differ from us, but lose no more than we do.
-            const isAsGood = median(theirCosts) >= Math.min(cost, 60) - 6;
+            const isAsGood = theirCost >= Math.min(cost, 60) - 6;
             assert.ok(isNear || ((mode === 'float16' || storesOnly) && isAsGood), figures);
           }
         } finally {
