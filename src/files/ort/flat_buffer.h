@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -8,7 +7,8 @@
 namespace bitwright::ort {
 
 /// The tables, vectors and texts of a FlatBuffer (little-endian, offsets relative to where they stand). A table is known by its
-/// place; a field by its number in the schema. Everything is checked where it is used. Files below 4 GB. Throws Error{bad_model} naming the offset.
+/// place; a field by its number in the schema. Everything is checked where it is used. Files below 4 GB.
+/// Throws Error{bad_model} naming the offset.
 class FlatBuffer {
  public:
   using Place = std::uint32_t;

@@ -1,3 +1,4 @@
+#include <bit>
 #include <map>
 #include <string>
 
@@ -114,7 +115,7 @@ class Translator {
     text(model, 2, kProducerName);
     text(model, 3, kProducerVersion);
     text(model, 4, kDomain);
-    if (const Place version = file_.field(model, 5)) out_.varint_field(kModelVersion, file_.number_64(version));
+    if (const Place place = file_.field(model, 5)) out_.varint_field(kModelVersion, file_.number_64(place));
     text(model, 6, kDoc);
     messages(model, 1, kOpsetImport, Message::opset, 0);
     messages(model, 9, kMetadata, Message::entry, 0);
