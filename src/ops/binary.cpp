@@ -273,6 +273,8 @@ void choose(StridedWalk& walk, const std::uint8_t* condition, const Tensor& a, c
 
 void run_where(RunContext& context) {
   const Tensor& condition = context.input(0);
+  if (condition.dtype() != DType::boolean)
+    refuse(context.node(), {"a condition of type ", dtype_name(condition.dtype()), " is not bool"}, ErrorCode::shape_mismatch);
   const Tensor& a = context.input(1);
   const Tensor& b = context.input(2);
   Tensor& y = context.output(0);

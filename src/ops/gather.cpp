@@ -139,7 +139,9 @@ void run_compress(RunContext& context) {
   const auto axis = static_cast<std::size_t>(is_flat ? 0 : normalized_axis(context.node().attr_i("axis", 0), x.rank()));
   const std::vector<std::int64_t> condition = to_i64_vector(context.input(1));
   std::vector<std::vector<std::int64_t>> tables;
-  for (std::size_t i = 0; i < x.rank(); ++i) tables.push_back(i == axis ? std::vector<std::int64_t>{} : whole_axis(x.extent(i)));
+  const bool is_empty = x.n_elements() == 0;  // then its other axes may be of any length
+  for (std::size_t i = 0; i < x.rank(); ++i)
+    tables.push_back(i == axis || is_empty ? std::vector<std::int64_t>{} : whole_axis(x.extent(i)));
   if (static_cast<std::int64_t>(condition.size()) > x.extent(axis))
     refuse(context.node(), "the condition is longer than the axis", ErrorCode::shape_mismatch);
   for (std::size_t i = 0; i < condition.size(); ++i)
@@ -147,7 +149,7 @@ void run_compress(RunContext& context) {
   Shape shape = x.shape();
   shape[axis] = static_cast<std::int64_t>(tables[axis].size());
   Tensor y(x.dtype(), shape, context.allocator());
-  indexed_copy(element_bytes(x.dtype()), x.shape(), x.bytes().data(), tables, nullptr, y.bytes().data());
+  if (!is_empty) indexed_copy(element_bytes(x.dtype()), x.shape(), x.bytes().data(), tables, nullptr, y.bytes().data());
   context.set_output(0, std::move(y));
 }
 

@@ -37,10 +37,11 @@ AxisView checked_view(const RunContext& context) {
 void reduce_loss(RunContext& context, AxisView view, std::span<const double> log_prob) {
   const Node& node = context.node();
   const std::vector<std::int64_t> labels = to_i64_vector(context.input(1));
-  std::vector<double> weights(static_cast<std::size_t>(view.extent), 1.0);
+  std::vector<double> weights;  // empty: 1 for every class
   if (context.has_input(2)) {
     if (context.input(2).n_elements() != view.extent)
       refuse(node, "one weight for each class is needed", ErrorCode::shape_mismatch);
+    weights.resize(static_cast<std::size_t>(view.extent));
     read_elements(context.input(2), 0, std::span<double>(weights));
   }
   const bool has_ignored = node.has("ignore_index");
@@ -54,7 +55,7 @@ void reduce_loss(RunContext& context, AxisView view, std::span<const double> log
       refuse(node, {"label ", labels[i], " is none of ", view.extent, " classes"}, ErrorCode::bad_data);
     const auto place = static_cast<std::int64_t>(i);
     const std::int64_t at = (place / view.inner * view.extent + labels[i]) * view.inner + place % view.inner;
-    const double weight = weights[static_cast<std::size_t>(labels[i])];
+    const double weight = weights.empty() ? 1.0 : weights[static_cast<std::size_t>(labels[i])];
     losses[i] = -weight * log_prob[static_cast<std::size_t>(at)];
     sum += losses[i];
     total_weight += weight;

@@ -197,6 +197,8 @@ void run_unique(RunContext& context) {
   const Tensor x = is_flat ? context.input(0).reshaped({context.input(0).n_elements()}) : context.input(0);
   const std::size_t axis = is_flat ? 0 : axis_of(context.node(), x.rank(), 0);
   const AxisView view = around_axis(x.shape(), axis);
+  if (!is_flat && x.n_elements() == 0 && view.extent > 0)
+    refuse(context.node(), "slices without elements cannot be told apart", ErrorCode::shape_mismatch);
   const bool is_sorted = context.node().attr_i("sorted", 1) != 0;
   const std::vector<std::int64_t> all = order_keys(x);
   const auto value = [&](std::size_t slice, std::int64_t outer, std::int64_t inner) {

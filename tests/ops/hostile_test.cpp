@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "bad_input.h"
 #include "base/error.h"
 #include "engine/model_builder.h"
 #include "engine/session.h"
@@ -10,14 +11,10 @@
 namespace bitwright::tests {
 namespace {
 
-/// The code that a run of one node on float inputs of these shapes ends with; nothing where it ends well.
-std::optional<ErrorCode> refusal(Node node, const std::vector<std::pair<std::string, Shape>>& inputs, std::int64_t opset) {
+/// The code that a run of one node on these inputs ends with, within the bounds of bad inputs; nothing where it ends well.
+std::optional<ErrorCode> refusal_of(Node node, const std::map<std::string, Tensor>& feeds, std::int64_t opset) {
   Graph graph;
-  std::map<std::string, Tensor> feeds;
-  for (const auto& [name, shape] : inputs) {
-    graph.inputs.push_back(ValueInfo::of(name, DType::f32, shape));
-    feeds.emplace(name, Tensor(DType::f32, shape));
-  }
+  for (const auto& [name, tensor] : feeds) graph.inputs.push_back(ValueInfo::of(name, tensor.dtype(), tensor.shape()));
   for (const std::string& output : node.outputs) {
     if (output.empty()) continue;
     ValueInfo info;
@@ -25,6 +22,7 @@ std::optional<ErrorCode> refusal(Node node, const std::vector<std::pair<std::str
     graph.outputs.push_back(info);
   }
   graph.nodes = {std::move(node)};
+  const Bounds bounds;
   try {
     Session session(share(make_model(std::move(graph), opset)));
     static_cast<void>(session.run(feeds));
@@ -32,6 +30,13 @@ std::optional<ErrorCode> refusal(Node node, const std::vector<std::pair<std::str
   } catch (const Error& error) {
     return error.code();
   }
+}
+
+/// On float inputs of these shapes.
+std::optional<ErrorCode> refusal(Node node, const std::vector<std::pair<std::string, Shape>>& inputs, std::int64_t opset) {
+  std::map<std::string, Tensor> feeds;
+  for (const auto& [name, shape] : inputs) feeds.emplace(name, Tensor(DType::f32, shape));
+  return refusal_of(std::move(node), feeds, opset);
 }
 
 TEST_CASE("Attention: V of fewer heads than K is refused, it was read beyond its end") {
@@ -132,6 +137,38 @@ TEST_CASE("MelWeightMatrix: rates and edges of no spectrum are refused") {
   CHECK(refusal_of(8000, number(0.0f), number(infinite)) == ErrorCode::bad_graph);
   CHECK(refusal_of(8000, number(-800.0f), number(4000.0f)) == ErrorCode::bad_graph);
   CHECK(refusal_of(8000, Tensor(DType::f32, {0}), number(4000.0f)) == ErrorCode::shape_mismatch);
+}
+
+TEST_CASE("axes of any length beside an empty one cost nothing") {
+  constexpr std::int64_t kLong = std::int64_t{1} << 35;
+  const Tensor empty(DType::f32, {kLong, 0});
+  CHECK_FALSE(
+      refusal(make_node("Pad", {"x"}, {"y"}, {Attribute::of_ints("pads", {0, kLong, 0, 0})}), {{"x", {0, 1}}}, 10).has_value());
+  const Tensor sizes = Tensor::of<std::int64_t>({2}, {kLong, 0});
+  CHECK_FALSE(
+      refusal_of(make_node("CenterCropPad", {"x", "sizes"}, {"y"}), {{"x", Tensor(DType::f32, {4, 0})}, {"sizes", sizes}}, 18)
+          .has_value());
+  const Tensor one = Tensor::of<std::int64_t>({1}, {1});
+  CHECK_FALSE(refusal_of(make_node("Gather", {"x", "i"}, {"y"}, {Attribute::of_int("axis", 1)}),
+                         {{"x", Tensor(DType::f32, {kLong, 3, 0})}, {"i", one}}, 13)
+                  .has_value());
+  Tensor condition(DType::boolean, {1});
+  CHECK_FALSE(refusal_of(make_node("Compress", {"x", "c"}, {"y"}, {Attribute::of_int("axis", 1)}),
+                         {{"x", Tensor(DType::f32, {kLong, 3, 0})}, {"c", condition}}, 11)
+                  .has_value());
+  CHECK(refusal_of(make_node("Unique", {"x"}, {"y"}, {Attribute::of_int("axis", 0)}), {{"x", empty}}, 11) ==
+        ErrorCode::shape_mismatch);
+  CHECK_FALSE(refusal_of(make_node("NegativeLogLikelihoodLoss", {"x", "l"}, {"y"}, {Attribute::of_string("reduction", "sum")}),
+                         {{"x", Tensor(DType::f32, {0, kLong})}, {"l", Tensor(DType::i64, {0})}}, 13)
+                  .has_value());
+}
+
+TEST_CASE("Where: a condition that is not bool is refused, its bytes were read as flags") {
+  const Node node = make_node("Where", {"c", "x", "y"}, {"z"});
+  const Tensor x(DType::f32, {4});
+  const auto with = [&](DType dtype) { return refusal_of(node, {{"c", Tensor(dtype, {4})}, {"x", x}, {"y", x}}, 16); };
+  CHECK_FALSE(with(DType::boolean).has_value());
+  for (const DType dtype : {DType::string, DType::u4, DType::u8, DType::f32}) CHECK(with(dtype) == ErrorCode::shape_mismatch);
 }
 
 TEST_CASE("reductions of integers whose results are no numbers: the least integer, and 0 for NaN") {
