@@ -2,6 +2,7 @@
 #include <map>
 #include <queue>
 #include <set>
+#include <span>
 
 #include "base/error.h"
 #include "model/free_values.h"
@@ -92,8 +93,73 @@ void define_outputs(const std::vector<Node>& nodes, Scope& scope, const std::str
                node.name);
 }
 
+/// The least number of inputs that a node lists, counted up to the last one that its operator needs in every opset. What rewrites
+/// graphs relies on them. Operators that are not in the list have one.
+std::size_t least_inputs(const Node& node) {
+  struct Row {
+    std::string_view op_type;
+    std::size_t n;
+  };
+  static constexpr Row kOnnx[] = {{"Add", 2},
+                                  {"BatchNormalization", 5},
+                                  {"Constant", 0},
+                                  {"Conv", 2},
+                                  {"ConvInteger", 2},
+                                  {"ConvTranspose", 2},
+                                  {"DequantizeLinear", 2},
+                                  {"Div", 2},
+                                  {"GRU", 3},
+                                  {"Gather", 2},
+                                  {"Gemm", 2},
+                                  {"If", 0},
+                                  {"LSTM", 3},
+                                  {"Loop", 0},
+                                  {"MatMul", 2},
+                                  {"MatMulInteger", 2},
+                                  {"Mul", 2},
+                                  {"Optional", 0},
+                                  {"OptionalGetElement", 0},
+                                  {"OptionalHasElement", 0},
+                                  {"PRelu", 2},
+                                  {"Pow", 2},
+                                  {"QLinearConv", 8},
+                                  {"QLinearMatMul", 8},
+                                  {"QuantizeLinear", 2},
+                                  {"RNN", 3},
+                                  {"RandomNormal", 0},
+                                  {"RandomUniform", 0},
+                                  {"Scan", 0},
+                                  {"SequenceEmpty", 0},
+                                  {"Sub", 2},
+                                  {"Where", 3}};
+  static constexpr Row kMicrosoft[] = {{"DynamicQuantizeLSTM", 12},
+                                       {"DynamicQuantizeMatMul", 3},
+                                       {"GatherBlockQuantized", 3},
+                                       {"MatMulBnb4", 3},
+                                       {"MatMulIntegerToFloat", 4},
+                                       {"MatMulNBits", 3},
+                                       {"QGemm", 6},
+                                       {"QLinearAdd", 7},
+                                       {"QLinearMul", 7}};
+  const auto least = [&](std::span<const Row> rows, std::size_t otherwise) {
+    for (const Row& row : rows)
+      if (row.op_type == node.op_type) return row.n;
+    return otherwise;
+  };
+  if (node.domain.empty()) return least(kOnnx, 1);
+  return node.domain == "com.microsoft" ? least(kMicrosoft, 0) : 0;
+}
+
+void check_arity(const Node& node, const std::string& where) {
+  const std::size_t n = least_inputs(node);
+  if (node.inputs.size() < n)
+    refuse(concat({node.label(), where, " has ", node.inputs.size(), " inputs where its operator needs ", n}), node.name);
+  if (n > 0 && node.outputs.empty()) refuse(concat({node.label(), where, " lists no outputs"}), node.name);
+}
+
 void validate_nodes(std::vector<Node>& nodes, const Scope& scope, int depth, const std::string& where) {
   for (Node& node : nodes) {
+    check_arity(node, where);
     for (const std::string& input : node.inputs)
       if (!input.empty() && !scope.has(input))
         refuse(

@@ -41,7 +41,8 @@ void run_non_max_suppression(RunContext& context) {
   const auto number = [&](std::size_t i, double otherwise) {
     return context.has_input(i) && context.input(i).n_elements() > 0 ? element_f64(context.input(i), 0) : otherwise;
   };
-  const auto most = static_cast<std::size_t>(std::clamp(number(2, 0.0), 0.0, static_cast<double>(boxes_shape[1])));
+  const double wanted = number(2, 0.0);
+  const auto most = static_cast<std::size_t>(wanted > 0.0 ? std::min(wanted, static_cast<double>(boxes_shape[1])) : 0.0);
   const double overlap_threshold = number(3, 0.0);
   const bool has_score_threshold = context.has_input(4);
   const double score_threshold = number(4, 0.0);

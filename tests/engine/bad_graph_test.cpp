@@ -94,6 +94,28 @@ TEST_CASE("bad input 35: inputs that nothing makes are refused, also of outputs;
   CHECK_FALSE(read_refusal(relu_graph(late)).has_value());
 }
 
+TEST_CASE("bad input 35: nodes that list fewer inputs than their operator needs are refused where they are read") {
+  const auto with = [](const char* op_type, int n, const char* domain = "") {
+    Wire node;
+    for (int i = 0; i < n; ++i) node.text(1, "X");
+    return read_refusal(relu_graph(node_field(node.text(2, "z").text(4, op_type).text(7, domain))));
+  };
+  for (const char* two : {"Add", "MatMul", "Conv", "Gemm", "Gather", "QuantizeLinear", "DequantizeLinear"}) {
+    CHECK(with(two, 1) == ErrorCode::bad_graph);
+    CHECK_FALSE(with(two, 2).has_value());
+  }
+  for (const char* three : {"LSTM", "Where"}) {
+    CHECK(with(three, 2) == ErrorCode::bad_graph);
+    CHECK_FALSE(with(three, 3).has_value());
+  }
+  CHECK(with("Identity", 0) == ErrorCode::bad_graph);
+  CHECK(with("MatMulNBits", 2, "com.microsoft") == ErrorCode::bad_graph);
+  CHECK_FALSE(with("MatMulNBits", 3, "com.microsoft").has_value());
+  CHECK_FALSE(with("RandomNormal", 0).has_value());
+  CHECK(read_refusal(relu_graph(node_field(onnx_node("Relu", {"X"}, {})))) == ErrorCode::bad_graph);
+  CHECK_FALSE(with("Anything", 0, "of.mine").has_value());
+}
+
 TEST_CASE("bad input 36: a subgraph's own value shadows the outer one of its name, in runs and for passes") {
   Graph branch;
   branch.nodes = {make_node("Neg", {"x"}, {"h"}), make_node("Neg", {"h"}, {"out"})};

@@ -144,7 +144,7 @@ TEST_CASE("bad input 11: packed and single values mix in dims, attributes and te
   floats.number(20, 6);
   Wire tensor = Wire().text(1, std::string("\x01\x03")).number(2, 6).text(8, "w");  // dims packed
   tensor.text(5, std::string("\x05\x07")).number(5, 9);
-  Wire rest = Wire().message(1, onnx_node("Op", {}, {"o"}).message(5, ints).message(5, floats)).message(5, tensor);
+  Wire rest = Wire().message(1, onnx_node("Op", {"w"}, {"o"}).message(5, ints).message(5, floats)).message(5, tensor);
   const Model model = read_onnx(memory_source(onnx_model(relu_graph(rest))));
   CHECK(model.graph.nodes[1].attr_ints("axes") == std::vector<std::int64_t>{1, 2, 3});
   CHECK(model.graph.nodes[1].attr_floats("f") == std::vector<float>{1.0f, 2.0f, 3.0f});

@@ -163,6 +163,16 @@ TEST_CASE("axes of any length beside an empty one cost nothing") {
                   .has_value());
 }
 
+TEST_CASE("NonMaxSuppression: a number of boxes that is NaN or infinite") {
+  const Node node = make_node("NonMaxSuppression", {"b", "s", "n"}, {"y"});
+  for (const float n : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -1.0f, 3.0f})
+    CHECK_FALSE(
+        refusal_of(
+            node,
+            {{"b", Tensor(DType::f32, {1, 2, 4})}, {"s", Tensor(DType::f32, {1, 1, 2})}, {"n", Tensor::of<float>({1}, {n})}}, 11)
+            .has_value());
+}
+
 TEST_CASE("Where: a condition that is not bool is refused, its bytes were read as flags") {
   const Node node = make_node("Where", {"c", "x", "y"}, {"z"});
   const Tensor x(DType::f32, {4});
