@@ -183,7 +183,7 @@ TEST_CASE("bad input 38: a million nodes, and a value with a million uses, are r
   constexpr int kNodes = 1000000;
   std::string nodes;
   SUBCASE("one value with a million consumers") {
-    const std::string relu = Wire().message(1, onnx_node("Relu", {"X"}, {})).bytes();
+    const std::string relu = Wire().message(1, onnx_node("Relu", {"X"}, {""})).bytes();
     for (int i = 0; i < kNodes; ++i) nodes += relu;
   }
   SUBCASE("a chain of a million, last node first") {
