@@ -27,6 +27,7 @@ void test('what the package exports is what its page says, and nothing else', ()
     'inspect',
     'listSchemes',
     'loadModel',
+    'lostText',
     'numberText',
     'onnxruntimeRunner',
     'openToolkit',
