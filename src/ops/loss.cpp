@@ -19,7 +19,7 @@ bool is_reduced(const Node& node) {
 void infer_loss(InferContext& context) {
   const std::optional<Shape> shape = is_reduced(context.node()) ? std::optional(Shape{}) : context.input(1).shape;
   context.set_output(0, context.dtype(0), shape);
-  if (context.n_outputs() > 1) context.set_output(1, context.dtype(0), context.input(0).shape);
+  if (context.node().op_type == "SoftmaxCrossEntropyLoss") context.set_output(1, context.dtype(0), context.input(0).shape);
 }
 
 /// scores seen as [batch, classes, places].

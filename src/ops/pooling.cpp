@@ -41,7 +41,7 @@ void require_dtype(const RunContext& context, bool are_integers_allowed) {
 void infer_pool(InferContext& context) {
   const PoolPlan plan = plan_pool(context.node(), context.shape(0));
   context.set_output(0, context.dtype(0), plan.output);
-  if (context.n_outputs() > 1) context.set_output(1, DType::i64, plan.output);
+  if (context.node().op_type == "MaxPool") context.set_output(1, DType::i64, plan.output);
 }
 
 void pool_planes(const ConvGeometry& g, PoolF32::Kind kind, std::int64_t n_planes, const float* x, float* y) {

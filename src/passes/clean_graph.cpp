@@ -63,8 +63,10 @@ std::optional<Shape> view_shape(const Node& node, const Shape& shape, const Grap
       if ((*target)[i] == 0 && i < shape.size()) (*target)[i] = shape[i];
       if ((*target)[i] == -1 && open < 0)
         open = static_cast<std::int64_t>(i);
-      else if ((*target)[i] <= 0 || (known *= (*target)[i]) > kMaxElements)
+      else if ((*target)[i] <= 0 || known > kMaxElements / (*target)[i])
         return std::nullopt;
+      else
+        known *= (*target)[i];
     }
     const std::int64_t n = n_elements(shape);
     if (open >= 0) (*target)[static_cast<std::size_t>(open)] = n / known;

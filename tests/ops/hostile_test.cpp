@@ -173,6 +173,18 @@ TEST_CASE("NonMaxSuppression: a number of boxes that is NaN or infinite") {
             .has_value());
 }
 
+TEST_CASE("a second output that the operator does not make is refused as such") {
+  const std::vector<Attribute> window = {Attribute::of_ints("kernel_shape", {2, 2})};
+  CHECK_FALSE(refusal(make_node("MaxPool", {"x"}, {"y", "i"}, window), {{"x", {1, 1, 4, 4}}}, 12).has_value());
+  CHECK(refusal(make_node("AveragePool", {"x"}, {"y", "i"}, window), {{"x", {1, 1, 4, 4}}}, 12) == ErrorCode::bad_graph);
+  const auto loss = [](const char* op_type) {
+    return refusal_of(make_node(op_type, {"x", "l"}, {"y", "p"}),
+                      {{"x", Tensor(DType::f32, {2, 3})}, {"l", Tensor::of<std::int64_t>({2}, {0, 1})}}, 13);
+  };
+  CHECK_FALSE(loss("SoftmaxCrossEntropyLoss").has_value());
+  CHECK(loss("NegativeLogLikelihoodLoss") == ErrorCode::bad_graph);
+}
+
 TEST_CASE("Where: a condition that is not bool is refused, its bytes were read as flags") {
   const Node node = make_node("Where", {"c", "x", "y"}, {"z"});
   const Tensor x(DType::f32, {4});

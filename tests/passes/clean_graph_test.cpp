@@ -47,6 +47,22 @@ TEST_CASE("fold_constant_views: Reshape and Transpose of a constant are done onc
   CHECK(tests::values_of<float>(y) == std::vector<float>{210, 543});
 }
 
+TEST_CASE("fold_constant_views: extents whose product does not fit 64 bits are left alone") {
+  const auto n_folded = [](Shape shape, Node node, std::vector<std::int64_t> target) {
+    Graph graph;
+    graph.initializers.push_back(TensorRecord::of("w", Tensor(DType::f32, std::move(shape))));
+    graph.initializers.push_back(TensorRecord::of(
+        "shape", Tensor::of<std::int64_t>({static_cast<std::int64_t>(target.size())}, std::span<const std::int64_t>(target))));
+    graph.nodes.push_back(std::move(node));
+    graph.nodes.push_back(make_node("MatMul", {"x", "t"}, {"y"}));
+    Model model = with_io(std::move(graph), {1, 2});
+    return fold_constant_views(model).n_changes;
+  };
+  const Node reshape = make_node("Reshape", {"w", "shape"}, {"t"});
+  CHECK(n_folded({2, 2}, reshape, {4, 1}) == 1);
+  CHECK(n_folded({2, 2}, reshape, {9985, 72057594037927938}) == 0);
+}
+
 TEST_CASE("fold_constant_views: a constant that others read too stays as it is") {
   Graph graph;
   graph.initializers.push_back(TensorRecord::of("w", Tensor::of<float>({2, 2}, {1, 2, 3, 4})));
