@@ -61,7 +61,7 @@ val open_model(val source, val open_external) {
   return guard([&] {
     const std::unique_ptr<ExternalData> external = external_data_from(open_external);
     const std::shared_ptr<HashedSource> file = source_from(source);
-    Model model = read_model(file, *external);
+    Model model = read_model(file, external.get());
     const std::int32_t handle = objects().models.add(std::make_shared<const Model>(std::move(model)));
     objects().files.emplace(handle, file);
     return val(handle);

@@ -168,17 +168,6 @@ inline u8x16 min(u8x16 a, u8x16 b) {
 #endif
 }
 
-/// table[index] for indices below 16, 0 for all others.
-inline u8x16 swizzle(u8x16 table, u8x16 index) {
-#if defined(__wasm_simd128__)
-  return (u8x16)wasm_i8x16_swizzle((v128_t)table, (v128_t)index);
-#else
-  u8x16 found;
-  for (int i = 0; i < 16; ++i) found[i] = index[i] < 16 ? table[index[i] & 15] : std::uint8_t{0};
-  return found;
-#endif
-}
-
 inline i16x8 clamp(i16x8 v, i16x8 low, i16x8 high) {
 #if defined(__wasm_simd128__)
   return (i16x8)wasm_i16x8_min(wasm_i16x8_max((v128_t)v, (v128_t)low), (v128_t)high);

@@ -124,7 +124,7 @@ class TypeInference {
       std::unique_ptr<OpState> state;
       const NodeRunSetting setting{node, model_.opset(node.domain), heap_allocator(), no_subgraphs, state, true};
       NodeRun context(setting, values_, is_constant, outputs, is_wanted, results);
-      op.run(context);
+      compute(op, context);
       context.check_outputs();
     } catch (const NotKnownYet&) {
       return;

@@ -33,7 +33,7 @@ Tensor evaluate(const Model& model, const Node& node, std::span<const Tensor* co
   std::unique_ptr<OpState> state;
   const NodeRunSetting setting{node, opset, heap_allocator(), no_subgraphs, state, true};
   NodeRun run(setting, inputs, is_constant, made, is_wanted, outputs);
-  op.run(run);
+  compute(op, run);
   return outputs[0];
 }
 

@@ -11,18 +11,6 @@ bool is_fixed(const GraphPlan& plan, int value) {
   return plan.is_constant[index] != 0 || (index < plan.notes.size() && plan.notes[index].fixed.is_defined());
 }
 
-/// True where all that is wanted has no elements: nothing is computed then, however large the axes beside the empty one are.
-bool makes_nothing(const Step& step) {
-  bool wants_any = false;
-  for (std::size_t i = 0; i < step.output_types.size(); ++i) {
-    if (step.is_output_wanted[i] == 0) continue;
-    const TypeInfo& type = step.output_types[i];
-    if (!type.is_known() || n_elements(*type.shape) != 0) return false;
-    wants_any = true;
-  }
-  return wants_any && step.subgraphs.empty();
-}
-
 }  // namespace
 
 void infer_step(const GraphPlan& plan, Step& step) {
@@ -54,7 +42,7 @@ void compute_step(Step& step, Allocator& allocator, SubgraphRunner& subgraphs, b
   }
   const NodeRunSetting setting{*step.node, step.opset, allocator, subgraphs, step.state, is_deterministic, is_bound};
   NodeRun run(setting, step.input_tensors, step.is_input_constant, step.output_types, step.is_output_wanted, step.output_tensors);
-  if (!makes_nothing(step)) step.op->run(run);
+  compute(*step.op, run);
   run.check_outputs();
 }
 

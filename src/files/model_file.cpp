@@ -5,25 +5,11 @@
 
 namespace bitwright {
 
-namespace {
-
-class NoExternalData final : public ExternalData {
- public:
-  std::shared_ptr<ByteSource> open(const std::string&) override { return nullptr; }
-};
-
-}  // namespace
-
-Model read_model(std::shared_ptr<ByteSource> source, ExternalData& external_data) {
+Model read_model(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   if (!is_ort(*source)) return read_onnx(std::move(source), external_data);
   Model model = read_onnx(std::make_shared<MemorySource>(onnx_of_ort(*source), source->name()), external_data);
   model.file_bytes = source->size_bytes();
   return model;
-}
-
-Model read_model(std::shared_ptr<ByteSource> source) {
-  NoExternalData none;
-  return read_model(std::move(source), none);
 }
 
 }  // namespace bitwright

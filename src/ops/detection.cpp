@@ -118,7 +118,6 @@ void run_roi_align(RunContext& context) {
   const Node& node = context.node();
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
-  if (y.n_elements() == 0) return;
   const std::vector<float> image = to_f32_vector(x);
   const std::vector<float> rois = to_f32_vector(context.input(1));
   const std::vector<std::int64_t> batches = to_i64_vector(context.input(2));

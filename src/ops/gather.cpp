@@ -113,7 +113,6 @@ void run_gather_nd(RunContext& context) {
   for (std::size_t i = n_batch + n_indexed; i < x.rank(); ++i) slice *= x.extent(i);
   const std::int64_t batch_stride = n_batch == 0 ? 0 : strides[n_batch - 1];
   const std::size_t slice_bytes = static_cast<std::size_t>(slice) * element_bytes(x.dtype());
-  if (y.n_elements() == 0) return;
   const std::int64_t n_slices = y.n_elements() / slice;
   for (std::int64_t i = 0; i < n_slices; ++i) {
     std::int64_t from = i / (n_slices / n_batches) * batch_stride;

@@ -272,7 +272,6 @@ void run_trilu(RunContext& context) {
   const std::int64_t k =
       std::clamp<std::int64_t>(context.has_input(1) ? element_i64(context.input(1), 0) : 0, -n_rows, n_columns);
   const std::size_t bytes = element_bytes(x.dtype());
-  if (x.n_elements() == 0) return;
   for (std::int64_t row = 0; row < x.n_elements() / n_columns; ++row) {
     // Columns [from, to) stay.
     const std::int64_t edge = std::clamp<std::int64_t>(row % n_rows + k + (is_upper ? 0 : 1), 0, n_columns);

@@ -245,7 +245,6 @@ void run_reduce(RunContext& context) {
     axes = to_i64_vector(context.input(1));
   const std::vector<bool> is_reduced = reduced_axes(node, axes, x.rank());
   Tensor& y = context.output(0);
-  if (y.n_elements() == 0) return;
   AxisView view;
   const Tensor adjacent = with_adjacent_axes(x, is_reduced, view, context.allocator());
   if (row.reduction == Reduction::log_sum_exp)

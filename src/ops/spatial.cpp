@@ -86,7 +86,6 @@ void run_grid_sample(RunContext& context) {
   const Node& node = context.node();
   const Tensor& x = context.input(0);
   Tensor& y = context.output(0);
-  if (y.n_elements() == 0) return;
   const std::string mode = node.attr_s("mode", context.opset() < 20 ? "bilinear" : "linear");
   const std::string padding = node.attr_s("padding_mode", "zeros");
   const Sampling sampling = mode == "nearest"                      ? Sampling::nearest
@@ -147,7 +146,6 @@ void infer_affine_grid(InferContext& context) {
 
 void run_affine_grid(RunContext& context) {
   Tensor& y = context.output(0);
-  if (y.n_elements() == 0) return;
   const std::size_t n_axes = y.rank() - 2;
   const bool aligns_corners = context.node().attr_i("align_corners", 0) != 0;
   const std::int64_t n_places = y.n_elements() / (y.extent(0) * static_cast<std::int64_t>(n_axes));

@@ -19,6 +19,7 @@
 #include "kernels/depthwise_u8_i8/depthwise_u8_i8.h"
 #include "kernels/lookup_u8/lookup_u8.h"
 #include "kernels/pool_u8/pool_u8.h"
+#include "kernels/probe.h"
 
 using namespace bitwright;
 using namespace bitwright::tests;
@@ -46,6 +47,26 @@ __attribute__((noinline)) void peak_dot16(int n) {
   }
   for (const v128_t v : acc) sink = sink ^ wasm_i32x4_extract_lane(v, 0) ^ wasm_i32x4_extract_lane(v, 3);
 }
+
+#if defined(BITWRIGHT_RELAXED)
+/// Twelve relaxed dots on each of four changing operands, `n` times: 4 * 12 * 16 products.
+__attribute__((noinline)) void peak_relaxed(int n) {
+  v128_t a = wasm_i32x4_splat(seed), b[2], acc[12];
+  const v128_t one = wasm_i8x16_splat(1);
+  for (int i = 0; i < 2; ++i) b[i] = wasm_i32x4_splat(seed * (i + 3));
+  for (int i = 0; i < 12; ++i) acc[i] = wasm_i32x4_splat(i);
+  for (int k = 0; k < n; ++k) {
+#pragma GCC unroll 4
+    for (int turn = 0; turn < 4; ++turn) {
+      a = wasm_i8x16_add(a, one);
+#pragma GCC unroll 12
+      for (int i = 0; i < 12; ++i) acc[i] = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(b[i % 2], a, acc[i]);
+    }
+    asm volatile("" ::: "memory");
+  }
+  for (const v128_t v : acc) sink = sink ^ wasm_i32x4_extract_lane(v, 0) ^ wasm_i32x4_extract_lane(v, 3);
+}
+#endif
 
 struct Task {
   std::string name;
@@ -228,7 +249,7 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
 
 /// The layers of MobileNetV2 1.0 224, run in turn; by kind, and in all.
 void add_network(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, AccResult result, Arithmetic arithmetic) {
-  const KernelFamily family = KernelFamily::simd128;
+  const KernelFamily family = probe_kernel_family();
   const auto convolution = *std::find_if(conv_u8_i8_variants().begin(), conv_u8_i8_variants().end(),
                                          [&](const ConvU8I8Variant& v) { return v.family == family && v.result == result; });
   const auto depthwise =
@@ -268,7 +289,13 @@ int main(int argc, char** argv) {
   const std::string only = argc > 1 ? argv[1] : "";
   std::vector<std::unique_ptr<Tensors>> kept;
   std::vector<Task> tasks;
-  tasks.push_back({"peak dot_i16x8", 4 * 6 * 8 * 20000.0, [] { peak_dot16(20000); }});
+  const KernelFamily family = probe_kernel_family();
+#if defined(BITWRIGHT_RELAXED)
+  if (family != KernelFamily::simd128)
+    tasks.push_back({"peak relaxed_dot_i8x16", 4 * 12 * 16 * 20000.0, [] { peak_relaxed(20000); }});
+  else
+#endif
+    tasks.push_back({"peak dot_i16x8", 4 * 6 * 8 * 20000.0, [] { peak_dot16(20000); }});
   const Layer products[] = {
       {"product", 1, 512, 512, 512, 1, 1},   {"product", 1, 128, 768, 768, 1, 1},  {"product", 1, 128, 768, 3072, 1, 1},
       {"product", 1, 128, 3072, 768, 1, 1},  {"product", 1, 1, 1280, 1000, 1, 1},  {"pointwise", 112, 112, 32, 16, 1, 1},
@@ -279,8 +306,7 @@ int main(int argc, char** argv) {
       {"first", 224, 224, 3, 32, 3, 2},      {"dense", 56, 56, 64, 64, 3, 1},      {"dense", 14, 14, 256, 256, 3, 1}};
   for (const Layer& layer : products)
     for (const ConvU8I8Variant& variant : conv_u8_i8_variants())
-      if (variant.family != KernelFamily::reference &&
-          (variant.result == AccResult::fast || variant.result == AccResult::integer_only) &&
+      if (variant.family == family && (variant.result == AccResult::fast || variant.result == AccResult::integer_only) &&
           (only.empty() || std::string(layer.what) == only))
         add_conv(tasks, kept, layer, variant);
   const Layer depthwise[] = {
@@ -289,7 +315,7 @@ int main(int argc, char** argv) {
       {"depthwise", 7, 7, 960, 0, 3, 1},    {"depthwise", 28, 28, 120, 0, 5, 1},  {"depthwise", 28, 28, 120, 0, 5, 2}};
   for (const Layer& layer : depthwise)
     for (const DepthwiseU8I8Variant& variant : depthwise_u8_i8_variants())
-      if (variant.family != KernelFamily::reference && (only.empty() || std::string(layer.what) == only))
+      if (variant.family == family && (only.empty() || std::string(layer.what) == only))
         add_depthwise(tasks, kept, layer, variant);
   if (only.empty() || only == "network") {
     add_network(tasks, kept, AccResult::fast, Arithmetic::fast);

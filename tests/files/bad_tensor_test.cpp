@@ -44,7 +44,7 @@ Wire external_tensor(const std::string& location, const std::vector<std::pair<st
 }
 
 std::optional<ErrorCode> external_refusal(const Wire& wire, Files& files) {
-  return refusal([&] { static_cast<void>(read_onnx(memory_source(wire), files)); });
+  return refusal([&] { static_cast<void>(read_onnx(memory_source(wire), &files)); });
 }
 
 Wire dims(std::initializer_list<std::uint64_t> extents) {
@@ -148,7 +148,7 @@ TEST_CASE("bad input 26: names of external files that leave the folder are refus
     CAPTURE(name);
     Files files;
     std::string message;
-    CHECK(refusal([&] { static_cast<void>(read_onnx(memory_source(with_tensor(external_tensor(name))), files)); }, &message) ==
+    CHECK(refusal([&] { static_cast<void>(read_onnx(memory_source(with_tensor(external_tensor(name))), &files)); }, &message) ==
           ErrorCode::bad_external_data);
     CHECK(message.find("inside the model's folder") != std::string::npos);
     CHECK(files.opened.empty());
@@ -156,7 +156,7 @@ TEST_CASE("bad input 26: names of external files that leave the folder are refus
   // Escapes and homes are names like any other: they are looked up as they stand.
   for (const std::string& name : {std::string("%2e%2e/w"), std::string("~/w"), std::string("$HOME"), std::string("...")}) {
     Files files;
-    static_cast<void>(read_onnx(memory_source(with_tensor(external_tensor(name))), files));
+    static_cast<void>(read_onnx(memory_source(with_tensor(external_tensor(name))), &files));
     CHECK(files.opened == std::vector<std::string>{name});
   }
 }

@@ -196,7 +196,7 @@ TEST_CASE("read_onnx: an element type we do not know is carried and cannot be lo
 TEST_CASE("read_onnx: external values are found by offset and length") {
   Files files;
   files.files["sub/w.bin"] = {9, 9, 9, 9, 0, 0, 128, 63, 0, 0, 0, 64};
-  const Model model = read_onnx(memory_source(with_tensor(external_tensor("./sub//w.bin", "4", "8"))), files);
+  const Model model = read_onnx(memory_source(with_tensor(external_tensor("./sub//w.bin", "4", "8"))), &files);
   CHECK(to_f32_vector(model.graph.initializers[0].load()) == std::vector<float>{1.0f, 2.0f});
   CHECK(model.graph.initializers[0].external_location == "sub/w.bin");
   CHECK(model.external_bytes == 12);
@@ -204,7 +204,7 @@ TEST_CASE("read_onnx: external values are found by offset and length") {
 
 TEST_CASE("read_onnx: external values that were not given are missed when they are asked for") {
   Files files;
-  const Model model = read_onnx(memory_source(with_tensor(external_tensor("w.bin", "", ""))), files);
+  const Model model = read_onnx(memory_source(with_tensor(external_tensor("w.bin", "", ""))), &files);
   CHECK_THROWS_WITH_AS(static_cast<void>(model.graph.initializers[0].load()), doctest::Contains("'w.bin'"), Error);
 }
 
@@ -235,14 +235,14 @@ TEST_CASE("read_onnx: external ranges outside of the file, and counts that are n
                                                                             {"0", "1000000000000000"}}) {
     CAPTURE(range.first);
     CAPTURE(range.second);
-    CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(external_tensor("w", range.first, range.second))), files), Error);
+    CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(external_tensor("w", range.first, range.second))), &files), Error);
   }
   Wire twice = external_tensor("w", "0", "8");
   twice.message(13, Wire().text(1, "offset").text(2, "1"));
-  CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(twice)), files), Error);
+  CHECK_THROWS_AS(read_onnx(memory_source(with_tensor(twice)), &files), Error);
   Wire foreign = external_tensor("w", "0", "8");
   foreign.message(13, Wire().text(1, "__class__").text(2, "x")).message(13, Wire().text(1, "checksum").text(2, "y"));
-  CHECK(read_onnx(memory_source(with_tensor(foreign)), files).graph.initializers.size() == 1);
+  CHECK(read_onnx(memory_source(with_tensor(foreign)), &files).graph.initializers.size() == 1);
 }
 
 TEST_CASE("read_onnx: string tensors are read") {

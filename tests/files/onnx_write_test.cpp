@@ -125,7 +125,7 @@ TEST_CASE("write_onnx: external data goes to one file, aligned, and is found aga
   OneFile file;
   file.bytes = external.take();
   CHECK(file.bytes.size() == 4096 + (1u << 20));
-  const Model again = read_onnx(std::make_shared<MemorySource>(out.take(), "again.onnx"), file);
+  const Model again = read_onnx(std::make_shared<MemorySource>(out.take(), "again.onnx"), &file);
   CHECK(again.graph.initializers[0].external_location == "weights.bin");
   CHECK(again.graph.initializers[0].load().bytes()[7] == 3);
   CHECK(std::get<SourceRange>(again.graph.initializers[2].values).offset == 4096);
@@ -138,7 +138,7 @@ TEST_CASE("write_onnx: external data goes to one file, aligned, and is found aga
 TEST_CASE("write_onnx: values that are not there are named") {
   OneFile none;
   Wire tensor = onnx_tensor("w", {2}, 1).message(13, Wire().text(1, "location").text(2, "other.bin")).number(14, 1);
-  const Model model = read_onnx(memory_source(onnx_model(relu_graph(Wire().message(5, tensor)))), none);
+  const Model model = read_onnx(memory_source(onnx_model(relu_graph(Wire().message(5, tensor)))), &none);
   MemorySink sink;
   CHECK_THROWS_WITH_AS(write_onnx(model, sink, nullptr), doctest::Contains("'other.bin'"), Error);
   CHECK(sink.bytes().empty());
@@ -149,7 +149,7 @@ TEST_CASE("write_onnx: a type number we do not know survives external data") {
   file.bytes = {1, 2, 3, 4, 5};
   Wire tensor = onnx_tensor("w", {2}, 77).message(13, Wire().text(1, "location").text(2, "weights.bin"));
   tensor.message(13, Wire().text(1, "length").text(2, "3")).number(14, 1);
-  const Model model = read_onnx(memory_source(onnx_model(relu_graph(Wire().message(5, tensor)))), file);
+  const Model model = read_onnx(memory_source(onnx_model(relu_graph(Wire().message(5, tensor)))), &file);
   const auto once = written(model);
   const Wire number = Wire().number(2, 77);
   const std::string bytes(once.begin(), once.end());

@@ -90,7 +90,7 @@ inline std::vector<Tensor> run_op(const Node& node, std::int64_t opset, const st
   OneNodeRun run(node, opset, inputs, are_constant, kept != nullptr ? *kept : fresh, inference.outputs);
   for (const TypeInfo& type : inference.outputs)
     run.outputs.push_back(type.is_known() ? Tensor(type.dtype, *type.shape) : Tensor());
-  op->run(run);
+  compute(*op, run);
   return run.outputs;
 }
 

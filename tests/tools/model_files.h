@@ -38,7 +38,7 @@ class FolderData final : public ExternalData {
 inline std::shared_ptr<const Model> read_model(const std::filesystem::path& path) {
   FolderData data(path.parent_path());
   return std::make_shared<const Model>(
-      read_onnx(std::make_shared<MemorySource>(read_file(path), path.filename().string()), data));
+      read_onnx(std::make_shared<MemorySource>(read_file(path), path.filename().string()), &data));
 }
 
 /// prefix0.pb, prefix1.pb ... of a folder, as far as they go.

@@ -76,7 +76,7 @@ int run(int argc, char** argv) {
     if (std::strcmp(argv[i], "--opset") == 0) opset = std::atoll(argv[i + 1]);
   }
   FolderData folder(in.parent_path());
-  Model model = read_model(std::make_shared<FileSource>(in), folder);
+  Model model = read_model(std::make_shared<FileSource>(in), &folder);
   if (opset != 0) {
     const UpgradeResult result = upgrade_opset(model, opset);
     for (const std::string& message : result.messages) std::cout << message << "\n";

@@ -16,9 +16,8 @@ namespace bitwright {
 /// Reads the structure of an ONNX model; values of tensors above a small size stay in `source` (and in external files) as ranges.
 /// Accepts IR 3 to 13 and opset 1 to 25 as structure (what can be run or quantized is asked later), unknown fields kept.
 /// Throws Error{bad_model, bad_graph, bad_external_data, limit_exceeded} with file offset, node or tensor, and remedy.
-Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData& external_data);
-/// The same without external files: tensors that need one are refused when their values are asked for.
-Model read_onnx(std::shared_ptr<ByteSource> source);
+/// Without `external_data`, tensors that need it are refused when their values are asked for.
+Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData* external_data = nullptr);
 
 struct OnnxWriteOptions {
   /// Name of the one external file; empty: everything in the model file (refused above 2^31 - 1 bytes: see needs_external_data).

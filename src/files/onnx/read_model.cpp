@@ -150,7 +150,9 @@ void read_fields(ReadContext& context, MessageReader& reader, Model& model, bool
   }
 }
 
-Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
+}  // namespace
+
+Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   const std::string file = source->name();
   Model model;
   model.file_name = file;
@@ -181,12 +183,5 @@ Model read(std::shared_ptr<ByteSource> source, ExternalData* external_data) {
   validate(model);
   return model;
 }
-
-}  // namespace
-
-Model read_onnx(std::shared_ptr<ByteSource> source, ExternalData& external_data) {
-  return read(std::move(source), &external_data);
-}
-Model read_onnx(std::shared_ptr<ByteSource> source) { return read(std::move(source), nullptr); }
 
 }  // namespace bitwright

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/simd_int.h"
+#include "base/simd.h"
 #include "base/sorted_order.h"
 #include "quant/encodings/encoding.h"
 #include "quant/store_codes.h"
@@ -136,53 +136,6 @@ void few_ranks(const float* boundaries, const float* steps, std::uint8_t* ranks)
   store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
 }
 
-/// The bins of four reals. Whatever is lost in rounding, no bin falls as its real grows, and then ranks are exact.
-i32x4 bins_of(f32x4 x, f32x4 per_real, f32x4 offset) {
-  constexpr float kMagic = 0x1.8p23f;  // its unit in the last place is 1: adding it rounds half to even
-  const f32x4 place = min(max(x * per_real + offset, splat(0.0f)), splat(RankBins::kBins - 1.0f));
-  return bits_of(place + splat(kMagic)) - bits_of(splat(kMagic));
-}
-
-/// few_ranks for boundaries that lie apart.
-class BinnedRanks {
- public:
-  explicit BinnedRanks(const RankBins& bins) : per_real_(splat(bins.per_real)), offset_(splat(bins.offset)) {
-    for (std::size_t half = 0; half < 2; ++half) {
-      ranks_[half] = load_lanes<u8x16>(bins.rank + 16 * half);
-      for (std::size_t byte = 0; byte < 4; ++byte) boundaries_[half][byte] = load_lanes<u8x16>(bins.boundary[byte] + 16 * half);
-    }
-  }
-
-  void operator()(const float* steps, std::uint8_t* ranks) const {
-    f32x4 x[4];
-    i32x4 bin[4];
-    unrolled<4>([&](auto k) {
-      x[k] = load_f32x4(steps + 4 * k);
-      x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
-      bin[k] = bins_of(x[k], per_real_, offset_);
-    });
-    const u8x16 low = narrow(narrow(bin[0], bin[1]), narrow(bin[2], bin[3]));
-    const u8x16 high = low - splat_u8(16);  // no index of a table where it is below 16
-    const auto find = [&](const u8x16& first, const u8x16& second) { return swizzle(first, low) | swizzle(second, high); };
-    i16x8 byte[4];
-    unrolled<4>([&](auto i) { byte[i] = (i16x8)find(boundaries_[0][i], boundaries_[1][i]); });
-    const i16x8 first_01 = interleave_low_bytes(byte[0], byte[1]), first_23 = interleave_low_bytes(byte[2], byte[3]);
-    const i16x8 last_01 = interleave_high_bytes(byte[0], byte[1]), last_23 = interleave_high_bytes(byte[2], byte[3]);
-    const i32x4 is_above[4] = {
-        i32x4(x[0] > (f32x4)interleave_low(first_01, first_23)), i32x4(x[1] > (f32x4)interleave_high(first_01, first_23)),
-        i32x4(x[2] > (f32x4)interleave_low(last_01, last_23)), i32x4(x[3] > (f32x4)interleave_high(last_01, last_23))};
-    // A mask is -1, which would be narrowed to 0.
-    const u8x16 one = narrow(-narrow(is_above[0], is_above[1]), -narrow(is_above[2], is_above[3]));
-    store_lanes(ranks, find(ranks_[0], ranks_[1]) + one);
-  }
-
- private:
-  f32x4 per_real_;
-  f32x4 offset_;
-  u8x16 ranks_[2];
-  u8x16 boundaries_[2][4];
-};
-
 /// Calls `sixteen` for all of n reals: what is left over travels through a buffer.
 template <typename Sixteen>
 void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen&& sixteen) {
@@ -197,31 +150,6 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
 }
 
 }  // namespace
-
-RankBins rank_bins(std::span<const float> boundaries) {
-  constexpr float kNone = std::numeric_limits<float>::infinity();
-  constexpr float kMost = 0x1p100f;
-  RankBins bins;
-  if (boundaries.size() < 2 || boundaries.size() > kFewBoundaries) return bins;
-  bins.per_real = (RankBins::kBins - 2) / (boundaries.back() - boundaries.front());
-  bins.offset = 0.5f - boundaries.front() * bins.per_real;
-  if (!(std::abs(bins.per_real) < kMost && std::abs(bins.offset) < kMost)) return bins;
-  float held[RankBins::kBins];
-  std::fill(held, held + RankBins::kBins, kNone);
-  for (const float boundary : boundaries) {
-    const i32x4 found = bins_of(splat(boundary), splat(bins.per_real), splat(bins.offset));
-    const auto bin = static_cast<std::size_t>(found[0]);
-    if (held[bin] != kNone) return bins;
-    held[bin] = boundary;
-    for (std::size_t higher = bin + 1; higher < RankBins::kBins; ++higher) ++bins.rank[higher];
-  }
-  for (std::size_t bin = 0; bin < RankBins::kBins; ++bin) {
-    const auto bits = std::bit_cast<std::uint32_t>(held[bin]);
-    for (std::size_t byte = 0; byte < 4; ++byte) bins.boundary[byte][bin] = static_cast<std::uint8_t>(bits >> (8 * byte));
-  }
-  bins.are_apart = true;
-  return bins;
-}
 
 LevelTable sorted_levels(std::vector<float> levels) {
   LevelTable table;
@@ -241,7 +169,6 @@ LevelTable sorted_levels(std::vector<float> levels) {
       table.boundaries.push_back(
           static_cast<float>(0.5 * (static_cast<double>(levels[order[rank - 1]]) + static_cast<double>(level))));
   }
-  table.bins = rank_bins(table.boundaries);
   if (!is_identity) table.code_of_rank = std::move(order);
   table.levels = std::move(levels);
   return table;
@@ -281,7 +208,6 @@ LevelTable level_table(Encoding encoding, int bits) {
     case Encoding::ternary: {
       LevelTable table = sorted_levels({-1.0f, 0.0f, 1.0f});
       table.boundaries = {std::nextafter(-1.0f, -2.0f), 1.0f};  // what is as large as the threshold is 0
-      table.bins = rank_bins(table.boundaries);
       return table;
     }
     default:
@@ -315,10 +241,7 @@ void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::u
     float boundaries[kFewBoundaries];
     std::fill(boundaries, boundaries + kFewBoundaries, std::numeric_limits<float>::infinity());
     std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries);
-    if (table.bins.are_apart)
-      in_sixteens(steps, n, codes, BinnedRanks(table.bins));
-    else
-      in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(boundaries, x, out); });
+    in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(boundaries, x, out); });
   } else {
     for (std::size_t i = 0; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
   }

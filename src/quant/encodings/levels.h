@@ -10,23 +10,11 @@
 
 namespace bitwright {
 
-/// 32 bins of equal width for reals, none of which holds two boundaries, so that a rank is that of the bin plus at most 1.
-struct RankBins {
-  static constexpr int kBins = 32;
-  float per_real = 0.0f;  // bin = round(real * per_real + offset), from 0 to 31
-  float offset = 0.0f;
-  std::uint8_t rank[kBins] = {};         // how many boundaries lie in lower bins
-  std::uint8_t boundary[4][kBins] = {};  // byte by byte, the one in the bin, else infinity
-  bool are_apart = false;                // false: too near each other, or fewer than two
-};
-RankBins rank_bins(std::span<const float> boundaries);
-
 /// The reals that codes of an encoding stand for at scale 1, and how a real finds its code: the nearest level, the lower one of
 /// two equally near, but for small floats, which round half to even by their bits.
 struct LevelTable {
   std::vector<float> levels;               // of code c
   std::vector<float> boundaries;           // ascending, between levels in order: rank = how many are less than the real
-  RankBins bins;                           // of the boundaries
   std::vector<std::uint8_t> code_of_rank;  // empty: the rank is the code
   const SmallFloat* format = nullptr;      // the boundaries are not used
   float largest = 0.0f;                    // of |levels|

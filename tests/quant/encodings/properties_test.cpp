@@ -170,7 +170,6 @@ TEST_CASE("encode_tensor: fixed levels take the nearest one, as the slow twin do
 
 TEST_CASE("codes_of: codebooks of any spacing, at their boundaries and beyond all reals, as the slow twin") {
   std::mt19937 random(7);
-  std::size_t n_apart = 0;
   for (int round = 0; round < 2000; ++round) {
     const std::size_t n = 2 + random() % 15;
     const float spread = std::ldexp(1.0f, static_cast<int>(random() % 240) - 120);
@@ -180,7 +179,6 @@ TEST_CASE("codes_of: codebooks of any spacing, at their boundaries and beyond al
           spread * (round % 2 == 0 ? static_cast<float>(i) + static_cast<float>(random() % 64) / 256.0f - 4.0f
                                    : std::ldexp(1.0f, -static_cast<int>(random() % 12)) * (random() % 2 == 0 ? 1.0f : -1.0f));
     const LevelTable table = sorted_levels(levels);
-    n_apart += table.bins.are_apart ? 1 : 0;
     constexpr float kMost = std::numeric_limits<float>::max();
     std::vector<float> reals = {0.0f,  -0.0f,  kInfinity, -kInfinity,
                                 kMost, -kMost, 0x1p-149f, std::numeric_limits<float>::quiet_NaN()};
@@ -195,8 +193,6 @@ TEST_CASE("codes_of: codebooks of any spacing, at their boundaries and beyond al
       REQUIRE(fast[i] == code_of(table, reals[i]));
     }
   }
-  CHECK(n_apart > 500);
-  CHECK(n_apart < 1900);
 }
 
 TEST_CASE("encode_tensor: real 0 is exact where the levels hold it") {
