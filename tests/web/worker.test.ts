@@ -108,7 +108,7 @@ function puppet(): { port: WorkerPort; sent: ToHost[]; answer(message: FromHost)
     port: {
       post: (message) => {
         sent.push(message);
-        if (message.kind === 'open') queueMicrotask(() => tell({ kind: 'answer', id: message.id, answer: null }));
+        if (message.kind === 'open') queueMicrotask(() => tell({ kind: 'answer', id: message.id, answer: null, lent: [] }));
       },
       onMessage: (listener) => {
         tell = listener;
@@ -139,15 +139,77 @@ void test('a worker that dies rejects what is pending and all that follows', asy
 void test('answers to unknown calls are ignored, and a request that cannot be cloned is refused', async () => {
   const { port, sent, answer } = puppet();
   const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
-  answer({ kind: 'answer', id: 999, answer: 'nobody asked' });
+  answer({ kind: 'answer', id: 999, answer: 'nobody asked', lent: [] });
   answer({ kind: 'progress', id: 999, progress: { stage: 'x', done: 1, total: 1 } });
   const pending = backend.call('liveHandles', {});
-  answer({ kind: 'answer', id: sent.at(-1)?.id ?? -1, answer: { handles: 4 } });
+  answer({ kind: 'answer', id: sent.at(-1)?.id ?? -1, answer: { handles: 4 }, lent: [] });
   assert.deepEqual(await pending, { handles: 4 });
   port.post = () => {
     throw new Error('could not be cloned');
   };
   await assert.rejects(backend.call('info', {}), { code: 'invalid_argument' });
+});
+
+void test('tensors go to a worker in buffers that come back for the next request, and the caller keeps its own', async () => {
+  const { port, sent, answer } = puppet();
+  const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
+  const all = new Float32Array([9, 1, 2, 3, 9]);
+  const run = async (data: Float32Array, answered: 'answer' | 'error') => {
+    const feeds = {
+      x: { dtype: 'f32', shape: [3], data },
+      none: { dtype: 'f32', shape: [0], data: new Float32Array(0) },
+    } as const;
+    const request = { sessionId: 1, sample: { kind: 'feeds', feeds }, observe: [], outputs: {} } as const;
+    const pending = backend.call('runSession', request);
+    const message = sent.at(-1);
+    assert.ok(message?.kind === 'call' && message.verb === 'runSession' && message.request.sample.kind === 'feeds');
+    const crossing = message.request.sample.feeds['x']?.data;
+    assert.deepEqual(crossing, data);
+    assert.deepEqual(
+      message.lent.map((buffer) => buffer === crossing.buffer),
+      [true],
+    );
+    const { id, lent } = message;
+    if (answered === 'answer') answer({ kind: 'answer', id, answer: { outputs: {}, observed: {} }, lent });
+    else answer({ kind: 'error', id, error: { name: 'QuantError', code: 'bad_data', message: 'no', subject: '' }, lent });
+    await pending.catch(() => undefined);
+    return lent[0];
+  };
+  const part = all.subarray(1, 4);
+  const first = await run(part, 'answer');
+  assert.notEqual(first, all.buffer);
+  assert.equal(await run(new Float32Array([4, 5, 6]), 'error'), first);
+  assert.equal(await run(part, 'answer'), first);
+  const longer = await run(all, 'answer');
+  assert.equal(longer?.byteLength, 20);
+  assert.deepEqual([...all], [9, 1, 2, 3, 9]);
+});
+
+void test('runs in a worker leave the fed arrays whole, also when several are on their way', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadExample(toolkit);
+      const session = await createSession(model);
+      const [input] = session.inputs;
+      assert.ok(input !== undefined);
+      const shape = (input.shape ?? []).map((extent) => Math.max(extent, 1));
+      const length = shape.reduce((a, b) => a * b, 1);
+      const feeds = [1, 2, 3].map((seed) => ({
+        [input.name]: { dtype: 'f32', shape, data: Float32Array.from({ length }, (_, i) => Math.sin(i * seed)) } as const,
+      }));
+      const alone = [];
+      for (const one of feeds) alone.push(await session.run(one));
+      const together = await Promise.all(feeds.map((one) => session.run(one)));
+      assert.deepEqual(together, alone);
+      assert.deepEqual(
+        feeds.map((one) => one[input.name]?.data.length),
+        [length, length, length],
+      );
+      session.dispose();
+      model.dispose();
+    },
+    { runIn: 'worker' },
+  );
 });
 
 void test('a module that is not there is an error with its name', async () => {

@@ -1,6 +1,17 @@
 /** A backend behind messages: a browser's Worker, or a worker thread in Node. */
 import { QuantError, fromErrorData } from '../errors.js';
-import type { AnswerOf, Backend, FromHost, OnHostProgress, OpenOptions, RequestOf, ToHost, Verb } from './protocol.js';
+import type {
+  AnswerOf,
+  Backend,
+  FromHost,
+  LentBuffers,
+  OnHostProgress,
+  OpenOptions,
+  RequestOf,
+  ToHost,
+  Verb,
+} from './protocol.js';
+import type { Tensor, TypedArray } from '../types.js';
 
 /** The part of a worker that a client needs; Worker and worker_threads are adapted to it. */
 export interface WorkerPort {
@@ -17,9 +28,45 @@ interface Pending {
   readonly onProgress: OnHostProgress | undefined;
 }
 
+/**
+ * Tensors on their way to the worker. They are copied, so that the caller keeps them, into buffers that are moved there and come back:
+ * a copy by the browser takes two passes, and memory that is new each time.
+ */
+class Lending {
+  private spare: ArrayBuffer[] = [];
+
+  /** The request with its tensors in lent buffers. */
+  lend<V extends Verb>(request: RequestOf<V>): { readonly request: RequestOf<V>; readonly lent: ArrayBuffer[] } {
+    if (!('sample' in request) || request.sample.kind !== 'feeds') return { request, lent: [] };
+    const lent: ArrayBuffer[] = [];
+    const feeds = Object.entries(request.sample.feeds).map(([name, tensor]): [string, Tensor] => {
+      const data = (tensor as Tensor | null)?.data; // what is no tensor, the core refuses
+      if (!ArrayBuffer.isView(data) || data.byteLength === 0) return [name, tensor];
+      const { buffer, byteOffset, byteLength } = data;
+      const place = this.take(byteLength);
+      new Uint8Array(place).set(new Uint8Array(buffer, byteOffset, byteLength));
+      lent.push(place);
+      const Kind = data.constructor as new (buffer: ArrayBuffer) => TypedArray;
+      return [name, { ...tensor, data: new Kind(place) }];
+    });
+    return { request: { ...request, sample: { kind: 'feeds', feeds: Object.fromEntries(feeds) } }, lent };
+  }
+
+  /** What one call gave back is kept for the next. */
+  takeBack(lent: LentBuffers): void {
+    if (lent.length > 0) this.spare = [...lent];
+  }
+
+  private take(byteLength: number): ArrayBuffer {
+    const at = this.spare.findIndex((buffer) => buffer.byteLength === byteLength);
+    return at < 0 ? new ArrayBuffer(byteLength) : (this.spare.splice(at, 1)[0] as ArrayBuffer);
+  }
+}
+
 /** @param options may come later than the worker: it starts meanwhile */
 export async function openClient(port: WorkerPort, options: OpenOptions | Promise<OpenOptions>): Promise<Backend> {
   const pending = new Map<number, Pending>();
+  const lending = new Lending();
   let nextId = 1;
   let closedBecause: QuantError | undefined;
 
@@ -29,6 +76,7 @@ export async function openClient(port: WorkerPort, options: OpenOptions | Promis
     pending.clear();
   };
   port.onMessage((message) => {
+    if (message.kind !== 'progress') lending.takeBack(message.lent);
     const call = pending.get(message.id);
     if (call === undefined) return;
     if (message.kind === 'progress') {
@@ -82,9 +130,10 @@ export async function openClient(port: WorkerPort, options: OpenOptions | Promis
       request: RequestOf<V>,
       callOptions: Parameters<Backend['call']>[2] = {},
     ): Promise<AnswerOf<V>> {
+      const { request: sent, lent } = lending.lend(request);
       const answer = await send(
-        (id) => ({ kind: 'call', id, verb, request }) as ToHost,
-        callOptions.transfer ?? [],
+        (id) => ({ kind: 'call', id, verb, request: sent, lent }) as ToHost,
+        [...(callOptions.transfer ?? []), ...lent],
         callOptions.onProgress,
       );
       return answer as AnswerOf<V>;

@@ -179,13 +179,24 @@ export type Verb = keyof Calls;
 export type RequestOf<V extends Verb> = Calls[V]['request'];
 export type AnswerOf<V extends Verb> = Calls[V]['answer'];
 
+/** Buffers of a request that the worker gives back with its answer, for the next request. */
+export type LentBuffers = readonly ArrayBuffer[];
+
 export type ToHost =
-  | { [V in Verb]: { readonly kind: 'call'; readonly id: number; readonly verb: V; readonly request: RequestOf<V> } }[Verb]
+  | {
+      [V in Verb]: {
+        readonly kind: 'call';
+        readonly id: number;
+        readonly verb: V;
+        readonly request: RequestOf<V>;
+        readonly lent: LentBuffers;
+      };
+    }[Verb]
   | { readonly kind: 'open'; readonly id: number; readonly options: OpenOptions };
 
 export type FromHost =
-  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown }
-  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData }
+  | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown; readonly lent: LentBuffers }
+  | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData; readonly lent: LentBuffers }
   | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress };
 
 /** What the host needs to load its module. */

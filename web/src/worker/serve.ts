@@ -26,19 +26,20 @@ export function serve(platform: Platform, post: (message: FromHost, transfer: Ar
   let queue: Promise<void> = Promise.resolve();
 
   const answer = async (message: ToHost): Promise<void> => {
+    const lent = message.kind === 'call' ? message.lent : [];
     try {
       if (message.kind === 'open') {
         host = await Host.open(platform, message.options);
-        post({ kind: 'answer', id: message.id, answer: null }, []);
+        post({ kind: 'answer', id: message.id, answer: null, lent }, []);
         return;
       }
       if (host === undefined) throw new QuantError('internal', 'the worker was called before it was opened');
       const result = await host.call(message.verb, message.request as never, (progress) => {
         post({ kind: 'progress', id: message.id, progress }, []);
       });
-      post({ kind: 'answer', id: message.id, answer: result }, transferables(result));
+      post({ kind: 'answer', id: message.id, answer: result, lent }, transferables(result, [...lent]));
     } catch (error) {
-      post({ kind: 'error', id: message.id, error: toErrorData(error) }, []);
+      post({ kind: 'error', id: message.id, error: toErrorData(error), lent }, [...lent]);
     }
   };
   return (message) => {
