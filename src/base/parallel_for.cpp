@@ -33,21 +33,28 @@ ThreadPoolScope::~ThreadPoolScope() { current_pool = previous_; }
 
 namespace {
 
-/// One loop: pieces are claimed by a counter, so it ends even if no worker ever wakes.
+/// One loop: pieces, as equal as grains allow, are claimed by a counter, so it ends even if no worker ever wakes. The caller takes
+/// them from the front and workers from the back, loop after loop: what one wrote, it mostly reads again from its own cache.
 struct Loop {
   const Body* body = nullptr;
   std::int64_t n = 0;
-  std::int64_t piece = 0;
-  std::atomic<std::int64_t> next{0};
+  std::int64_t grain = 1;
+  std::int64_t n_pieces = 0;
+  std::atomic<std::int64_t> n_claimed{0}, n_front{0}, n_back{0};
   std::mutex error_mutex;
   std::exception_ptr error;
 
-  void work() {
-    for (;;) {
-      const std::int64_t begin = next.fetch_add(piece, std::memory_order_relaxed);
-      if (begin >= n) return;
+  std::int64_t begin_of(std::int64_t i) const {
+    const std::int64_t n_grains = (n - 1) / grain + 1;
+    return std::min((n_grains / n_pieces * i + n_grains % n_pieces * i / n_pieces) * grain, n);
+  }
+
+  void work(bool is_caller) {
+    while (n_claimed.fetch_add(1, std::memory_order_relaxed) < n_pieces) {
+      const std::int64_t i = is_caller ? n_front.fetch_add(1, std::memory_order_relaxed)
+                                       : n_pieces - 1 - n_back.fetch_add(1, std::memory_order_relaxed);
       try {
-        (*body)(begin, std::min(begin + piece, n));
+        (*body)(begin_of(i), begin_of(i + 1));
       } catch (...) {
         const std::lock_guard lock(error_mutex);
         if (!error) error = std::current_exception();
@@ -80,15 +87,16 @@ class ThreadPool::Impl {
 
   int n_threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  void run(std::int64_t n, std::int64_t piece, Body body) {
+  void run(std::int64_t n, std::int64_t grain, std::int64_t n_pieces, Body body) {
     Loop loop;
     loop.body = &body;
     loop.n = n;
-    loop.piece = piece;
+    loop.grain = grain;
+    loop.n_pieces = n_pieces;
     loop_ = &loop;
     ++generation_;
     if (n_asleep_ != 0) wake();
-    loop.work();
+    loop.work(true);
     loop_ = nullptr;  // nobody joins from here on
     for (int spins = 0; n_busy_ != 0; ++spins)
       if (spins > kSpins) std::this_thread::yield();
@@ -117,7 +125,7 @@ class ThreadPool::Impl {
       seen = generation_;
       // Either the caller sees this worker busy and waits for it, or the worker sees that the loop is over.
       ++n_busy_;
-      if (Loop* const loop = loop_) loop->work();
+      if (Loop* const loop = loop_) loop->work(false);
       --n_busy_;
     }
   }
@@ -137,16 +145,14 @@ ThreadPool::~ThreadPool() = default;
 int ThreadPool::n_threads() const { return impl_->n_threads(); }
 
 void parallel_for(std::int64_t n, std::int64_t grain, Body body) {
-  constexpr std::int64_t kPiecesPerThread = 4;  // so that a slow thread does not hold up the rest
+  constexpr std::int64_t kPiecesPerThread = 8;  // so that a slow thread does not hold up the rest
   if (n <= 0) return;
   grain = std::max<std::int64_t>(grain, 1);
   ThreadPool* const pool = current_pool;
   if (pool == nullptr || n <= grain || pool->n_threads() == 1) return body(0, n);
-  const std::int64_t n_grains = (n - 1) / grain + 1;
-  const std::int64_t n_pieces = std::min(n_grains, kPiecesPerThread * pool->n_threads());
-  const std::int64_t piece = ((n_grains - 1) / n_pieces + 1) * grain;
+  const std::int64_t n_pieces = std::min((n - 1) / grain + 1, kPiecesPerThread * pool->n_threads());
   const ThreadPoolScope plain(nullptr);
-  pool->impl_->run(n, piece, body);
+  pool->impl_->run(n, grain, n_pieces, body);
 }
 
 #else
