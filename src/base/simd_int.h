@@ -51,12 +51,20 @@ void store_half(void* p, u8x16 v) {
 #endif
 }
 
-/// The first n bytes of a vector, or n <= 8 of its high half. No memcpy: in wasm a copy of variable length is a call out of the module.
-template <int kHalf = 0>
-void store_bytes(std::uint8_t* p, u8x16 v, std::ptrdiff_t n) {
+/// The first n bytes of a vector. No memcpy: in wasm a copy of variable length is a call out of the module.
+inline void store_bytes(std::uint8_t* p, u8x16 v, std::ptrdiff_t n) {
   std::uint8_t bytes[16];
   store_lanes(bytes, v);
-  for (std::ptrdiff_t i = 0; i < n; ++i) p[i] = bytes[8 * kHalf + i];
+  for (std::ptrdiff_t i = 0; i < n; ++i) p[i] = bytes[i];
+}
+/// The first n <= 8 bytes of each half; none of the high one where `high` is null. For the ends of rows: not inline.
+inline void store_bytes_of_halves(std::uint8_t* low, std::uint8_t* high, u8x16 v, std::ptrdiff_t n) {
+  std::uint8_t bytes[16];
+  store_lanes(bytes, v);
+  for (std::ptrdiff_t i = 0; i < n; ++i) {
+    low[i] = bytes[i];
+    if (high != nullptr) high[i] = bytes[8 + i];
+  }
 }
 
 inline i16x8 splat_i16(std::int32_t x) {

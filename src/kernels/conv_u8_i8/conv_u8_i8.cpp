@@ -22,14 +22,25 @@ ConvU8I8Kernel choose_conv_u8_i8(KernelFamily family, AccResult result) {
   return nullptr;
 }
 
+namespace {
+
+/// The pixels that a kernel computes together: tasks of whole tiles waste nothing.
+std::ptrdiff_t tile_rows(ConvU8I8Kernel kernel) {
+  for (const ConvU8I8Variant& variant : conv_u8_i8_variants())
+    if (variant.run == kernel) return variant.family == KernelFamily::usdot || variant.family == KernelFamily::sdot ? 6 : 5;
+  return 1;
+}
+
+}  // namespace
+
 void conv_u8_i8_blocked(const ConvU8I8& conv, ConvU8I8Kernel kernel) {
-  constexpr std::ptrdiff_t kPanelBytesInCache = 256 * 1024, kProductsPerTask = 1 << 20;
+  constexpr std::ptrdiff_t kPanelBytesInCache = 256 * 1024, kProductsPerTask = 1 << 18;
   const std::ptrdiff_t pixels = conv.n_pixels(), panels = conv.n_panels() * conv.groups;
   if (pixels <= 0 || panels <= 0) return;
   const std::ptrdiff_t k = std::max<std::ptrdiff_t>(conv.k(), 1);
   const std::ptrdiff_t columns = std::min(panels, std::max<std::ptrdiff_t>(kPanelBytesInCache / (16 * k), 4));
-  const std::ptrdiff_t rows =
-      std::clamp<std::ptrdiff_t>((kProductsPerTask / (8 * k * columns) + 4) / 5 * 5, 5, (pixels + 4) / 5 * 5);
+  const std::ptrdiff_t tile = tile_rows(kernel);
+  const std::ptrdiff_t rows = (std::min(kProductsPerTask / (8 * k * columns), pixels - 1) / tile + 1) * tile;
   const std::ptrdiff_t row_blocks = (pixels + rows - 1) / rows, column_blocks = (panels + columns - 1) / columns;
   const auto work = [&](std::int64_t begin, std::int64_t end) {
     // Neighbouring row blocks of one column block run as one: its panels stay in cache.

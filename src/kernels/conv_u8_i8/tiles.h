@@ -10,8 +10,8 @@
 namespace bitwright {
 
 // A convolution in tiles of Dot::kRows pixels by 8 columns. The activations of a tile are gathered once into a scratch in L1, in the
-// order of k (so there is no im2col buffer and no padded copy), then every panel of the block runs over them. A step is 4 bytes
-// of each activation row, splatted, against two vectors of the panel.
+// order of k (so there is no im2col buffer and no padded copy), or read where they lie if they have that order already; then every
+// panel of the block runs over them. A step is 4 bytes of each activation row, splatted, against two vectors of the panel.
 //
 //   struct Dot {
 //     using Activation = ...;                     // i16: a step is 2 k; u8: a step is 4 k
@@ -47,8 +47,7 @@ class ConvTiles {
     for (std::ptrdiff_t group = block.first_panel / panels; group * panels < block.last_panel; ++group) {
       const std::ptrdiff_t first = std::max(block.first_panel - group * panels, std::ptrdiff_t{0});
       const std::ptrdiff_t last = std::min(block.last_panel - group * panels, panels);
-      pixel_ = block.first_pixel;
-      at_ = place_of(pixel_);
+      begin_at(block.first_pixel);
       std::ptrdiff_t left = block.last_pixel - block.first_pixel;
       if (conv_.k() <= kMaxKOfTile)
         for (; left > 1; left -= Dot::kRows) rows<Dot::kRows>(group, left, first, last, output);
@@ -57,60 +56,56 @@ class ConvTiles {
   }
 
  private:
-  /// Where an output pixel stands.
-  struct Place {
-    std::ptrdiff_t image, z, y, x;
-  };
-  Place place_of(std::ptrdiff_t pixel) const {
+  [[gnu::noinline]] void begin_at(std::ptrdiff_t pixel) {
     const Extents3f& e = conv_.geometry.output;
     const std::ptrdiff_t row = pixel / e[2], slice = row / e[1];
-    return {slice / e[0], slice % e[0], row % e[1], pixel % e[2]};
+    pixel_ = pixel;
+    at_ = {slice / e[0], slice % e[0], row % e[1], pixel % e[2]};
+    y_place_ = conv_.y_place(pixel);
   }
   void advance() {
+    if (++at_.x == conv_.geometry.output[2]) return begin_at(pixel_ + 1);
     ++pixel_;
-    const Extents3f& e = conv_.geometry.output;
-    if (++at_.x < e[2]) return;
-    at_.x = 0;
-    if (++at_.y < e[1]) return;
-    at_.y = 0;
-    if (++at_.z < e[0]) return;
-    at_.z = 0;
-    ++at_.image;
+    y_place_ += conv_.y_strides[2];
   }
 
   template <int kRows, typename Output>
   void rows(std::ptrdiff_t group, std::ptrdiff_t left, std::ptrdiff_t first, std::ptrdiff_t last, const Output& output) {
     std::ptrdiff_t places[kRows];
+    const std::byte* activations[kRows];
     for (int r = 0; r < kRows; ++r) {
       if (r > 0 && r < left) advance();  // a tile at the end computes its last pixel again: one size of tile serves all
-      places[r] = at_.image * conv_.y_image_stride + at_.z * conv_.y_strides[0] + at_.y * conv_.y_strides[1] +
-                  at_.x * conv_.y_strides[2] + group * conv_.out_channels;
-      if (is_pointwise_) {
-        copy(conv_.x + pixel_ * conv_.x_pixel_stride + group * conv_.channels, scratch(r), conv_.channels);
-      } else {
+      places[r] = y_place_ + group * conv_.out_channels;
+      const std::uint8_t* from = conv_.x + pixel_ * conv_.x_pixel_stride + group * conv_.channels;
+      activations[r] = scratch(r);
+      if (!is_pointwise_)
         gather(group, scratch(r));
-      }
+      else if (sizeof(Activation) == 1 && flip_ == 0)
+        activations[r] = reinterpret_cast<const std::byte*>(from);
+      else
+        copy(from, scratch(r), conv_.channels);
     }
     advance();
     const std::ptrdiff_t panel_bytes = kHead + steps_ * 32;
     const std::byte* panel = conv_.packed + (group * conv_.n_panels() + first) * panel_bytes;
     for (std::ptrdiff_t p = first; p < last; ++p, panel += panel_bytes) {
       i32x4 low[kRows], high[kRows];
-      multiply<kRows>(panel, low, high);
-      if constexpr (Dot::has_zero_points) subtract_zero_points<kRows>(panel, low, high);
+      multiply<kRows>(activations, panel, low, high);
+      if constexpr (Dot::has_zero_points) subtract_zero_points<kRows>(activations, panel, low, high);
       output.template store<kRows>(low, high, left, places, p * 8, group * conv_.out_channels + p * 8,
                                    std::min<std::ptrdiff_t>(8, conv_.out_channels - p * 8));
     }
   }
 
   template <int kRows>
-  [[gnu::always_inline]] void multiply(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+  [[gnu::always_inline]] void multiply(const std::byte* const (&activations)[kRows], const std::byte* panel, i32x4 (&low)[kRows],
+                                       i32x4 (&high)[kRows]) const {
     const i32x4 bias_low = load_lanes<i32x4>(panel), bias_high = load_lanes<i32x4>(panel + 16);
     const std::byte* a[kRows];
     unrolled<kRows>([&](auto r) {
       low[r] = bias_low;
       high[r] = bias_high;
-      a[r] = scratch(r);
+      a[r] = activations[r];
     });
     const std::byte* b = panel + kHead;
     const auto step = [&](int s) __attribute__((always_inline)) {
@@ -134,20 +129,20 @@ class ConvTiles {
 
   /// acc -= zero point * sum of the row's activations, where the panel has zero points.
   template <int kRows>
-  [[gnu::always_inline]] void subtract_zero_points(const std::byte* panel, i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
+  [[gnu::always_inline]] void subtract_zero_points(const std::byte* const (&activations)[kRows], const std::byte* panel,
+                                                   i32x4 (&low)[kRows], i32x4 (&high)[kRows]) const {
     const i32x4 zero_low = load_lanes<i32x4>(panel + 32), zero_high = load_lanes<i32x4>(panel + 48);
     const i32x4 any = zero_low | zero_high;
     if ((any[0] | any[1] | any[2] | any[3]) == 0) return;
     unrolled<kRows>([&](auto r) {
       std::int32_t sum = 0;
-      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(scratch(r)[i]) ^ flip_;
+      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(activations[r][i]) ^ flip_;
       low[r] = low[r] - zero_low * splat(sum);
       high[r] = high[r] - zero_high * splat(sum);
     });
   }
 
   std::byte* scratch(int r) { return scratch_ + r * kRowBytes; }
-  const std::byte* scratch(int r) const { return scratch_ + r * kRowBytes; }
 
   /// The activations of the pixel at_, by k. Writes up to 32 bytes further.
   void gather(std::ptrdiff_t group, std::byte* to) const {
@@ -158,6 +153,15 @@ class ConvTiles {
                          x0 = at_.x * g.stride[2] - g.pad_begin[2];
     // Neighbouring taps of full pixels are one run of bytes.
     const bool is_run = x0 >= 0 && x0 + width <= g.input[2] && g.dilation[2] == 1 && conv_.channels == conv_.x_pixel_stride;
+    const std::ptrdiff_t run = width * conv_.channels, last_y = y0 + (g.kernel[1] - 1) * g.dilation[1];
+    if (is_run && run <= 16 && g.kernel[0] == 1 && z0 >= 0 && z0 < g.input[0] && y0 >= 0 && last_y < g.input[1]) {
+      // Few channels, as of pictures: the bytes of a row of taps are one vector, whose rest is written over by the next row's.
+      const std::ptrdiff_t row = g.input[2] * conv_.x_pixel_stride;
+      const std::uint8_t* from = x + ((z0 * g.input[1] + y0) * g.input[2] + x0) * conv_.x_pixel_stride;
+      for (std::ptrdiff_t y = y0; y <= last_y; y += g.dilation[1], from += g.dilation[1] * row, to += width * step)
+        copy(from, to, 16);
+      return;
+    }
     for (std::ptrdiff_t kz = 0; kz < g.kernel[0]; ++kz)
       for (std::ptrdiff_t ky = 0; ky < g.kernel[1]; ++ky) {
         const std::ptrdiff_t z = z0 + kz * g.dilation[0], y = y0 + ky * g.dilation[1];
@@ -201,9 +205,13 @@ class ConvTiles {
 
   const ConvU8I8& conv_;
   std::uint8_t flip_;
-  std::ptrdiff_t steps_, pixel_ = 0;
+  std::ptrdiff_t steps_;
   bool is_pointwise_;
-  Place at_{};
+  // The output pixel that is next: its number, where it stands, and its place in y.
+  std::ptrdiff_t pixel_ = 0, y_place_ = 0;
+  struct {
+    std::ptrdiff_t image, z, y, x;
+  } at_{};
   alignas(16) std::byte scratch_[Dot::kRows * kRowBytes];
 };
 
@@ -225,8 +233,8 @@ class CodeOutput {
         if constexpr (next != r) store_half<1>(y_ + places[next] + column, two);
         return;
       }
-      store_bytes<0>(y_ + places[r] + column, two, columns);
-      if (next != r && next < n) store_bytes<1>(y_ + places[next] + column, two, columns);
+      std::uint8_t* const second = next != r && next < n ? y_ + places[next] + column : nullptr;
+      store_bytes_of_halves(y_ + places[r] + column, second, two, columns);
     });
   }
 

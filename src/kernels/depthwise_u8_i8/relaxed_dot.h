@@ -8,7 +8,6 @@ namespace bitwright {
 template <typename Multiply>
 struct DepthwiseRelaxedDot {
   static constexpr int kRows = 4;
-  static constexpr bool has_usual_strides = false;
   static void put(u8x16* low, u8x16* high, const u8x16 (&rows)[4]) {
     const auto first = (i16x8)interleave_low_bytes(rows[0], rows[1]), second = (i16x8)interleave_low_bytes(rows[2], rows[3]);
     const auto third = (i16x8)interleave_high_bytes(rows[0], rows[1]), fourth = (i16x8)interleave_high_bytes(rows[2], rows[3]);

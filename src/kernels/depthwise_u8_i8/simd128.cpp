@@ -6,7 +6,6 @@ namespace {
 
 struct Dot16 {
   static constexpr int kRows = 2;
-  static constexpr bool has_usual_strides = true;
   static void put(u8x16* low, u8x16* high, const u8x16 (&rows)[2]) {
     const u8x16 first = interleave_low_bytes(rows[0], rows[1]), second = interleave_high_bytes(rows[0], rows[1]);
     low[0] = (u8x16)widen_low(first);

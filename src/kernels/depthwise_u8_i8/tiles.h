@@ -14,7 +14,6 @@ namespace bitwright {
 //
 //   struct Dot {
 //     static constexpr int kRows;                // of a group: 2 as i16, 4 as bytes
-//     static constexpr bool has_usual_strides;   // loops of their own for strides 1 and 2, 3 columns and 2 groups
 //     static void put(u8x16* low, u8x16* high, const u8x16 (&rows)[kRows]);  // channels 0 to 7 and 8 to 15, two vectors each
 //     static i32x4 accumulate(i32x4 acc, u8x16 codes, u8x16 weights);
 //   };
@@ -48,7 +47,7 @@ class DepthwiseTiles {
     // Outputs whose columns fit the scratch; the last tile may touch those of kOutputs - 1 more.
     const std::ptrdiff_t span =
         std::max<std::ptrdiff_t>(1, (kScratchVectors / (2 * groups_) - reach_) / g_.stride[2] + 2 - kOutputs);
-    const bool is_usual = Dot::has_usual_strides && g_.kernel[2] == 3 && groups_ == 2 && g_.dilation[2] == 1;
+    const bool is_usual = g_.kernel[2] == 3 && groups_ == kUsualGroups && g_.dilation[2] == 1;
     for (std::ptrdiff_t row = first_row; row < last_row; ++row) {
       find_rows(row);
       for (std::ptrdiff_t c = 0; c < d_.out_channels(); c += 16)
@@ -60,17 +59,12 @@ class DepthwiseTiles {
             const std::byte* block = d_.packed + from / 8 * packing_.block_bytes();
             std::uint8_t* y = d_.y + (row * g_.output[2] + x) * d_.y_pixel_stride + from;
             const u8x16* columns = scratch_ + half * kScratchVectors;
-            if constexpr (Dot::has_usual_strides) {
-              if (is_usual && g_.stride[2] == 1) {
-                outputs<1>(columns, from, n, block, y);
-                continue;
-              }
-              if (is_usual && g_.stride[2] == 2) {
-                outputs<2>(columns, from, n, block, y);
-                continue;
-              }
-            }
-            outputs<0>(columns, from, n, block, y);
+            if (is_usual && g_.stride[2] == 1)
+              outputs<1>(columns, from, n, block, y);
+            else if (is_usual && g_.stride[2] == 2)
+              outputs<2>(columns, from, n, block, y);
+            else
+              outputs<0>(columns, from, n, block, y);
           }
         }
     }
@@ -80,6 +74,7 @@ class DepthwiseTiles {
   static constexpr int kOutputs = 4;                           // of a tile: eight accumulators
   static constexpr std::ptrdiff_t kScratchVectors = 768 + 12;  // of each half; the odd lines keep the halves apart in the cache
   static constexpr std::ptrdiff_t kMaxRows = 64;
+  static constexpr std::ptrdiff_t kUsualGroups = (3 + Dot::kRows - 1) / Dot::kRows;
 
   /// Where the rows that output row `row` takes begin, nullptr for padding.
   void find_rows(std::ptrdiff_t row) {
@@ -141,11 +136,11 @@ class DepthwiseTiles {
     }
   }
 
-  /// kStride 1 and 2: kernels of 3 columns and 2 groups of rows, all offsets constant. 0: any.
+  /// kStride 1 and 2: kernels of 3 columns and up to 3 rows, all offsets constant. 0: any.
   template <std::ptrdiff_t kStride>
   void outputs(const u8x16* columns, std::ptrdiff_t c, std::ptrdiff_t n, const std::byte* block, std::uint8_t* y) const {
     const i32x4 bias_low = load_lanes<i32x4>(block + bias_), bias_high = load_lanes<i32x4>(block + bias_ + 16);
-    const std::ptrdiff_t groups = kStride > 0 ? 2 : groups_, width = kStride > 0 ? 3 : g_.kernel[2];
+    const std::ptrdiff_t groups = kStride > 0 ? kUsualGroups : groups_, width = kStride > 0 ? 3 : g_.kernel[2];
     const std::ptrdiff_t apart = (kStride > 0 ? kStride : g_.stride[2]) * groups * 2;
     const std::ptrdiff_t per_tap = (kStride > 0 ? 1 : g_.dilation[2]) * groups * 2;
     for (std::ptrdiff_t done = 0; done < n; done += kOutputs, columns += kOutputs * apart) {
@@ -165,10 +160,8 @@ class DepthwiseTiles {
       if constexpr (kStride > 0) {
         const u8x16* tap = columns;
 #pragma GCC unroll 1
-        for (int kx = 0; kx < 3; ++kx, tap += 4, w += 64) {
-          step(tap, w);
-          step(tap + 2, w + 32);
-        }
+        for (int kx = 0; kx < 3; ++kx, tap += 2 * kUsualGroups, w += 32 * kUsualGroups)
+          unrolled<kUsualGroups>([&](auto group) { step(tap + 2 * group, w + 32 * group); });
       } else {
         for (std::ptrdiff_t kx = 0; kx < width; ++kx)
           for (std::ptrdiff_t group = 0; group < groups; ++group, w += 32) step(columns + kx * per_tap + 2 * group, w);
@@ -192,10 +185,8 @@ class DepthwiseTiles {
       if (n > 3) store_half<1>(y + 3 * step, second);
       return;
     }
-    store_bytes<0>(y, first, channels);
-    if (n > 1) store_bytes<1>(y + step, first, channels);
-    if (n > 2) store_bytes<0>(y + 2 * step, second, channels);
-    if (n > 3) store_bytes<1>(y + 3 * step, second, channels);
+    store_bytes_of_halves(y, n > 1 ? y + step : nullptr, first, channels);
+    if (n > 2) store_bytes_of_halves(y + 2 * step, n > 3 ? y + 3 * step : nullptr, second, channels);
   }
 
   const DepthwiseU8I8& d_;
