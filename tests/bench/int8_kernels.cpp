@@ -50,7 +50,7 @@ __attribute__((noinline)) void peak_dot16(int n) {
 
 #if defined(BITWRIGHT_RELAXED)
 /// Twelve relaxed dots on each of four changing operands, `n` times: 4 * 12 * 16 products.
-__attribute__((noinline)) void peak_relaxed(int n) {
+__attribute__((noinline, target("relaxed-simd"))) void peak_relaxed(int n) {
   v128_t a = wasm_i32x4_splat(seed), b[2], acc[12];
   const v128_t one = wasm_i8x16_splat(1);
   for (int i = 0; i < 2; ++i) b[i] = wasm_i32x4_splat(seed * (i + 3));

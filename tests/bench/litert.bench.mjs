@@ -92,12 +92,21 @@ window.measure = async (rounds) => {
     same[name] = { cosine: ab / Math.sqrt(aa * bb), top1: best(first) === best(logits) };
   }
   const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
-  for (let round = -8; round < rounds; ++round)
-    for (const [name, run] of Object.entries(engines)) {
+  let seed = 1;
+  const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  for (let round = -8; round < rounds; ++round) {
+    // In another order each round: what ran before decides what caches hold, and how long our worker has slept.
+    const order = Object.entries(engines);
+    for (let i = order.length - 1; i > 0; --i) {
+      const j = below(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    for (const [name, run] of order) {
       const start = performance.now();
       await run();
       if (round >= 0) times[name].push(performance.now() - start);
     }
+  }
   await toolkit.dispose();
   return Object.entries(times).map(([name, all]) => ({ name, ms: median(all), ...same[name] }));
 };
