@@ -21,7 +21,6 @@ function showModel({ info }: Model): void {
     ['Outputs', info.outputs.map((output) => `${output.name} ${output.dtype}${shape(output.shape)}`).join(', ')],
     ['Operators', operators.join(', ')],
   ];
-  if (info.isQuantized) rows.push(['Note', 'this model is quantized already']);
   if (info.notRunnable !== '') rows.push(['Note', `only its weights can be quantized here: ${info.notRunnable}`]);
   shown.replaceChildren(facts(rows));
   shown.hidden = false;

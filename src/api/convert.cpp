@@ -7,6 +7,7 @@
 #include "api/prepare.h"
 #include "base/error.h"
 #include "engine/session.h"
+#include "files/onnx/onnx.h"
 #include "ops/op.h"
 #include "ops/qoperators.h"
 #include "passes/clean_graph.h"
@@ -161,6 +162,7 @@ ConvertResult dequantize_model(const Model& model) {
   result.messages.insert(result.messages.begin(), concat({"dequantized to float: ", before}));
   if (const std::string rest = quantized_operators_of(copy); !rest.empty())
     result.messages.push_back(concat({"not dequantized: ", rest}));
+  set_file_bytes(copy);
   return result;
 }
 
@@ -169,6 +171,7 @@ ConvertResult convert_model(const Model& model, QuantFormat format) {
   Model& copy = *result.model;
   if (format == QuantFormat::qoperator) {
     take(result, fuse_qoperators(copy, Target::onnxruntime));
+    set_file_bytes(copy);
     return result;
   }
   bool has_blocks = false;
@@ -187,6 +190,7 @@ ConvertResult convert_model(const Model& model, QuantFormat format) {
   }
   take(result, expand_quantized(copy));
   remove_unused(copy);
+  set_file_bytes(copy);
   return result;
 }
 

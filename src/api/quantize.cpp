@@ -251,7 +251,8 @@ QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statisti
   put_metadata(*result.model, "bitwright.version", std::string(kVersion));
   put_metadata(*result.model, "bitwright.input_xxh64", input_xxh64);
   result.bytes_before = model.file_bytes > 0 ? model.file_bytes + model.external_bytes : onnx_size_bytes(model);
-  result.bytes_after = onnx_size_bytes(*result.model);
+  set_file_bytes(*result.model);
+  result.bytes_after = result.model->file_bytes;
   if (!limits.allows_larger && result.bytes_after >= result.bytes_before)
     throw_error(ErrorCode::not_smaller, {"the result would take ", result.bytes_after, " bytes, the input takes ",
                                          result.bytes_before, "; the model has too few weights for this recipe"});

@@ -4,8 +4,10 @@
 
 #include <cmath>
 
+#include "api/quantize.h"
 #include "engine/model_builder.h"
 #include "engine/session.h"
+#include "files/onnx/onnx.h"
 #include "quant/quantize.h"
 #include "tensor/elements.h"
 
@@ -67,6 +69,12 @@ Model qdq_conv(std::uint8_t zero_point_of_result) {
   return tests::make_model(std::move(graph));
 }
 
+std::uint64_t bytes_written(const Model& model) {
+  MemorySink out;
+  write_onnx(model, out, nullptr, {});
+  return out.take().size();
+}
+
 double sqnr_db(const Tensor& reference, const Tensor& value) {
   double signal = 0.0, noise = 0.0;
   for (std::size_t i = 0; i < reference.data<float>().size(); ++i) {
@@ -111,6 +119,26 @@ TEST_CASE("dequantize_model: codes are gone, what passed codes on passes reals o
   // A range from 0 on may have swallowed a Relu: it is kept as a Clip unless the producer gives no negative values.
   CHECK(count(*result.model, "Clip") == 0);
   CHECK(dequantize_model(*result.model).n_changes == 0);
+}
+
+TEST_CASE("models that were made here know what their file takes, whatever the file took that they come from") {
+  Model model = qdq_conv(0);
+  model.file_bytes = 7;
+  model.external_bytes = 9;
+  for (const ConvertResult& result : {dequantize_model(model), convert_model(model, QuantFormat::qoperator)}) {
+    CHECK(result.model->file_bytes == bytes_written(*result.model));
+    CHECK(result.model->external_bytes == 0);
+  }
+  const ConvertResult linear = convert_model(model, QuantFormat::qoperator),
+                      back = convert_model(*linear.model, QuantFormat::qdq);
+  CHECK(back.model->file_bytes == bytes_written(*back.model));
+  // So what was dequantized can be quantized anew: it is compared with the float model.
+  Recipe recipe;
+  recipe.mode = QuantMode::float16;
+  const QuantizeResult again = quantize(*dequantize_model(model).model, recipe, nullptr, {}, {}, {.allows_larger = true});
+  CHECK(again.bytes_before == dequantize_model(model).model->file_bytes);
+  CHECK(again.model->file_bytes == again.bytes_after);
+  CHECK(again.bytes_after == bytes_written(*again.model));
 }
 
 TEST_CASE("dequantize_model: a Relu that was merged into the range comes back as a Clip") {

@@ -4,12 +4,21 @@ import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { loadModel, quantize } from '../../web/src/node.js';
+import type { Page } from 'playwright-core';
+import { createSession, loadModel, quantize } from '../../web/src/node.js';
 import { exampleFeeds, exampleFolder, exampleSamples, loadExample } from '../web/support/example.js';
 import { argmax, numbers } from '../web/support/measure.js';
 import { openRuntime } from '../web/support/onnxruntime.js';
 import { withToolkit } from '../web/support/toolkit.js';
 import { folder, limitMs, openExample, overflow, shoot, skip, withPage } from './support/page.js';
+
+/** What a click on a link of the page downloads. */
+async function download(page: Page, link: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+  const waiting = page.waitForEvent('download');
+  await page.click(link);
+  const done = await waiting;
+  return { name: done.suggestedFilename(), bytes: readFileSync(await done.path()) };
+}
 
 void test(
   'the example: opened, quantized, reported, downloaded, and what comes out runs in onnxruntime',
@@ -200,6 +209,57 @@ void test('both models are run here, and each node is told with its time', { ski
     assert.equal(await page.locator('#nodes tbody .no').count(), await kept.count());
   });
 });
+
+void test(
+  'a quantized model: rewritten, dequantized, and quantized anew from the float model',
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
+      await openExample(page);
+      assert.equal(await page.isHidden('#rewrite'), true);
+      await page.click('#quantize');
+      await page.waitForSelector('#result:not([hidden])');
+      const quantized = await download(page, '#downloads a:has-text(".onnx")');
+      await page.setInputFiles('#model-file', { name: 'mine.onnx', mimeType: '', buffer: quantized.bytes });
+      await page.waitForSelector('#rewrite:not([hidden])');
+
+      await page.click('#rewrite [data-form=qoperator]');
+      await page.waitForSelector('#rewritten a');
+      const rewritten = await download(page, '#rewritten a');
+      assert.equal(rewritten.name, 'mine_qoperator.onnx');
+      assert.ok(rewritten.bytes.includes('QLinearConv'));
+      // It has that form already: said, and nothing to download.
+      await page.setInputFiles('#model-file', { name: 'mine_qoperator.onnx', mimeType: '', buffer: rewritten.bytes });
+      await page.waitForFunction(() => /mine_qoperator/.test(document.querySelector('#model-facts')?.textContent ?? ''));
+      await page.click('#rewrite [data-form=qoperator]');
+      await page.waitForSelector('#error:not([hidden])');
+      assert.match(await page.innerText('#error'), /^nothing_quantized: /);
+      assert.equal(await page.locator('#rewritten a').count(), 0);
+
+      await page.click('#rewrite [data-form=float]');
+      await page.waitForSelector('#rewritten a');
+      await page.locator('#rewrite').scrollIntoViewIfNeeded();
+      await shoot(page, 'rewrite');
+      const float = await download(page, '#rewritten a');
+      assert.equal(float.name, 'mine_qoperator_float.onnx');
+      await page.click('#rewritten button');
+      await page.waitForSelector('#rewrite', { state: 'hidden' });
+      await page.check('input[value=weight_only]');
+      await page.click('#quantize');
+      await page.waitForSelector('#result:not([hidden])');
+      await withToolkit(async (toolkit) => {
+        const model = await loadModel(toolkit, new Uint8Array(float.bytes));
+        const example = await loadExample(toolkit);
+        assert.equal(model.info.isQuantized, false);
+        const [first] = await exampleFeeds(example, 'eval', 1);
+        const sessions = await Promise.all([model, example].map((one) => createSession(one)));
+        const [ours, original] = await Promise.all(sessions.map((session) => session.run(first ?? {})));
+        assert.equal(argmax(numbers(ours?.['logits'])), argmax(numbers(original?.['logits'])));
+        for (const one of [...sessions, model, example]) one.dispose();
+      });
+    });
+  },
+);
 
 void test('by the keyboard alone: from the top of the page to a quantized model', { skip, timeout: limitMs }, async () => {
   await withPage({ reducedMotion: 'reduce' }, async (page) => {

@@ -32,6 +32,7 @@ void test('what the package exports is what its page says, and nothing else', ()
     'onnxruntimeRunner',
     'openToolkit',
     'outputName',
+    'rewrittenName',
     'parseRecipe',
     'parseRecipeJson',
     'percentText',

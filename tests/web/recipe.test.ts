@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { QuantError } from '../../web/src/errors.js';
-import { outputName } from '../../web/src/output-name.js';
+import { outputName, rewrittenName } from '../../web/src/output-name.js';
 import {
   defaultRecipe,
   maxRecipeBytes,
@@ -137,6 +137,8 @@ void test('outputName: as transformers.js looks for it', () => {
   assert.equal(named('w8a8'), 'model_quantized.onnx');
   assert.equal(named('fp16'), 'model_fp16.onnx');
   assert.equal(outputName('model.ort', parseRecipe('w8a8')), 'model_quantized.onnx');
+  assert.equal(rewrittenName('model.ort', 'float'), 'model_float.onnx');
+  assert.equal(rewrittenName('a.b.onnx', 'qoperator'), 'a.b_qoperator.onnx');
   assert.equal(named('q4'), 'model_q4.onnx');
   assert.equal(named('q4f16'), 'model_q4f16.onnx');
   assert.equal(named('bnb4'), 'model_bnb4.onnx');

@@ -28,6 +28,8 @@ struct OnnxWriteOptions {
 
 /// The exact size of the model file if written with everything inside.
 std::uint64_t onnx_size_bytes(const Model& model);
+/// Sets the sizes of a model that was made here: file_bytes is onnx_size_bytes, no bytes are external.
+void set_file_bytes(Model& model);
 /// True if that is above 2^31 - 1 bytes, the most a protobuf message may have.
 bool needs_external_data(const Model& model);
 

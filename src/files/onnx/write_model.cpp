@@ -65,6 +65,11 @@ std::uint64_t onnx_size_bytes(const Model& model) {
   return context.wire.n_bytes();
 }
 
+void set_file_bytes(Model& model) {
+  model.file_bytes = onnx_size_bytes(model);
+  model.external_bytes = 0;
+}
+
 bool needs_external_data(const Model& model) { return onnx_size_bytes(model) > kMaxMessageBytes; }
 
 void write_onnx(const Model& model, ByteSink& out, ByteSink* external, const OnnxWriteOptions& options,

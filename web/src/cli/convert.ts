@@ -2,6 +2,8 @@ import { basename, dirname, join } from 'node:path';
 
 import { convert, dequantize, type ConvertResult } from '../convert.js';
 import type { Model } from '../load-model.js';
+import { rewrittenName } from '../output-name.js';
+import type { QuantFormat } from '../recipe.js';
 import { bytesText } from '../report/format.js';
 import type { RunOptions } from '../types.js';
 import type { WriteTo } from '../write-model.js';
@@ -38,10 +40,10 @@ export const dequantizeSpec: CommandSpec = {
 async function rewrite(
   values: Values,
   path: string,
-  suffix: string,
+  form: 'float' | QuantFormat,
   work: (model: Model, to: WriteTo, run: RunOptions) => Promise<ConvertResult>,
 ): Promise<number> {
-  const output = text(values, 'output') ?? join(dirname(path), `${basename(path).replace(/\.(onnx|ort)$/i, '')}_${suffix}.onnx`);
+  const output = text(values, 'output') ?? join(dirname(path), rewrittenName(basename(path), form));
   const externalPath = join(dirname(output), `${basename(output)}_data`);
   const isExternal = flag(values, 'external-data');
   checkOutput(output, [path], flag(values, 'force'));
