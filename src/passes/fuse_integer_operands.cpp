@@ -59,11 +59,12 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
     operand.codes = input_of(*made, 0);
   }
   DType dtype = DType::u8;
+  float zero = 0.0f;
   if (!zero_point.empty()) {
     const auto zero_points = constant(zero_point);
     if (!zero_points || zero_points->size() != 1) return std::nullopt;
     dtype = index_.initializer(zero_point)->dtype;
-    operand.zero_point = static_cast<std::int32_t>((*zero_points)[0]);
+    zero = (*zero_points)[0];
   } else if (const TensorRecord* record = index_.initializer(codes)) {
     dtype = record->dtype;
   } else if (const auto type = types_.find(codes); type != types_.end()) {
@@ -74,7 +75,7 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
   if (!(operand.scale > 0.0f) || !std::isfinite(operand.scale))
     refuse(node, {"the scale of ", in_quotes(codes), " is ", bad_scale(operand.scale), "; scales must be positive and finite"});
   operand.is_signed = dtype == DType::i8;
-  if (operand.is_signed) operand.zero_point += 128;
+  operand.zero_point = static_cast<std::int32_t>(zero) + (operand.is_signed ? 128 : 0);
   operand.constant = index_.initializer(operand.codes);
   return operand;
 }
@@ -116,6 +117,7 @@ std::optional<CodedWeights> IntegerPatterns::weights(const Node& node, const std
   if (!zero_point.empty()) {
     const auto zero_points = constant(zero_point);
     if (!zero_points || zero_points->size() != scales->size()) return std::nullopt;
+    if (index_.initializer(zero_point)->dtype != weights.record->dtype) return std::nullopt;
     if (std::any_of(zero_points->begin(), zero_points->end(), [](float zero) { return zero != 0.0f; }))
       weights.zero_points.assign(zero_points->begin(), zero_points->end());
   }

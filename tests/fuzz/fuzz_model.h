@@ -55,6 +55,13 @@ inline std::vector<std::uint8_t> written(const Model& model) {
   return sink.take();
 }
 
+/// Any arithmetic, with the kernels that this build has.
+inline SessionOptions draw_session(Draw& draw) {
+  return {.arithmetic = static_cast<SessionArithmetic>(draw.below(3)),
+          .family = draw.coin() ? KernelFamily::simd128 : KernelFamily::reference,
+          .limits = kLimits};
+}
+
 /// Small feeds of the declared types: open extents are drawn, values are small with a rare infinity or NaN.
 inline std::map<std::string, Tensor> draw_feeds(const std::vector<ValueInfo>& inputs, Draw& draw) {
   constexpr std::int64_t kMaxFeedElements = 1 << 14;

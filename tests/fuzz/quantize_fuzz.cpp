@@ -1,4 +1,4 @@
-// Whatever is accepted is quantized by a recipe drawn from the input: a model that is written and read again, or a typed error.
+// Whatever is accepted is quantized by a recipe drawn from the input: a model that is written, read again and run, or a typed error.
 // The same job gives the same bytes twice.
 #include "api/calibration_run.h"
 #include "api/quantize.h"
@@ -69,6 +69,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_by
     fuzz::expect_typed(error);
     return 0;
   }
-  static_cast<void>(fuzz::read(file));
+  const std::shared_ptr<const Model> result = fuzz::read(file);
+  try {
+    fuzz::Draw draw(file);
+    Session session(result, fuzz::draw_session(draw));
+    static_cast<void>(session.run(fuzz::draw_feeds(session.inputs(), draw)));
+  } catch (const Error& error) {
+    fuzz::expect_typed(error);
+  }
   return 0;
 }

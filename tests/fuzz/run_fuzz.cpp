@@ -1,4 +1,4 @@
-// Whatever is accepted is run, within limits on work: outputs, or a typed error. A second run gives the same bytes.
+// Whatever is accepted is run in any arithmetic, within limits on work: outputs, or a typed error. A second run gives the same bytes.
 #include <cstring>
 
 #include "fuzz/fuzz_model.h"
@@ -36,8 +36,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t n_by
   const std::span<const std::uint8_t> bytes(data, n_bytes);
   try {
     const std::shared_ptr<const Model> model = fuzz::read(bytes);
-    Session session(model, {.limits = fuzz::kLimits});
     fuzz::Draw draw(bytes);
+    Session session(model, fuzz::draw_session(draw));
     const std::map<std::string, Tensor> feeds = fuzz::draw_feeds(session.inputs(), draw);
     const std::map<std::string, Tensor> once = session.run(feeds);
     const std::map<std::string, Tensor> again = session.run(feeds);

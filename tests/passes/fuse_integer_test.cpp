@@ -281,6 +281,30 @@ TEST_CASE("fuse_integer: nodes that lack inputs or outputs are left to the check
       }
 }
 
+TEST_CASE("fuse_integer: zero points of another type than their codes, also such as no code could be, are refused by the run") {
+  for (const char* which : {"x_zero", "w_zero"})
+    for (const float zero : {NAN, INFINITY, 1e20f, 3.0f}) {
+      CAPTURE(which);
+      CAPTURE(zero);
+      QdqBuilder b({1, 2, 4, 4});
+      const std::string x = b.pair("x", 0.02f, 128), w = b.weights("w", {2, 2, 1, 1}, 0);
+      b.output(b.pair(b.node("Conv", {x, w}, "c"), 0.02f, 128));
+      for (TensorRecord& record : b.graph.initializers)
+        if (record.name == which) {
+          Tensor zeros(DType::f32, record.shape);
+          std::fill(zeros.data<float>().begin(), zeros.data<float>().end(), zero);
+          record = TensorRecord::of(which, zeros);
+        }
+      for (const SessionArithmetic arithmetic : {SessionArithmetic::fast, SessionArithmetic::integer_only}) {
+        const auto run = [&] {
+          Session session(share(make_model(b.graph)), {.arithmetic = arithmetic});
+          session.run({{"x", Tensor(DType::f32, {1, 2, 4, 4})}});
+        };
+        CHECK_THROWS_AS(run(), Error);
+      }
+    }
+}
+
 TEST_CASE("fuse_integer: broken scales and biases are refused by node and tensor") {
   const auto message = [](float scale, std::int32_t bias_code, float bias_scale) {
     QdqBuilder b({1, 2, 4, 4});
