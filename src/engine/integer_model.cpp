@@ -34,6 +34,7 @@ Tensor evaluate(const Model& model, const Node& node, std::span<const Tensor* co
   const NodeRunSetting setting{node, opset, heap_allocator(), no_subgraphs, state, true};
   NodeRun run(setting, inputs, is_constant, made, is_wanted, outputs);
   compute(op, run);
+  run.check_outputs();
   return outputs[0];
 }
 

@@ -49,7 +49,7 @@ void compute_step(Step& step, Allocator& allocator, SubgraphRunner& subgraphs, b
 void bind_step(Step& step, Allocator& allocator, SubgraphRunner& subgraphs, bool is_deterministic) {
   const NodeRunSetting setting{*step.node, step.opset, allocator, subgraphs, step.state, is_deterministic, true};
   NodeRun run(setting, step.input_tensors, step.is_input_constant, step.output_types, step.is_output_wanted, step.output_tensors);
-  step.call = step.op->prepare(run);
+  step.call = prepare(*step.op, run);
   step.kernel = step.call.kernel;
   run.check_outputs();
 }

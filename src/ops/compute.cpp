@@ -26,4 +26,9 @@ void compute(const Op& op, RunContext& context) {
   if (!makes_nothing(context)) op.run(context);
 }
 
+PreparedCall prepare(const Op& op, RunContext& context) {
+  if (!makes_nothing(context)) return op.prepare(context);
+  return {[](const void*) {}, nullptr, {}};
+}
+
 }  // namespace bitwright

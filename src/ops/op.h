@@ -111,6 +111,8 @@ struct Op {
 /// Runs the operator, for those that have a `run`. Where everything wanted is known to have no elements nothing is computed, however
 /// long the axes beside the empty one are: operators need not look for that.
 void compute(const Op& op, RunContext& context);
+/// The same for operators that only prepare.
+PreparedCall prepare(const Op& op, RunContext& context);
 
 /// Operators that passes of ours put in: no file may hold them.
 inline constexpr std::string_view kInternalDomain = "bitwright";

@@ -112,7 +112,7 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     std::vector<std::int64_t> axes = node.attr_ints("axes");
     if (node.inputs.size() > 1) {
       const auto said = constant(input_of(node, 1));
-      if (!said) return std::nullopt;
+      if (!said || index_.initializer(input_of(node, 1))->dtype != DType::i64) return std::nullopt;
       axes.assign(said->begin(), said->end());
     }
     if (!inputs(Fused::average_pool, 1) || first_rank() < 3) return std::nullopt;
@@ -151,13 +151,15 @@ bool IntegerPatterns::is_pixel_move(const Node& node) const {
   for (std::size_t i = 1; i < node.inputs.size(); ++i)
     if (!input_of(node, i).empty() && index_.initializer(input_of(node, i)) == nullptr) return false;
   constexpr std::int64_t kMaxIndex = 1 << 23;  // numbers up to here are exact floats
-  if (n_elements(*to) > kMaxIndex || n_elements(*from) > kMaxIndex) return false;
-  if (node.op_type == "Resize" || node.op_type == "Upsample") return node.attr_s("mode", "nearest") == "nearest";
+  if (n_elements(*to) > kMaxIndex || n_elements(*from) > kMaxIndex || n_elements(*from) == 0) return false;
+  if (node.op_type == "Resize" || node.op_type == "Upsample")  // cropping would fill with a value of its own
+    return node.attr_s("mode", "nearest") == "nearest" &&
+           node.attr_s("coordinate_transformation_mode", "half_pixel") != "tf_crop_and_resize";
   if (node.op_type != "Pad") return true;
   const std::string mode = node.attr_s("mode", "constant");
   if (mode != "constant") return mode == "reflect" || mode == "edge";
   const auto fill = node.inputs.size() > 2 && !input_of(node, 2).empty() ? constant(input_of(node, 2)) : std::nullopt;
-  return node.attr_f("value", 0.0f) == 0.0f && (!fill || (*fill)[0] == 0.0f);  // real 0 has a code
+  return node.attr_f("value", 0.0f) == 0.0f && (!fill || (fill->size() == 1 && (*fill)[0] == 0.0f));  // real 0 has a code
 }
 
 /// Nodes between one coded value and a QuantizeLinear that compute a function of that value alone.

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "ops/refusal.h"
 #include "quant/requantize_f32.h"
 
 namespace bitwright {
@@ -57,7 +58,11 @@ Tensor function_table(const Graph& graph, const GraphIndex& index, const FusedGr
     }
     values.insert_or_assign(node.outputs[0], how.evaluate(node, inputs));
   }
-  return codes_of_reals(values.at(graph.nodes[group.at].inputs[0]), group.output, group.qmin, group.qmax);
+  const Tensor& results = values.at(graph.nodes[group.at].inputs[0]);
+  if (results.dtype() != DType::f32 || results.shape() != reals.shape())
+    refuse(graph.nodes[group.core], {"it gives ", dtype_name(results.dtype()), results.shape(), " for f32", reals.shape()},
+           ErrorCode::shape_mismatch);
+  return codes_of_reals(results, group.output, group.qmin, group.qmax);
 }
 
 }  // namespace bitwright

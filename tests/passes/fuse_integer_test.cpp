@@ -281,6 +281,82 @@ TEST_CASE("fuse_integer: nodes that lack inputs or outputs are left to the check
       }
 }
 
+TEST_CASE("fuse_integer: moves of pixels that leave none, crop or fill with a real of their own, and constants of odd types") {
+  const auto ends = [](std::vector<std::int64_t> values) {
+    return Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, std::span<const std::int64_t>(values));
+  };
+  // The same as the float operators, or refused by name.
+  const auto check = [](QdqBuilder& b, const char* what, const Shape& x_shape = {1, 2, 4, 4}) {
+    CAPTURE(what);
+    const auto model = share(make_model(b.graph));
+    Tensor x(DType::f32, x_shape);
+    for (std::size_t i = 0; i < x.data<float>().size(); ++i) x.data<float>()[i] = 0.02f * static_cast<float>(i);
+    const Tensor expected = Session(model).run({{"x", x}}).at(b.graph.outputs[0].name);
+    for (const SessionArithmetic arithmetic : {SessionArithmetic::fast, SessionArithmetic::integer_only}) {
+      Session session(model, {.arithmetic = arithmetic});
+      for (int run = 0; run < 2; ++run) {
+        const Tensor got = session.run({{"x", x}}).at(b.graph.outputs[0].name);
+        REQUIRE(got.shape() == expected.shape());
+        for (std::size_t i = 0; i < got.data<float>().size(); ++i)
+          CHECK(std::abs(got.data<float>()[i] - expected.data<float>()[i]) <= 0.0201f);
+      }
+    }
+  };
+  {
+    QdqBuilder b({1, 2, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("at", ends({2})));
+    b.graph.initializers.push_back(TensorRecord::of("axis", ends({3})));
+    b.output(b.pair(b.node("Slice", {x, "at", "at", "axis"}, "s"), 0.02f, 128));
+    check(b, "an empty slice");
+  }
+  {
+    QdqBuilder b({1, 2, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("roi", Tensor::of<float>({8}, {0, 0, -1, -1, 1, 1, 2, 2})));
+    b.graph.initializers.push_back(TensorRecord::of("sizes", ends({1, 2, 6, 6})));
+    b.output(b.pair(b.node("Resize", {x, "roi", "", "sizes"}, "s",
+                           {Attribute::of_string("mode", "nearest"),
+                            Attribute::of_string("coordinate_transformation_mode", "tf_crop_and_resize"),
+                            Attribute::of_float("extrapolation_value", 0.5f)}),
+                    0.02f, 128));
+    check(b, "cropped, filled with 0.5");
+  }
+  {
+    QdqBuilder b({1, 2, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("axes", Tensor::of<float>({2}, {NAN, 3})));
+    b.output(b.pair(b.node("ReduceMean", {x, "axes"}, "s"), 0.02f, 128));
+    check(b, "axes that are no integers, and before opset 18 none at all");
+  }
+  {
+    QdqBuilder b({1, 2, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("pads", ends({0, 0, 1, 1, 0, 0, 1, 1})));
+    b.graph.initializers.push_back(TensorRecord::of("fill", Tensor(DType::f32, {0})));
+    b.output(b.pair(b.node("Pad", {x, "pads", "fill"}, "s"), 0.02f, 128));
+    try {
+      check(b, "a fill without elements");
+    } catch (const Error& error) {
+      CHECK(std::string(error.what()).find("Pad") != std::string::npos);
+    }
+  }
+  {
+    QdqBuilder b({1, 2, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("two", Tensor::scalar<double>(2.0)));
+    b.output(b.pair(b.node("Mul", {x, "two"}, "s"), 0.02f, 128));
+    CHECK_THROWS_AS(check(b, "a constant in double"), Error);
+  }
+  {
+    QdqBuilder b({1000000000, 0, 4, 4});
+    const std::string x = b.pair("x", 0.02f, 128);
+    b.graph.initializers.push_back(TensorRecord::of("pads", ends({0, 0, 1, 1, 0, 0, 1, 1})));
+    b.output(b.pair(b.node("Pad", {x, "pads"}, "s"), 0.02f, 128));
+    check(b, "a thousand million empty images", {1000000000, 0, 4, 4});
+  }
+}
+
 TEST_CASE("fuse_integer: zero points of another type than their codes, also such as no code could be, are refused by the run") {
   for (const char* which : {"x_zero", "w_zero"})
     for (const float zero : {NAN, INFINITY, 1e20f, 3.0f}) {
