@@ -15,6 +15,14 @@ CodeParams code_params(const Node& node, char operand) {
           static_cast<std::int32_t>(node.attr_i(concat({letter, "_zero_point"}), 0))};
 }
 
+void require_codes(const InferContext& context, std::size_t input, std::initializer_list<DType> types) {
+  if (!context.has_input(input)) return;
+  const DType dtype = context.input(input).dtype;
+  if (dtype != DType::undefined && std::find(types.begin(), types.end(), dtype) == types.end())
+    refuse(context.node(), {"input ", input, " is of type ", dtype_name(dtype), ", not ", dtype_name(*types.begin())},
+           ErrorCode::shape_mismatch);
+}
+
 Arithmetic arithmetic_of(const Node& node) {
   return node.attr_i("integer_only", 0) != 0 ? Arithmetic::integer_only : Arithmetic::fast;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,9 @@ struct Requantizer {
 /// Scales of the accumulators over the scale of the result. `accumulator_scales` in float as onnxruntime multiplies them.
 /// Throws Error{unsupported} naming the node where fixed point cannot say them.
 Requantizer make_requantizer(const Node& node, const std::vector<float>& accumulator_scales);
+
+/// Throws Error{shape_mismatch} where the input is of another type: what stands in a file for codes may be anything.
+void require_codes(const InferContext& context, std::size_t input, std::initializer_list<DType> types = {DType::u8});
 
 /// A prepared call whose arguments are a T with `void run() const`.
 template <typename T>

@@ -14,7 +14,11 @@ namespace bitwright {
 
 namespace {
 
-void infer_binary(InferContext& context) { context.set_output(0, DType::u8, broadcast(context.shape(0), context.shape(1))); }
+void infer_binary(InferContext& context) {
+  require_codes(context, 0);
+  require_codes(context, 1);
+  context.set_output(0, DType::u8, broadcast(context.shape(0), context.shape(1)));
+}
 
 /// Rows of the kernel, at places of a, b and y that no single stride can say.
 struct BinaryCall {
@@ -110,7 +114,11 @@ PreparedCall prepare_binary(RunContext& context) {
 }
 
 // Lookup: x, table [256].
-void infer_lookup(InferContext& context) { context.set_output(0, DType::u8, context.input(0).shape); }
+void infer_lookup(InferContext& context) {
+  require_codes(context, 0);
+  require_codes(context, 1);
+  context.set_output(0, DType::u8, context.input(0).shape);
+}
 
 struct LookupCall {
   LookupU8 lookup;
@@ -137,6 +145,7 @@ PreparedCall prepare_lookup(RunContext& context) {
 std::size_t n_parts(const Node& node) { return node.inputs.size() / 2; }
 
 void infer_concat(InferContext& context) {
+  for (std::size_t i = 0; i < context.n_inputs(); ++i) require_codes(context, i);
   const Node& node = context.node();
   Shape output = context.shape(0);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), output.size()));
@@ -212,6 +221,7 @@ PoolPlan plan_pool(const Node& node, const Shape& x) {
 }
 
 void infer_pool(InferContext& context) {
+  require_codes(context, 0);
   const Shape x = channels_first_shape(context.shape(0));
   context.set_output(0, DType::u8, channels_last_shape(plan_pool(context.node(), x).output));
 }

@@ -113,7 +113,8 @@ void infer_recurrent_outputs(InferContext& context, const RecurrentPlan& p) {
       p.is_batch_first ? Shape{p.batch, p.steps, p.directions, p.hidden} : Shape{p.steps, p.directions, p.batch, p.hidden};
   const Shape last = p.is_batch_first ? Shape{p.batch, p.directions, p.hidden} : Shape{p.directions, p.batch, p.hidden};
   if (context.n_outputs() > 0) context.set_output(0, dtype, y);
-  for (std::size_t i = 1; i < context.n_outputs(); ++i) context.set_output(i, dtype, last);
+  const std::size_t n_made = context.node().op_type.find("LSTM") != std::string::npos ? 3 : 2;
+  for (std::size_t i = 1; i < std::min(context.n_outputs(), n_made); ++i) context.set_output(i, dtype, last);
 }
 
 namespace {

@@ -43,6 +43,11 @@ std::optional<std::vector<float>> IntegerPatterns::constant(const std::string& v
   return small_constant(index_, value, kMaxParameters);
 }
 
+bool IntegerPatterns::may_be(const std::string& value, DType dtype) const {
+  const auto type = types_.find(value);
+  return type == types_.end() || type->second.dtype == DType::undefined || type->second.dtype == dtype;
+}
+
 bool IntegerPatterns::is_read_once(const std::string& value) const {
   return index_.consumers(value).size() == 1 && !index_.is_graph_output(value);
 }
@@ -71,6 +76,7 @@ std::optional<CodedOperand> IntegerPatterns::coded(const Node& node, const std::
     dtype = type->second.dtype;
   }
   if (dtype != DType::u8 && dtype != DType::i8) return std::nullopt;
+  if (!may_be(codes, dtype)) return std::nullopt;
   if (const auto type = types_.find(scale); type != types_.end() && type->second.dtype != DType::f32) return std::nullopt;
   if (!(operand.scale > 0.0f) || !std::isfinite(operand.scale))
     refuse(node, {"the scale of ", in_quotes(codes), " is ", bad_scale(operand.scale), "; scales must be positive and finite"});
@@ -87,7 +93,7 @@ std::optional<CodedOperand> IntegerPatterns::operand(const std::string& value) c
 }
 
 std::optional<CodedOperand> IntegerPatterns::quantized(const Node& node) const {
-  if (!is_quantize(node) || node.outputs.size() != 1) return std::nullopt;
+  if (!is_quantize(node) || node.outputs.size() != 1 || !may_be(input_of(node, 0), DType::f32)) return std::nullopt;
   return coded(node, output_of(node), input_of(node, 1), input_of(node, 2));
 }
 

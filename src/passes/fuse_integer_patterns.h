@@ -78,6 +78,8 @@ class IntegerPatterns {
   bool set_bias(const Node& node, const std::string& value, std::int64_t n, FusedGroup& group) const;
   /// True if no accumulator of the layer can leave int32, whichever kernel sums it. Channels lie along the weights' `axis`.
   bool fits_int32(const FusedGroup& group, std::size_t axis) const;
+  /// False where the value is known to be of another type: files may say anything of codes.
+  bool may_be(const std::string& value, DType dtype) const;
   bool is_read_once(const std::string& value) const;
   bool take(const FusedGroup& group);
 

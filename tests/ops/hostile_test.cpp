@@ -234,5 +234,31 @@ TEST_CASE("Clip: integers with bounds in float attributes are refused, a bound b
   CHECK_THROWS_WITH_AS(clip(6), doctest::Contains("integers are clipped from opset 12 on"), Error);
 }
 
+TEST_CASE("outputs beyond those that an operator has are refused as such, and none of an empty result is computed") {
+  const auto run = [](const char* op_type, std::size_t n_outputs) {
+    Graph graph;
+    graph.inputs = {ValueInfo::of("x", DType::f32, {0, 1, 2})};
+    graph.initializers = {TensorRecord::of("w", Tensor(DType::f32, {1, 12, 2})),
+                          TensorRecord::of("r", Tensor(DType::f32, {1, 12, 3}))};
+    Node node = make_node(op_type, {"x", "w", "r"}, {}, {Attribute::of_int("hidden_size", 3)});
+    for (std::size_t i = 0; i < n_outputs; ++i) node.outputs.push_back("y" + std::to_string(i));
+    graph.nodes = {node};
+    graph.outputs = {ValueInfo::of("y0", DType::f32, {0, 1, 1, 3}),
+                     ValueInfo::of("y" + std::to_string(n_outputs - 1), DType::f32, {1, 1, 3})};
+    Session session(share(make_model(std::move(graph), 14)));
+    return session.run({{"x", Tensor(DType::f32, {0, 1, 2})}}).size();
+  };
+  CHECK(run("LSTM", 3) == 2);
+  CHECK_THROWS_WITH_AS(run("LSTM", 4), doctest::Contains("output 3 is listed, the operator does not make it"), Error);
+  Graph graph;
+  graph.inputs = {ValueInfo::of("x", DType::f32, {3, 0})};
+  graph.outputs = {ValueInfo::of("y", DType::f32, {3, 0})};
+  Attribute odd = Attribute::of_int("body", 0);
+  odd.g = std::make_shared<Graph>();  // that no LogSoftmax has
+  graph.nodes = {make_node("LogSoftmax", {"x"}, {"y"}, {odd})};
+  Session session(share(make_model(std::move(graph), 13)));
+  CHECK(session.run({{"x", Tensor(DType::f32, {3, 0})}}).at("y").shape() == Shape{3, 0});
+}
+
 }  // namespace
 }  // namespace bitwright::tests

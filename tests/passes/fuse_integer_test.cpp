@@ -8,6 +8,7 @@
 #include "engine/model_builder.h"
 #include "engine/session.h"
 #include "kernels/random.h"
+#include "tensor/elements.h"
 
 namespace bitwright::tests {
 namespace {
@@ -354,6 +355,35 @@ TEST_CASE("fuse_integer: moves of pixels that leave none, crop or fill with a re
     b.graph.initializers.push_back(TensorRecord::of("pads", ends({0, 0, 1, 1, 0, 0, 1, 1})));
     b.output(b.pair(b.node("Pad", {x, "pads"}, "s"), 0.02f, 128));
     check(b, "a thousand million empty images", {1000000000, 0, 4, 4});
+  }
+}
+
+TEST_CASE("fuse_integer: reals of int32, and codes that are none, are left to the operators themselves") {
+  QdqBuilder b({1, 2, 4, 4});
+  b.graph.inputs[0] = ValueInfo::of("x", DType::i32, {1, 2, 4, 4});
+  b.output(b.pair(b.node("MaxPool", {b.pair("x", 0.5f, 128)}, "p", {Attribute::of_ints("kernel_shape", {2, 2})}), 0.5f, 128));
+  const auto model = share(make_model(b.graph));
+  Tensor x(DType::i32, {1, 2, 4, 4});
+  for (std::size_t i = 0; i < 32; ++i) x.data<std::int32_t>()[i] = static_cast<std::int32_t>(i) - 16;
+  const Tensor expected = Session(model).run({{"x", x}}).at(b.graph.outputs[0].name);
+  Session fast(model, {.arithmetic = SessionArithmetic::fast});
+  const Tensor got = fast.run({{"x", x}}).at(b.graph.outputs[0].name);
+  CHECK(to_f32_vector(got) == to_f32_vector(expected));
+
+  for (const DType dtype : {DType::f32, DType::i4, DType::u4, DType::i32, DType::boolean, DType::f16}) {
+    CAPTURE(dtype_name(dtype));
+    QdqBuilder odd({1, 2, 4, 4});
+    odd.graph.inputs[0] = ValueInfo::of("x", dtype, {1, 2, 4, 4});
+    odd.graph.initializers.push_back(TensorRecord::of("s", Tensor::scalar(0.5f)));
+    odd.graph.initializers.push_back(TensorRecord::of("z", Tensor::scalar<std::uint8_t>(128)));
+    odd.output(odd.pair(odd.node("MaxPool", {odd.node("DequantizeLinear", {"x", "s", "z"}, "d")}, "p",
+                                 {Attribute::of_ints("kernel_shape", {2, 2})}),
+                        0.5f, 128));
+    const auto run = [&] {
+      Session session(share(make_model(odd.graph)), {.arithmetic = SessionArithmetic::fast});
+      session.run({{"x", Tensor(dtype, {1, 2, 4, 4})}});
+    };
+    CHECK_THROWS_AS(run(), Error);
   }
 }
 
