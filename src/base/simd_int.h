@@ -57,7 +57,7 @@ inline void store_bytes(std::uint8_t* p, u8x16 v, std::ptrdiff_t n) {
   store_lanes(bytes, v);
   for (std::ptrdiff_t i = 0; i < n; ++i) p[i] = bytes[i];
 }
-/// The first n <= 8 bytes of each half; none of the high one where `high` is null. For the ends of rows: not inline.
+/// The first n <= 8 bytes of each half; none of the high one where `high` is null. For the ends of rows.
 inline void store_bytes_of_halves(std::uint8_t* low, std::uint8_t* high, u8x16 v, std::ptrdiff_t n) {
   std::uint8_t bytes[16];
   store_lanes(bytes, v);

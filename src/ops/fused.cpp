@@ -18,9 +18,8 @@ CodeParams code_params(const Node& node, char operand) {
 void require_codes(const InferContext& context, std::size_t input, std::initializer_list<DType> types) {
   if (!context.has_input(input)) return;
   const DType dtype = context.input(input).dtype;
-  if (dtype != DType::undefined && std::find(types.begin(), types.end(), dtype) == types.end())
-    refuse(context.node(), {"input ", input, " is of type ", dtype_name(dtype), ", not ", dtype_name(*types.begin())},
-           ErrorCode::shape_mismatch);
+  require_shape(dtype == DType::undefined || std::find(types.begin(), types.end(), dtype) != types.end(), context.node(),
+                "the inputs differ in element type");
 }
 
 Arithmetic arithmetic_of(const Node& node) {

@@ -439,9 +439,7 @@ class Fuser {
       inputs.push_back(held[i].is_defined() ? &held[i] : nullptr);
     }
     const Tensor moved = how_.evaluate(core, inputs);
-    if (moved.shape() != *patterns_.shape(core.outputs[0]))
-      refuse(core, {"its result of ", moved.shape(), " is not what the model says: ", *patterns_.shape(core.outputs[0])},
-             ErrorCode::shape_mismatch);
+    require_shape(moved.shape() == *patterns_.shape(core.outputs[0]), core, "the index does not fit the input");
     Shape index_shape(moved.shape().begin() + 2, moved.shape().end());
     Tensor index(DType::i32, index_shape);
     for (std::size_t i = 0; i < index.data<std::int32_t>().size(); ++i)

@@ -59,9 +59,8 @@ Tensor function_table(const Graph& graph, const GraphIndex& index, const FusedGr
     values.insert_or_assign(node.outputs[0], how.evaluate(node, inputs));
   }
   const Tensor& results = values.at(graph.nodes[group.at].inputs[0]);
-  if (results.dtype() != DType::f32 || results.shape() != reals.shape())
-    refuse(graph.nodes[group.core], {"it gives ", dtype_name(results.dtype()), results.shape(), " for f32", reals.shape()},
-           ErrorCode::shape_mismatch);
+  require_shape(results.dtype() == DType::f32 && results.shape() == reals.shape(), graph.nodes[group.core],
+                "the inputs differ in element type");
   return codes_of_reals(results, group.output, group.qmin, group.qmax);
 }
 
