@@ -15,11 +15,11 @@ CodeParams code_params(const Node& node, char operand) {
           static_cast<std::int32_t>(node.attr_i(concat({letter, "_zero_point"}), 0))};
 }
 
-void require_codes(const InferContext& context, std::size_t input, std::initializer_list<DType> types) {
+void require_type(const InferContext& context, std::size_t input, std::initializer_list<DType> types) {
   if (!context.has_input(input)) return;
   const DType dtype = context.input(input).dtype;
   require_shape(dtype == DType::undefined || std::find(types.begin(), types.end(), dtype) != types.end(), context.node(),
-                "the inputs differ in element type");
+                "an input is of another element type than its kernel takes");
 }
 
 Arithmetic arithmetic_of(const Node& node) {

@@ -41,7 +41,7 @@ struct Requantizer {
 Requantizer make_requantizer(const Node& node, const std::vector<float>& accumulator_scales);
 
 /// Throws Error{shape_mismatch} where the input is of another type: what stands in a file for codes may be anything.
-void require_codes(const InferContext& context, std::size_t input, std::initializer_list<DType> types = {DType::u8});
+void require_type(const InferContext& context, std::size_t input, std::initializer_list<DType> types = {DType::u8});
 
 /// A prepared call whose arguments are a T with `void run() const`.
 template <typename T>

@@ -51,7 +51,7 @@ PreparedCall prepare_border(RunContext& context, const Shape& first, std::string
 }
 
 void infer_quantize(InferContext& context) {
-  require_codes(context, 0, {DType::f32});
+  require_type(context, 0, {DType::f32});
   const Shape& x = context.shape(0);
   context.set_output(0, DType::u8, is_last(context.node()) ? channels_last_shape(x) : x);
 }
@@ -60,7 +60,7 @@ PreparedCall prepare_quantize(RunContext& context) {
 }
 
 void infer_dequantize(InferContext& context) {
-  require_codes(context, 0);
+  require_type(context, 0);
   const Shape& x = context.shape(0);
   context.set_output(0, DType::f32, is_last(context.node()) ? channels_first_shape(x) : x);
 }
@@ -70,7 +70,7 @@ PreparedCall prepare_dequantize(RunContext& context) {
 
 // Layout: `to` says channels first or last (left out: as it was), `flip` turns s8 codes into u8 codes, `is_signed` the result's type.
 void infer_layout(InferContext& context) {
-  require_codes(context, 0, {DType::u8, DType::i8});
+  require_type(context, 0, {DType::u8, DType::i8});
   const Node& node = context.node();
   const std::string to = node.attr_s("to", "");
   const Shape& x = context.shape(0);

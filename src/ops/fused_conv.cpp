@@ -124,8 +124,8 @@ PreparedCall finish(RunContext& context, ConvU8I8 conv, const PackedWeights& wei
 }
 
 void infer_conv(InferContext& context) {
-  require_codes(context, 0);
-  require_codes(context, 1, {DType::i8, DType::u8});
+  require_type(context, 0);
+  require_type(context, 1, {DType::i8, DType::u8});
   const ConvPlan plan = plan_conv(context.node(), channels_first_shape(context.shape(0)), context.shape(1));
   context.set_output(0, result_dtype(context.node()), channels_last_shape(plan.output));
 }
@@ -229,8 +229,8 @@ GemmShape gemm_shape(const Node& node, const Shape& x, const Shape& w) {
 }
 
 void infer_gemm(InferContext& context) {
-  require_codes(context, 0);
-  require_codes(context, 1, {DType::i8, DType::u8});
+  require_type(context, 0);
+  require_type(context, 1, {DType::i8, DType::u8});
   context.set_output(0, result_dtype(context.node()), gemm_shape(context.node(), context.shape(0), context.shape(1)).output);
 }
 

@@ -15,8 +15,8 @@ namespace bitwright {
 namespace {
 
 void infer_binary(InferContext& context) {
-  require_codes(context, 0);
-  require_codes(context, 1);
+  require_type(context, 0);
+  require_type(context, 1);
   context.set_output(0, DType::u8, broadcast(context.shape(0), context.shape(1)));
 }
 
@@ -115,8 +115,8 @@ PreparedCall prepare_binary(RunContext& context) {
 
 // Lookup: x, table [256].
 void infer_lookup(InferContext& context) {
-  require_codes(context, 0);
-  require_codes(context, 1);
+  require_type(context, 0);
+  require_type(context, 1);
   context.set_output(0, DType::u8, context.input(0).shape);
 }
 
@@ -145,7 +145,7 @@ PreparedCall prepare_lookup(RunContext& context) {
 std::size_t n_parts(const Node& node) { return node.inputs.size() / 2; }
 
 void infer_concat(InferContext& context) {
-  for (std::size_t i = 0; i < context.n_inputs(); ++i) require_codes(context, i);
+  for (std::size_t i = 0; i < context.n_inputs(); ++i) require_type(context, i);
   const Node& node = context.node();
   Shape output = context.shape(0);
   const auto axis = static_cast<std::size_t>(normalized_axis(node.attr_i("axis", 0), output.size()));
@@ -221,7 +221,7 @@ PoolPlan plan_pool(const Node& node, const Shape& x) {
 }
 
 void infer_pool(InferContext& context) {
-  require_codes(context, 0);
+  require_type(context, 0);
   const Shape x = channels_first_shape(context.shape(0));
   context.set_output(0, DType::u8, channels_last_shape(plan_pool(context.node(), x).output));
 }

@@ -22,7 +22,7 @@ void over_rows(std::ptrdiff_t rows, std::ptrdiff_t n, Rows work) {
 }
 
 void infer_same(InferContext& context) {
-  require_codes(context, 0);
+  require_type(context, 0);
   context.set_output(0, DType::u8, context.input(0).shape);
 }
 
@@ -88,8 +88,8 @@ PreparedCall prepare_layer_norm(RunContext& context) {
 
 // Pixels: x [n, spatial..., c], index (i32, of the output's spatial extents; -1: `fill`).
 void infer_pixels(InferContext& context) {
-  require_codes(context, 0);
-  require_codes(context, 1, {DType::i32});
+  require_type(context, 0);
+  require_type(context, 1, {DType::i32});
   const Shape &x = context.shape(0), &index = context.shape(1);
   require_shape(x.size() == index.size() + 2, context.node(), "the index does not fit the input");
   Shape output{x[0]};

@@ -60,7 +60,7 @@ Tensor function_table(const Graph& graph, const GraphIndex& index, const FusedGr
   }
   const Tensor& results = values.at(graph.nodes[group.at].inputs[0]);
   require_shape(results.dtype() == DType::f32 && results.shape() == reals.shape(), graph.nodes[group.core],
-                "the inputs differ in element type");
+                "its results for a table are not one float32 for each code");
   return codes_of_reals(results, group.output, group.qmin, group.qmax);
 }
 

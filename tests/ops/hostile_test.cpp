@@ -235,11 +235,11 @@ TEST_CASE("Clip: integers with bounds in float attributes are refused, a bound b
 }
 
 TEST_CASE("outputs beyond those that an operator has are refused as such, and none of an empty result is computed") {
-  const auto run = [](const char* op_type, std::size_t n_outputs) {
+  const auto run = [](const char* op_type, std::size_t n_outputs, std::int64_t n_rows = 12) {
     Graph graph;
     graph.inputs = {ValueInfo::of("x", DType::f32, {0, 1, 2})};
-    graph.initializers = {TensorRecord::of("w", Tensor(DType::f32, {1, 12, 2})),
-                          TensorRecord::of("r", Tensor(DType::f32, {1, 12, 3}))};
+    graph.initializers = {TensorRecord::of("w", Tensor(DType::f32, {1, n_rows, 2})),
+                          TensorRecord::of("r", Tensor(DType::f32, {1, n_rows, 3}))};
     Node node = make_node(op_type, {"x", "w", "r"}, {}, {Attribute::of_int("hidden_size", 3)});
     for (std::size_t i = 0; i < n_outputs; ++i) node.outputs.push_back("y" + std::to_string(i));
     graph.nodes = {node};
@@ -249,7 +249,11 @@ TEST_CASE("outputs beyond those that an operator has are refused as such, and no
     return session.run({{"x", Tensor(DType::f32, {0, 1, 2})}}).size();
   };
   CHECK(run("LSTM", 3) == 2);
+  CHECK(run("GRU", 2, 9) == 2);
+  CHECK(run("RNN", 2, 3) == 2);
   CHECK_THROWS_WITH_AS(run("LSTM", 4), doctest::Contains("output 3 is listed, the operator does not make it"), Error);
+  CHECK_THROWS_WITH_AS(run("GRU", 3, 9), doctest::Contains("output 2 is listed, the operator does not make it"), Error);
+  CHECK_THROWS_WITH_AS(run("RNN", 3, 3), doctest::Contains("output 2 is listed, the operator does not make it"), Error);
   Graph graph;
   graph.inputs = {ValueInfo::of("x", DType::f32, {3, 0})};
   graph.outputs = {ValueInfo::of("y", DType::f32, {3, 0})};
