@@ -1,12 +1,16 @@
-import { bytesText, convert, type ConvertResult, dequantize, type Model, type QuantFormat, rewrittenName } from 'bitwright';
+import { bytesText, convert, type ConvertResult, dequantize, type Model, type QuantFormat } from 'bitwright';
 import { model, onModel, setModel } from './engine.js';
-import { clearMessages, say, showError } from './messages.js';
+import { say } from './messages.js';
 import { Downloads, element, make } from './page.js';
+import { Work } from './progress.js';
 
 const section = element('rewrite', HTMLElement);
 const shown = element('rewritten', HTMLDivElement);
 const buttons = [...section.querySelectorAll<HTMLButtonElement>('button[data-form]')];
 const downloads = new Downloads();
+const work = new Work(element('rewrite-progress', HTMLDivElement), () => {
+  for (const button of buttons) button.disabled = work.isRunning;
+});
 
 let made: ConvertResult | undefined;
 
@@ -18,9 +22,8 @@ function forget(): void {
   made = undefined;
 }
 
-function showMade(result: ConvertResult, from: Model, form: 'float' | QuantFormat): void {
-  const { info } = from;
-  const name = rewrittenName(info.fileName, form);
+function showMade(result: ConvertResult, { info }: Model): void {
+  const name = result.model.info.fileName;
   const before = bytesText(info.bytes + info.externalBytes);
   const after = bytesText(result.sizeBytes + (result.external?.sizeBytes ?? 0));
   const binary = 'application/octet-stream';
@@ -43,34 +46,25 @@ function showMade(result: ConvertResult, from: Model, form: 'float' | QuantForma
   );
 }
 
-async function rewrite(form: 'float' | QuantFormat): Promise<void> {
+async function rewrite(start: HTMLButtonElement): Promise<void> {
   const opened = model();
   if (opened === undefined) return;
-  clearMessages();
+  const form = start.dataset['form'] as 'float' | QuantFormat;
   forget();
-  for (const button of buttons) button.disabled = true;
-  shown.replaceChildren(make('p', 'dim', 'Writing the file'));
-  try {
-    const result = form === 'float' ? await dequantize(opened) : await convert(opened, { format: form });
-    if (model() !== opened) {
-      result.dispose();
-      return;
-    }
-    made = result;
-    showMade(result, opened, form);
-  } catch (error) {
-    if (model() !== opened) return;
-    shown.replaceChildren();
-    showError(error);
-  } finally {
-    for (const button of buttons) button.disabled = false;
-  }
+  await work.run(
+    start,
+    (options) => (form === 'float' ? dequantize(opened, {}, options) : convert(opened, { format: form }, options)),
+    (result) => {
+      made = result;
+      showMade(result, opened);
+    },
+  );
 }
 
 export function startRewriteSection(): void {
-  for (const button of buttons)
-    button.addEventListener('click', () => void rewrite(button.dataset['form'] as 'float' | QuantFormat));
+  for (const button of buttons) button.addEventListener('click', () => void rewrite(button));
   onModel(({ info }) => {
+    work.drop();
     forget();
     section.hidden = !info.isQuantized;
   });

@@ -12,12 +12,90 @@ import { openRuntime } from '../web/support/onnxruntime.js';
 import { withToolkit } from '../web/support/toolkit.js';
 import { folder, limitMs, openExample, overflow, shoot, skip, withPage } from './support/page.js';
 
-/** What a click on a link of the page downloads. */
-async function download(page: Page, link: string): Promise<{ readonly name: string; readonly bytes: Buffer }> {
+interface Saved {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** What a click downloads. */
+async function download(page: Page, selector: string): Promise<Saved> {
   const waiting = page.waitForEvent('download');
-  await page.click(link);
+  await page.click(selector);
   const done = await waiting;
   return { name: done.suggestedFilename(), bytes: readFileSync(await done.path()) };
+}
+
+const cancelled = 'Cancelled. The model is still open.';
+const modelLink = '#downloads a:has-text(".onnx")';
+
+/** Clicks Quantize and waits for the result. */
+async function quantizeHere(page: Page): Promise<void> {
+  await page.click('#quantize');
+  await page.waitForSelector('#result:not([hidden])');
+}
+
+/** Tab until the element has the focus, and shows it. */
+async function tabTo(page: Page, selector: string): Promise<void> {
+  for (let i = 0; i < 60; ++i) {
+    await page.keyboard.press('Tab');
+    if (!(await hasFocus(page, selector))) continue;
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle);
+    assert.notEqual(outline, 'none', `${selector} does not show that it has the focus`);
+    return;
+  }
+  assert.fail(`${selector} is not reached by the keyboard`);
+}
+
+const hasFocus = (page: Page, selector: string): Promise<boolean> =>
+  page.evaluate((wanted) => document.activeElement?.matches(wanted) === true, selector);
+
+const waitForFocus = (page: Page, selector: string): Promise<unknown> =>
+  page.waitForFunction((wanted) => document.activeElement?.matches(wanted), selector);
+
+const waitForStatus = (page: Page, text: string): Promise<unknown> =>
+  page.waitForFunction((wanted) => document.querySelector('#status')?.textContent === wanted, text);
+
+async function openModel(page: Page, { name, bytes }: Saved): Promise<void> {
+  await page.setInputFiles('#model-file', { name, mimeType: '', buffer: bytes });
+  await waitForStatus(page, `${name} is open.`);
+}
+
+let quantized: Promise<Buffer> | undefined;
+
+/** The example, quantized in Node as the page does. */
+async function quantizedExample(): Promise<Saved> {
+  quantized ??= withToolkit(async (toolkit) => {
+    const model = await loadExample(toolkit);
+    const result = await quantize(model, { calibration: exampleSamples(model, 'images'), evaluation: false });
+    result.dispose();
+    model.dispose();
+    return Buffer.from(result.bytes);
+  });
+  return { name: 'mine.onnx', bytes: await quantized };
+}
+
+/** Keeps calls of this verb from the engine's worker, as if it were busy, until the function returned is called. */
+async function holdCalls(page: Page, verb: string): Promise<() => Promise<void>> {
+  await page.evaluate((heldVerb) => {
+    const post = Worker.prototype.postMessage as (this: Worker, message: unknown, transfer: Transferable[]) => void;
+    const held: (() => void)[] = [];
+    Worker.prototype.postMessage = function (this: Worker, message: { verb?: string }, transfer: Transferable[]) {
+      const send = () => {
+        post.call(this, message, transfer);
+      };
+      if (message.verb === heldVerb) held.push(send);
+      else send();
+    } as typeof Worker.prototype.postMessage;
+    const release = () => {
+      Worker.prototype.postMessage = post as typeof Worker.prototype.postMessage;
+      for (const send of held) send();
+    };
+    Object.assign(globalThis, { release });
+  }, verb);
+  return () =>
+    page.evaluate(() => {
+      (globalThis as unknown as { release: () => void }).release();
+    });
 }
 
 void test(
@@ -44,8 +122,7 @@ void test(
         };
         requestAnimationFrame(draw);
       });
-      await page.click('#quantize');
-      await page.waitForSelector('#result:not([hidden])');
+      await quantizeHere(page);
       const seen = await page.evaluate(() => (globalThis as unknown as { seen: { frames: number; longestMs: number } }).seen);
       assert.ok(seen.frames > 5 && seen.longestMs < 1000, `the page stood still: ${JSON.stringify(seen)}`);
       assert.match(await page.innerText('#cards'), /times smaller[\s\S]*nodes quantized[\s\S]*labelled samples/);
@@ -53,24 +130,17 @@ void test(
       assert.match(await page.frameLocator('#report').locator('body').innerText(), /Error per layer/);
       await shoot(page, 'result');
 
-      const waiting = page.waitForEvent('download');
-      await page.click('#downloads a:has-text(".onnx")');
-      const download = await waiting;
-      assert.equal(download.suggestedFilename(), 'model_quantized.onnx');
-      const path = join(folder(), 'downloaded.onnx');
-      await download.saveAs(path);
-      const bytes = new Uint8Array(readFileSync(path));
+      const { name, bytes } = await download(page, modelLink);
+      assert.equal(name, 'model_quantized.onnx');
+      assert.equal(Buffer.compare(bytes, (await quantizedExample()).bytes), 0, 'the page and Node give different files');
 
       await withToolkit(async (toolkit) => {
         const model = await loadExample(toolkit);
-        const here = await quantize(model, { calibration: exampleSamples(model, 'images'), evaluation: false });
-        assert.equal(Buffer.compare(bytes, here.bytes), 0, 'the page and Node give different files');
-        const runtime = await openRuntime('onnxruntime-web', bytes);
+        const runtime = await openRuntime('onnxruntime-web', new Uint8Array(bytes));
         const [first] = await exampleFeeds(model, 'eval', 1);
         assert.equal(argmax(numbers((await runtime.run(first ?? {}))['logits'])), 0);
         await runtime.close();
-        (await loadModel(toolkit, bytes)).dispose();
-        here.dispose();
+        (await loadModel(toolkit, new Uint8Array(bytes))).dispose();
         model.dispose();
       });
     });
@@ -81,13 +151,13 @@ void test('cancel stops the work, says so, and the model can be used again', { s
   await withPage({}, async (page) => {
     await openExample(page);
     await page.click('#quantize');
-    await page.click('#cancel');
-    await page.waitForFunction(() => /Cancelled/.test(document.querySelector('#status')?.textContent ?? ''));
+    await page.click('#quantize-progress button');
+    await waitForStatus(page, cancelled);
     assert.equal(await page.isHidden('#result'), true);
-    assert.equal(await page.isHidden('#cancel'), true);
+    assert.equal(await page.isHidden('#quantize-progress'), true);
+    await waitForFocus(page, '#quantize');
     await page.check('input[value=weight_only]');
-    await page.click('#quantize');
-    await page.waitForSelector('#result:not([hidden])');
+    await quantizeHere(page);
   });
 });
 
@@ -115,8 +185,7 @@ for (const [name, options] of [
     await withPage(options, async (page) => {
       await openExample(page);
       await page.check('input[value=float16]');
-      await page.click('#quantize');
-      await page.waitForSelector('#result:not([hidden])');
+      await quantizeHere(page);
       await page.click('#report-box summary');
       await page.frameLocator('#report').locator('text=Nodes').first().waitFor();
       await shoot(page, name);
@@ -134,11 +203,8 @@ void test('the command that the page shows makes the same file', { skip, timeout
     await openExample(page);
     await page.fill('#exclude', 'op:Gemm');
     await page.selectOption('#method', 'percentile');
-    await page.click('#quantize');
-    await page.waitForSelector('#result:not([hidden])');
-    const waiting = page.waitForEvent('download');
-    await page.click('#downloads a:has-text(".onnx")');
-    const downloaded = readFileSync(await (await waiting).path());
+    await quantizeHere(page);
+    const { bytes: downloaded } = await download(page, modelLink);
     const command = (await page.textContent('#command')) ?? '';
     assert.match(command, /^npx bitwright quantize model\.onnx --method percentile --exclude op:Gemm --calibrate samples\/ /);
     // As somebody would who has the files in these folders.
@@ -157,10 +223,8 @@ void test('a recipe is saved, opened again, and refused by key where it is wrong
   await withPage({}, async (page) => {
     await page.check('input[value=weight_only]');
     await page.fill('#exclude', 'op:Softmax, /head/*');
-    const waiting = page.waitForEvent('download');
-    await page.click('#recipe-save');
-    const saved = readFileSync(await (await waiting).path(), 'utf8');
-    const recipe = JSON.parse(saved) as { mode: string; exclude: string[]; weight: { dtype: string } };
+    const saved = await download(page, '#recipe-save');
+    const recipe = JSON.parse(saved.bytes.toString()) as { mode: string; exclude: string[]; weight: { dtype: string } };
     assert.equal(recipe.mode, 'weight_only');
     assert.deepEqual(recipe.exclude, ['op:Softmax', '/head/*']);
 
@@ -185,8 +249,7 @@ void test('a recipe is saved, opened again, and refused by key where it is wrong
 void test('both models are run here, and each node is told with its time', { skip, timeout: limitMs }, async () => {
   await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
     await openExample(page);
-    await page.click('#quantize');
-    await page.waitForSelector('#result:not([hidden])');
+    await quantizeHere(page);
     await page.click('#run-start');
     await page.waitForSelector('#run-shown table');
     assert.match(await page.innerText('#run-shown .cards'), /^\d+\.\d\d ms[\s\S]*\d+\.\d\d ms/);
@@ -217,20 +280,25 @@ void test(
     await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
       await openExample(page);
       assert.equal(await page.isHidden('#rewrite'), true);
-      await page.click('#quantize');
-      await page.waitForSelector('#result:not([hidden])');
-      const quantized = await download(page, '#downloads a:has-text(".onnx")');
-      await page.setInputFiles('#model-file', { name: 'mine.onnx', mimeType: '', buffer: quantized.bytes });
-      await page.waitForSelector('#rewrite:not([hidden])');
+      await openModel(page, await quantizedExample());
+      assert.equal(await page.isVisible('#rewrite'), true);
 
+      await page.evaluate(() => {
+        const told: string[] = [];
+        const text = document.querySelector('#rewrite-progress span') as Element;
+        new MutationObserver(() => told.push(text.textContent)).observe(text, { childList: true });
+        Object.assign(globalThis, { told });
+      });
       await page.click('#rewrite [data-form=qoperator]');
       await page.waitForSelector('#rewritten a');
+      const told = await page.evaluate(() => (globalThis as unknown as { told: string[] }).told);
+      assert.equal(told[0], 'Rewriting the nodes');
+      assert.match(told.at(-1) ?? '', /^Writing the file: ([\d.]+ kB) of \1$/);
       const rewritten = await download(page, '#rewritten a');
       assert.equal(rewritten.name, 'mine_qoperator.onnx');
       assert.ok(rewritten.bytes.includes('QLinearConv'));
       // It has that form already: said, and nothing to download.
-      await page.setInputFiles('#model-file', { name: 'mine_qoperator.onnx', mimeType: '', buffer: rewritten.bytes });
-      await page.waitForFunction(() => /mine_qoperator/.test(document.querySelector('#model-facts')?.textContent ?? ''));
+      await openModel(page, rewritten);
       await page.click('#rewrite [data-form=qoperator]');
       await page.waitForSelector('#error:not([hidden])');
       assert.match(await page.innerText('#error'), /^nothing_quantized: /);
@@ -238,15 +306,13 @@ void test(
 
       await page.click('#rewrite [data-form=float]');
       await page.waitForSelector('#rewritten a');
-      await page.locator('#rewrite').scrollIntoViewIfNeeded();
       await shoot(page, 'rewrite');
       const float = await download(page, '#rewritten a');
       assert.equal(float.name, 'mine_qoperator_float.onnx');
       await page.click('#rewritten button');
       await page.waitForSelector('#rewrite', { state: 'hidden' });
       await page.check('input[value=weight_only]');
-      await page.click('#quantize');
-      await page.waitForSelector('#result:not([hidden])');
+      await quantizeHere(page);
       await withToolkit(async (toolkit) => {
         const model = await loadModel(toolkit, new Uint8Array(float.bytes));
         const example = await loadExample(toolkit);
@@ -261,27 +327,87 @@ void test(
   },
 );
 
+for (const [name, options] of [
+  ['narrow', { viewport: { width: 390, height: 844 }, reducedMotion: 'reduce' as const }],
+  ['dark', { viewport: { width: 1100, height: 800 }, colorScheme: 'dark' as const }],
+] as const) {
+  void test(
+    `${name}: a quantized model is rewritten by the keyboard, with progress, cancelled, and gone on with`,
+    { skip, timeout: limitMs },
+    async () => {
+      await withPage(options, async (page) => {
+        const shown = '#rewrite-progress:not([hidden])';
+        await openExample(page);
+        await openModel(page, await quantizedExample());
+
+        const release = await holdCalls(page, 'convertModel');
+        await tabTo(page, '[data-form=float]');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector(shown);
+        assert.equal(await page.innerText(`${shown} span`), 'Rewriting the nodes');
+        assert.equal(await page.isDisabled('[data-form=qoperator]'), true);
+        assert.equal(await hasFocus(page, '#rewrite-progress button'), true);
+        await shoot(page, `rewrite-working-${name}`);
+        assert.ok((await overflow(page)) <= 0, 'something runs over');
+        await page.keyboard.press('Enter');
+        await waitForStatus(page, cancelled);
+        await waitForFocus(page, '[data-form=float]');
+        assert.equal(await page.isHidden('#rewrite-progress'), true);
+        // What the engine answers after all is not shown.
+        await release();
+
+        await tabTo(page, '[data-form=qoperator]');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#rewritten a');
+        assert.equal(await page.locator('#rewritten a').getAttribute('download'), 'mine_qoperator.onnx');
+        await waitForFocus(page, '[data-form=qoperator]');
+        await shoot(page, `rewrite-${name}`);
+        assert.ok((await overflow(page)) <= 0, 'something runs over');
+
+        await tabTo(page, '#rewritten button');
+        await page.keyboard.press('Enter');
+        await waitForStatus(page, 'mine_qoperator.onnx is open.');
+        assert.match(await page.innerText('#model-facts'), /mine_qoperator\.onnx/);
+        await tabTo(page, '[data-form=float]');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#rewritten a');
+        await tabTo(page, '#rewritten button');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#rewrite', { state: 'hidden' });
+        await tabTo(page, '#quantize');
+        await page.keyboard.press('Enter');
+        await page.waitForSelector('#result:not([hidden])');
+        assert.equal(await page.locator(modelLink).getAttribute('download'), 'mine_qoperator_float_quantized.onnx');
+      });
+    },
+  );
+}
+
+void test('another model ends the work on the one before it, without a word', { skip, timeout: limitMs }, async () => {
+  await withPage({}, async (page) => {
+    const mine = await quantizedExample();
+    await openModel(page, mine);
+    const release = await holdCalls(page, 'convertModel');
+    await page.click('[data-form=float]');
+    await openModel(page, { ...mine, name: 'other.onnx' });
+    await page.waitForSelector('#rewrite-progress', { state: 'hidden' });
+    await release();
+    await page.click('[data-form=float]');
+    await page.waitForSelector('#rewritten a');
+    assert.equal(await page.locator('#rewritten a').getAttribute('download'), 'other_float.onnx');
+    assert.equal(await page.isHidden('#error'), true);
+  });
+});
+
 void test('by the keyboard alone: from the top of the page to a quantized model', { skip, timeout: limitMs }, async () => {
   await withPage({ reducedMotion: 'reduce' }, async (page) => {
-    /** Tab until the element of this id has the focus. */
-    const tabTo = async (id: string) => {
-      for (let i = 0; i < 60; ++i) {
-        await page.keyboard.press('Tab');
-        if ((await page.evaluate(() => document.activeElement?.id)) === id) {
-          const outline = await page.evaluate(() => getComputedStyle(document.activeElement as Element).outlineStyle);
-          assert.notEqual(outline, 'none', `${id} does not show that it has the focus`);
-          return;
-        }
-      }
-      assert.fail(`${id} is not reached by the keyboard`);
-    };
-    await tabTo('example');
+    await tabTo(page, '#example');
     await page.keyboard.press('Enter');
     await page.waitForFunction(() => !(document.querySelector('#quantize') as HTMLButtonElement).disabled);
-    await tabTo('quantize');
+    await tabTo(page, '#quantize');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#result:not([hidden])');
-    await tabTo('run-start');
+    await tabTo(page, '#run-start');
     await page.keyboard.press('Enter');
     await page.waitForSelector('#run-shown table');
   });
@@ -299,8 +425,7 @@ void test(
       await page.click('[data-panel=B] [data-part=use]');
       await page.waitForSelector('#view-quantize:not([hidden])');
       assert.match((await page.textContent('#command')) ?? '', /--mode weight_only --scheme kmeans16 /);
-      await page.click('#quantize');
-      await page.waitForSelector('#result:not([hidden])');
+      await quantizeHere(page);
       assert.ok((await page.locator('#nodes .yes').count()) > 10);
       // Another way forgets it.
       await page.check('input[value=q4f16]');

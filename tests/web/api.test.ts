@@ -42,7 +42,6 @@ void test('what the package exports is what its page says, and nothing else', ()
     'recipePresets',
     'reportHtml',
     'reportSchemaVersion',
-    'rewrittenName',
     'schemeNames',
     'sessionDefaults',
     'shareText',

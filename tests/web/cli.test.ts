@@ -97,7 +97,11 @@ void test('without a command there is an overview, and help, version and unknown
   assert.match(help.stdout, /Exit codes: 0 done, 1 failed, 2 usage, 3 bad model, 4 accuracy target missed, 5 unsupported/);
   const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string };
   assert.equal((await cli(['--version'])).stdout, `${version}\n`);
-  for (const command of ['inspect', 'quantize', 'compare', 'run', 'explain', 'bench']) {
+  const commands = [...help.stdout.matchAll(/^ {2}([a-z]+) +\S/gm)].map(([, name]) => name ?? '');
+  assert.ok(commands.length > 8, commands.join());
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  assert.deepEqual(/the commands \(([^)]+)\)/.exec(readme)?.[1]?.match(/[a-z]+/g), commands);
+  for (const command of commands) {
     const { status, stdout } = await cli([command, '--help']);
     assert.equal(status, 0);
     assert.match(stdout, /Examples:\n {2}bitwright/);

@@ -6,11 +6,13 @@ import {
   convert,
   createSession,
   dequantize,
+  inspect,
   loadModel,
   openToolkit,
   quantize,
   type Feeds,
   type Model,
+  type Progress,
   type RecipeInput,
   type SchemeName,
   schemeNames,
@@ -171,13 +173,35 @@ void test('static, qoperator: integer operators in the file, exact in both runti
     context.diagnostic(`${name}: ${fidelity.toFixed(1)} dB${reason === undefined ? '' : `, ${reason}`}`);
     if (reason === undefined) assert.ok(fidelity > minSqnrDb, `${name}: ${fidelity} dB`);
   }
-  const back = await convert(result.model, { format: 'qdq' });
+  const stages: string[] = [];
+  const back = await convert(result.model, { format: 'qdq' }, { onProgress: ({ stage }) => stages.push(stage) });
+  assert.deepEqual([...new Set(stages)], ['convert', 'write']);
+  assert.equal(back.model.info.fileName, 'model_qdq.onnx');
+  assert.equal((await inspect(back.model)).fileName, 'model_qdq.onnx');
   assert.equal(operatorsOf(back.model)['QLinearConv'], undefined);
   const again = await convert(back.model, { format: 'qoperator' });
   assert.equal(operatorsOf(again.model)['QLinearConv'], found['QLinearConv']);
   assert.deepEqual(numbersOf(await ours(again.model, feeds)), numbersOf(meant));
   for (const owner of [again, back, result]) owner.dispose();
   model.dispose();
+});
+
+void test('an aborted conversion leaves the model as it was, and nothing behind', async () => {
+  const result = await quantize(small, { recipe: { mode: 'weight_only', format: 'qoperator' }, evaluation: false });
+  const before = await toolkit.liveHandles();
+  const reason = new Error('enough');
+  for (const stage of ['convert', 'write']) {
+    const controller = new AbortController();
+    const onProgress = (progress: Progress): void => {
+      if (progress.stage === stage) controller.abort(reason);
+    };
+    await assert.rejects(dequantize(result.model, {}, { signal: controller.signal, onProgress }), reason);
+  }
+  const float = await dequantize(result.model);
+  assert.equal(float.model.info.fileName, 'small_float.onnx');
+  float.dispose();
+  assert.equal(await toolkit.liveHandles(), before);
+  result.dispose();
 });
 
 const numbersOf = (values: ArrayLike<number>): number[] => Array.from(values);

@@ -6,7 +6,7 @@ export { errorMeanings, QuantError, type ErrorCode } from './errors.js';
 export { forecast, type Forecast, type ForecastOptions } from './forecast.js';
 export { inspect } from './inspect.js';
 export { loadModel, Model, type LoadOptions } from './load-model.js';
-export { outputName, rewrittenName } from './output-name.js';
+export { outputName } from './output-name.js';
 export { quantize, type QuantizeOptions, type QuantizeResult } from './quantize.js';
 export {
   defaultRecipe,

@@ -1,7 +1,8 @@
 import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
+import { rewrittenName } from './output-name.js';
 import type { QuantFormat } from './recipe.js';
-import { disposeSymbol } from './toolkit.js';
+import { disposeSymbol, inputName, progressOf } from './toolkit.js';
 import type { RunOptions } from './types.js';
 import type { ExternalData } from './quantize.js';
 import { writeModel, type WriteTo } from './write-model.js';
@@ -17,7 +18,7 @@ export interface ConvertResult {
   readonly external: ExternalData | null;
   /** What was done, and what could not be. */
   readonly messages: readonly string[];
-  /** The converted model, ready to run, compare or quantize: dispose it. */
+  /** The converted model, ready to run, compare or quantize, named as its file: dispose it. */
   readonly model: Model;
   dispose(): void;
   [Symbol.dispose](): void;
@@ -26,8 +27,12 @@ export interface ConvertResult {
 async function converted(model: Model, format: 'float' | QuantFormat, to: WriteTo, run: RunOptions): Promise<ConvertResult> {
   model.checkLive();
   const { toolkit } = model;
+  const tell = progressOf('convert', 1, run.onProgress);
+  tell(0);
   const answer = await toolkit.call('convertModel', { modelId: model.id, format }, run);
-  const made = new Model(toolkit, answer.modelId, answer.info);
+  const { outputPath } = to;
+  const fileName = outputPath === undefined ? rewrittenName(model.info.fileName, format) : inputName(outputPath, 'model.onnx');
+  const made = new Model(toolkit, answer.modelId, { ...answer.info, fileName });
   try {
     if (answer.changes === 0) {
       throw new QuantError(
@@ -35,6 +40,7 @@ async function converted(model: Model, format: 'float' | QuantFormat, to: WriteT
         format === 'float' ? 'the model is a float model already' : `nothing of the model has another form in '${format}'`,
       );
     }
+    tell(1);
     const written = await writeModel(made, answer, to, run);
     return {
       ...written,

@@ -10,5 +10,6 @@ import type { RunOptions } from './types.js';
  */
 export async function inspect(model: Model, run: RunOptions = {}): Promise<ModelInfo> {
   model.checkLive();
-  return await model.toolkit.call('inspect', { modelId: model.id }, run);
+  const info = await model.toolkit.call('inspect', { modelId: model.id }, run);
+  return { ...info, fileName: model.info.fileName };
 }
