@@ -210,12 +210,13 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
   });
 }
 
-val convert_form(std::int32_t model, std::string format) {
+val convert_form(std::int32_t model, std::string format, std::string file_name) {
   return guard([&] {
     const std::shared_ptr<const Model> held = objects().models.get(model);
     const ConvertResult converted = format == "float"
                                         ? dequantize_model(*held)
                                         : convert_model(*held, format == "qdq" ? QuantFormat::qdq : QuantFormat::qoperator);
+    converted.model->file_name = std::move(file_name);
     const std::uint64_t size_bytes = onnx_size_bytes(*converted.model);
     val result = val::object();
     result.set("modelId", objects().models.add(converted.model));

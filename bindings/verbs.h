@@ -26,7 +26,7 @@ val observe_calibration(std::int32_t calibration, val values);
 void dispose_calibration(std::int32_t calibration);
 val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std::int32_t calibration, bool measures_weights,
                    val on_progress);
-val convert_form(std::int32_t model, std::string format);
+val convert_form(std::int32_t model, std::string format, std::string file_name);
 val write_model(std::int32_t model, val sink, val external_sink, std::string external_name, val on_progress);
 val begin_comparison(std::int32_t reference, std::int32_t quantized);
 val feed_comparison(std::int32_t comparison, val feeds, double label);

@@ -8,6 +8,7 @@ const stages: Readonly<Record<string, string>> = {
   convert: 'Rewriting the nodes',
   write: 'Writing the file',
   compare: 'Comparing with the float model',
+  run: 'Running both models',
 };
 
 function progressText({ stage, done, total, etaMs }: Progress): string {
@@ -50,11 +51,13 @@ export class Work {
   /**
    * @param start the button that began it: the keyboard goes on there when the work has ended
    * @param show takes what was made; never called once the work was cancelled
+   * @param discard lets go of what was made and is not shown
    */
-  async run<Made extends { dispose(): void }>(
+  async run<Made>(
     start: HTMLElement,
     compute: (run: Required<RunOptions>) => Promise<Made>,
     show: (made: Made) => void,
+    discard: (made: Made) => void,
   ): Promise<void> {
     if (this.running !== undefined) return;
     clearMessages();
@@ -67,7 +70,7 @@ export class Work {
     this.cancel.focus();
     try {
       const made = await compute({ signal, onProgress: (progress) => this.tell(progress) });
-      if (signal.aborted) made.dispose();
+      if (signal.aborted) discard(made);
       signal.throwIfAborted();
       show(made);
     } catch (error) {

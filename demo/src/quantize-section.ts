@@ -16,7 +16,6 @@ const work = new Work(element('quantize-progress', HTMLDivElement), refresh);
 interface Measured {
   readonly result: QuantizeResult;
   readonly sample: Sample | undefined;
-  dispose(): void;
 }
 
 function refresh(): void {
@@ -71,7 +70,7 @@ async function compute(opened: Model, { signal, onProgress }: Required<RunOption
     },
     { signal, onProgress },
   );
-  return { result, sample: measured?.samples[0], dispose: () => result.dispose() };
+  return { result, sample: measured?.samples[0] };
 }
 
 async function run(): Promise<void> {
@@ -84,6 +83,7 @@ async function run(): Promise<void> {
       showResult(result, opened, sample);
       say('Done.');
     },
+    ({ result }) => result.dispose(),
   );
 }
 

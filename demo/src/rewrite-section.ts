@@ -58,6 +58,7 @@ async function rewrite(start: HTMLButtonElement): Promise<void> {
       made = result;
       showMade(result, opened);
     },
+    (result) => result.dispose(),
   );
 }
 

@@ -4,14 +4,16 @@ import {
   type Model,
   percentText,
   type ProfileSummary,
+  type RunOptions,
   type Sample,
   type Session,
   type SessionInfo,
   type StepShare,
   summarizeProfile,
 } from 'bitwright';
-import { say, showError } from './messages.js';
+import { say } from './messages.js';
 import { card, type Column, element, make, table } from './page.js';
+import { Work } from './progress.js';
 
 const section = element('run-here', HTMLElement);
 const start = element('run-start', HTMLButtonElement);
@@ -21,18 +23,41 @@ const rounds = 20;
 const mostShown = 200;
 
 let offered: { reference: Model; quantized: Model; sample: Sample } | undefined;
-let stop: AbortController | undefined;
+const work = new Work(element('run-progress', HTMLDivElement), () => (start.disabled = work.isRunning));
 
 type Step = StepShare<ExplainRow>;
 
+interface Profiled {
+  readonly before: ProfileSummary<ExplainRow>;
+  readonly after: ProfileSummary<ExplainRow>;
+  readonly info: SessionInfo;
+}
+
 async function profiled(
-  sessions: readonly Session[],
-  sample: Sample,
-  signal: AbortSignal,
-): Promise<ProfileSummary<ExplainRow>[]> {
-  const input = 'feeds' in sample ? sample.feeds : sample;
-  for (let round = 0; round < rounds; ++round) for (const session of sessions) await session.run(input, { signal });
-  return await Promise.all(sessions.map(async (session) => summarizeProfile(await session.explain())));
+  { reference, quantized, sample }: NonNullable<typeof offered>,
+  { signal, onProgress }: Required<RunOptions>,
+): Promise<Profiled> {
+  const sessions: Session[] = [];
+  const open = async (model: Model): Promise<Session> => {
+    const session = await createSession(model, { profile: true }, { signal });
+    sessions.push(session);
+    return session;
+  };
+  try {
+    const [float, coded] = [await open(reference), await open(quantized)];
+    const input = 'feeds' in sample ? sample.feeds : sample;
+    const startedMs = performance.now();
+    for (let done = 0; done < rounds; ++done) {
+      const etaMs = ((performance.now() - startedMs) / done) * (rounds - done);
+      onProgress({ stage: 'run', done, total: rounds, ...(done > 0 && { etaMs }) });
+      await float.run(input, { signal });
+      await coded.run(input, { signal });
+    }
+    const summary = async (session: Session) => summarizeProfile(await session.explain());
+    return { before: await summary(float), after: await summary(coded), info: coded.info };
+  } finally {
+    for (const session of sessions) session.dispose();
+  }
 }
 
 function stepTable(caption: string, { nodes }: ProfileSummary<ExplainRow>): HTMLElement {
@@ -67,39 +92,32 @@ function infoText({ arithmetic, kernels, module, threads, reason }: SessionInfo)
   return `Engine: ${module} module, ${kernels} kernels, arithmetic ${arithmetic}, ${threads} thread${threads === 1 ? '' : 's'} (${reason}).`;
 }
 
+function showProfiled({ before, after, info }: Profiled): void {
+  shown.replaceChildren(
+    make(
+      'div',
+      'cards',
+      card(`${before.timeMs.toFixed(2)} ms`, `one run of the float model: mean of ${rounds}`),
+      card(`${after.timeMs.toFixed(2)} ms`, 'one run of the quantized model'),
+      card(`${after.nodes.filter((row) => row.integer).length} of ${after.nodes.length}`, 'steps on codes, by integer kernels'),
+    ),
+    make('p', 'dim', infoText(info)),
+    stepTable('The quantized model: slowest steps first', after),
+    stepTable('The float model: slowest steps first', before),
+  );
+  say('Both models were run.');
+}
+
 async function run(): Promise<void> {
-  if (offered === undefined || stop !== undefined) return;
-  const { reference, quantized, sample } = offered;
-  stop = new AbortController();
-  const { signal } = stop;
-  start.disabled = true;
-  shown.replaceChildren(make('p', 'dim', `Running both models ${rounds} times`));
-  const sessions: Session[] = [];
-  try {
-    for (const model of [reference, quantized]) sessions.push(await createSession(model, { profile: true }, { signal }));
-    const [before, after] = await profiled(sessions, sample, signal);
-    if (before === undefined || after === undefined) return;
-    shown.replaceChildren(
-      make(
-        'div',
-        'cards',
-        card(`${before.timeMs.toFixed(2)} ms`, `one run of the float model: mean of ${rounds}`),
-        card(`${after.timeMs.toFixed(2)} ms`, 'one run of the quantized model'),
-        card(`${after.nodes.filter((row) => row.integer).length} of ${after.nodes.length}`, 'steps on codes, by integer kernels'),
-      ),
-      make('p', 'dim', sessions[1] === undefined ? '' : infoText(sessions[1].info)),
-      stepTable('The quantized model: slowest steps first', after),
-      stepTable('The float model: slowest steps first', before),
-    );
-    say('Both models were run.');
-  } catch (error) {
-    shown.replaceChildren();
-    if (!signal.aborted) showError(error);
-  } finally {
-    for (const session of sessions) session.dispose();
-    stop = undefined;
-    start.disabled = false;
-  }
+  if (offered === undefined) return;
+  const models = offered;
+  shown.replaceChildren();
+  await work.run(
+    start,
+    (options) => profiled(models, options),
+    showProfiled,
+    () => undefined,
+  );
 }
 
 export function offerRun(reference: Model, quantized: Model, sample: Sample | undefined): void {
@@ -109,7 +127,7 @@ export function offerRun(reference: Model, quantized: Model, sample: Sample | un
 }
 
 export function hideRun(): void {
-  stop?.abort(new DOMException('another model was opened', 'AbortError'));
+  work.drop();
   offered = undefined;
   section.hidden = true;
   shown.replaceChildren();

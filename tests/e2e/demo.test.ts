@@ -250,6 +250,16 @@ void test('both models are run here, and each node is told with its time', { ski
   await withPage({ viewport: { width: 1280, height: 900 } }, async (page) => {
     await openExample(page);
     await quantizeHere(page);
+    const release = await holdCalls(page, 'runSession');
+    await page.click('#run-start');
+    await page.waitForFunction(() =>
+      /^Running both models: 0 of /.test(document.querySelector('#run-progress')?.textContent ?? ''),
+    );
+    await page.click('#run-progress button');
+    await waitForStatus(page, cancelled);
+    await waitForFocus(page, '#run-start');
+    assert.equal(await page.isHidden('#run-progress'), true);
+    await release();
     await page.click('#run-start');
     await page.waitForSelector('#run-shown table');
     assert.match(await page.innerText('#run-shown .cards'), /^\d+\.\d\d ms[\s\S]*\d+\.\d\d ms/);

@@ -2,7 +2,7 @@ import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
 import { rewrittenName } from './output-name.js';
 import type { QuantFormat } from './recipe.js';
-import { disposeSymbol, inputName, progressOf } from './toolkit.js';
+import { disposeSymbol, nameOfPath, progressOf } from './toolkit.js';
 import type { RunOptions } from './types.js';
 import type { ExternalData } from './quantize.js';
 import { writeModel, type WriteTo } from './write-model.js';
@@ -29,10 +29,9 @@ async function converted(model: Model, format: 'float' | QuantFormat, to: WriteT
   const { toolkit } = model;
   const tell = progressOf('convert', 1, run.onProgress);
   tell(0);
-  const answer = await toolkit.call('convertModel', { modelId: model.id, format }, run);
-  const { outputPath } = to;
-  const fileName = outputPath === undefined ? rewrittenName(model.info.fileName, format) : inputName(outputPath, 'model.onnx');
-  const made = new Model(toolkit, answer.modelId, { ...answer.info, fileName });
+  const fileName = to.outputPath === undefined ? rewrittenName(model.info.fileName, format) : nameOfPath(to.outputPath);
+  const answer = await toolkit.call('convertModel', { modelId: model.id, format, fileName }, run);
+  const made = new Model(toolkit, answer.modelId, answer.info);
   try {
     if (answer.changes === 0) {
       throw new QuantError(

@@ -10,6 +10,5 @@ import type { RunOptions } from './types.js';
  */
 export async function inspect(model: Model, run: RunOptions = {}): Promise<ModelInfo> {
   model.checkLive();
-  const info = await model.toolkit.call('inspect', { modelId: model.id }, run);
-  return { ...info, fileName: model.info.fileName };
+  return await model.toolkit.call('inspect', { modelId: model.id }, run);
 }

@@ -64,9 +64,9 @@ function ruins(comparison: Comparison, isHalf: boolean): string[] {
 
 /** Errors add up: the codes of the input were rounded once already. */
 async function quantizeAnew(model: Model, recipe: Recipe, options: QuantizeOptions, run: RunOptions): Promise<QuantizeResult> {
-  const answer = await model.toolkit.call('convertModel', { modelId: model.id, format: 'float' }, run);
   // What the files take is compared by the file that was given.
-  const { bytes, externalBytes } = model.info;
+  const { bytes, externalBytes, fileName } = model.info;
+  const answer = await model.toolkit.call('convertModel', { modelId: model.id, format: 'float', fileName }, run);
   const float = new Model(model.toolkit, answer.modelId, { ...answer.info, bytes, externalBytes, isQuantized: false });
   try {
     const warnings = [

@@ -140,9 +140,12 @@ export async function untilAborted<T>(
   });
 }
 
+/** The last part of a path. */
+export const nameOfPath = (path: string): string => path.replace(/^.*[\\/]/, '');
+
 /** What to call an input in messages. */
 export function inputName(input: ByteInput, otherwise: string): string {
-  if (typeof input === 'string') return input.split(/[\\/]/).pop() ?? otherwise;
+  if (typeof input === 'string') return nameOfPath(input);
   if (typeof File !== 'undefined' && input instanceof File) return input.name;
   return otherwise;
 }

@@ -1,4 +1,5 @@
 import type { Model } from './load-model.js';
+import { nameOfPath } from './toolkit.js';
 import type { ByteWriter, RunOptions } from './types.js';
 import type { SinkSpec, WriteAnswer } from './worker/protocol.js';
 
@@ -31,7 +32,9 @@ export async function writeModel(
   const isExternal =
     to.externalName !== undefined || to.externalPath !== undefined || to.externalOutput !== undefined || size.needsExternalData;
   const externalPath = to.externalPath ?? to.overflowPath;
-  const externalName = isExternal ? (to.externalName ?? externalPath?.split(/[\\/]/).pop() ?? 'model.onnx_data') : '';
+  const externalName = isExternal
+    ? (to.externalName ?? (externalPath === undefined ? 'model.onnx_data' : nameOfPath(externalPath)))
+    : '';
   return await model.toolkit.call(
     'writeModel',
     {

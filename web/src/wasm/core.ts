@@ -73,7 +73,7 @@ export interface Core {
     sizeBytes: number;
     needsExternalData: boolean;
   }>;
-  convertModel(modelId: number, format: ModelForm): Guarded<Omit<ConvertAnswer, 'info'>>;
+  convertModel(modelId: number, format: ModelForm, fileName: string): Guarded<Omit<ConvertAnswer, 'info'>>;
   writeModel(
     modelId: number,
     sink: CoreSink,

@@ -158,8 +158,8 @@ export class Host {
       );
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
-    convertModel: ({ modelId, format }) => {
-      const result = unwrap(this.core.convertModel(modelId, format));
+    convertModel: ({ modelId, format, fileName }) => {
+      const result = unwrap(this.core.convertModel(modelId, format, fileName));
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
     writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {

@@ -143,7 +143,7 @@ export interface Calls {
     request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean };
     answer: QuantizeAnswer;
   };
-  convertModel: { request: { modelId: number; format: ModelForm }; answer: ConvertAnswer };
+  convertModel: { request: { modelId: number; format: ModelForm; fileName: string }; answer: ConvertAnswer };
   writeModel: {
     request: { modelId: number; sink: SinkSpec; externalName: string; externalSink: SinkSpec | null };
     answer: WriteAnswer;
