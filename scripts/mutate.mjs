@@ -8,7 +8,8 @@ import { main, root, say, Failure, which } from './steps.mjs';
 
 /** A sample of fewer than a hundred may meet one that changes no answer. */
 const shareOf = (judged) => (judged >= 100 ? 0.95 : 0.6);
-const limitMs = 300_000; // a mutant that never ends is caught
+const timesLonger = 10; // a mutant that never ends is caught: it may take this many times as long as the unchanged tests
+const leastLimitMs = 60_000;
 const folder = join(root, 'build/mutate');
 
 /** What is exchanged for what. Whole words and operators with spaces around them: comments and templates are left alone. */
@@ -92,7 +93,7 @@ function drawn(mutants, count, seed) {
   return chosen;
 }
 
-/** A copy of the sources to change, with a build of its own. */
+/** A copy of the sources to change, with a build of its own; returns the milliseconds that a mutant may take. */
 function prepare() {
   mkdirSync(folder, { recursive: true });
   for (const name of ['src', 'tests', 'cmake', 'CMakeLists.txt', 'CMakePresets.json'])
@@ -123,12 +124,15 @@ function prepare() {
   if (done.status !== 0) throw new Failure(`cmake: ${done.stderr}`);
   const built = compile();
   if (built.status !== 0) throw new Failure(`the unchanged sources do not build: ${built.stdout}${built.stderr}`);
+  const start = Date.now();
   if (runTests() !== 'survived') throw new Failure('the tests fail on the unchanged sources');
+  return Math.max(leastLimitMs, timesLonger * (Date.now() - start));
 }
 
 const compile = () => spawnSync('cmake', ['--build', join(folder, 'build'), '--target', 'bitwright_tests'], { encoding: 'utf8' });
 
-function runTests() {
+/** Without a limit for as long as it takes. */
+function runTests(limitMs) {
   const { status, error, signal } = spawnSync(join(folder, 'build/bitwright_tests'), ['--abort-after=1', '--no-colors'], {
     encoding: 'utf8',
     timeout: limitMs,
@@ -137,7 +141,7 @@ function runTests() {
   return status === 0 ? 'survived' : 'caught';
 }
 
-function judge({ file, row, before, after }) {
+function judge({ file, row, before, after }, limitMs) {
   const path = join(folder, 'src/quant', file);
   const text = readFileSync(path, 'utf8');
   const lines = text.split('\n');
@@ -145,7 +149,7 @@ function judge({ file, row, before, after }) {
   lines[row] = after;
   writeFileSync(path, lines.join('\n'));
   try {
-    return compile().status === 0 ? runTests() : 'does not compile';
+    return compile().status === 0 ? runTests(limitMs) : 'does not compile';
   } finally {
     writeFileSync(path, text);
   }
@@ -160,12 +164,12 @@ main(async () => {
     for (const { file, row, after } of all) say(`${file}:${row + 1}: ${after.trim()}`);
     return say(`${all.length} mutants`);
   }
-  prepare();
+  const limitMs = prepare();
   let [caught, judged] = [0, 0];
   // Mutants that do not compile say nothing: others are drawn in their place.
   for (const mutant of drawn(all, all.length, Number(value('--seed', 1)))) {
     if (judged === count) break;
-    const verdict = judge(mutant);
+    const verdict = judge(mutant, limitMs);
     if (verdict === 'does not compile') continue;
     judged += 1;
     if (verdict !== 'survived') caught += 1;

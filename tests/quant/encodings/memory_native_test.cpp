@@ -33,6 +33,8 @@ TEST_CASE("encode_tensor: no scheme holds a second tensor beside its result") {
         TensorScheme scheme = named.scheme;
         if (clipping != min_max && scheme.encoding != Encoding::uniform && scheme.encoding != Encoding::nf4) continue;
         if (clipping != min_max) scheme.clipping = clipping;
+        // A search through thousands of bins for each block of 32: few bits show what it holds, many take minutes.
+        if (clipping == entropy && scheme.grain == TensorScheme::Grain::per_block && scheme.bits > 2) continue;
         const std::uint64_t before = live_bytes();
         reset_peak();
         const EncodedTensor encoded = encode_tensor(values, shape, scheme, axis);
