@@ -8,6 +8,8 @@ function quoted(word: string): string {
 /** The keys of a recipe that have a flag; the others need the recipe's file. */
 function withoutFlags(recipe: Recipe): string {
   const { mode, target, exclude, format, weight } = defaultRecipe;
+  const overrides = { ...recipe.weight.overrides };
+  delete (overrides as { clipping?: unknown }).clipping;
   const calibration = { ...recipe.calibration, method: defaultRecipe.calibration.method };
   return JSON.stringify({
     ...recipe,
@@ -16,7 +18,7 @@ function withoutFlags(recipe: Recipe): string {
     format,
     exclude,
     calibration,
-    weight: { ...recipe.weight, scheme: weight.scheme },
+    weight: { ...recipe.weight, scheme: weight.scheme, overrides },
   });
 }
 
@@ -35,6 +37,7 @@ export function cliCommand({ fileName, recipe, hasSamples, labels, hasEvaluation
   if (withoutFlags(recipe) === JSON.stringify(defaultRecipe)) {
     if (recipe.mode !== defaultRecipe.mode) words.push('--mode', recipe.mode);
     if (recipe.weight.scheme !== '') words.push('--scheme', recipe.weight.scheme);
+    if (recipe.weight.overrides.clipping !== undefined) words.push('--clipping', recipe.weight.overrides.clipping);
     if (recipe.format !== defaultRecipe.format) words.push('--format', recipe.format);
     if (recipe.target !== defaultRecipe.target) words.push('--target', recipe.target);
     if (recipe.calibration.method !== defaultRecipe.calibration.method) words.push('--method', recipe.calibration.method);

@@ -3,7 +3,7 @@ import { model, onModel } from './engine.js';
 import { say, showError } from './messages.js';
 import { element } from './page.js';
 import { Work } from './progress.js';
-import { mode, onRecipe, recipe } from './recipe-section.js';
+import { needsSamples, onRecipe, recipe } from './recipe-section.js';
 import { hideResult, showResult } from './result-section.js';
 import { evaluation, onSamples, pictureChoice, samples } from './samples-section.js';
 import { prepareSamples } from './samples.js';
@@ -20,7 +20,7 @@ interface Measured {
 
 function refresh(): void {
   const hasSamples = samples().files.length > 0;
-  start.disabled = model() === undefined || work.isRunning || (mode() === 'static' && !hasSamples);
+  start.disabled = model() === undefined || work.isRunning || (needsSamples() && !hasSamples);
 }
 
 /** What the job will take of memory, told before it is begun. */

@@ -10,7 +10,10 @@ import {
   recipePresets,
   type SchemeName,
   schemeNames,
+  type SchemeOverrides,
   type Target,
+  useOfSamples,
+  type WeightClipping,
 } from 'bitwright';
 import { cliCommand } from './cli-command.js';
 import { model, onModel } from './engine.js';
@@ -31,6 +34,9 @@ const modes = [...document.querySelectorAll<HTMLInputElement>('input[name=mode]'
 const format = element('format', HTMLSelectElement);
 const scheme = element('scheme', HTMLSelectElement);
 const schemeRow = element('scheme-row', HTMLLabelElement);
+const clipping = element('clipping', HTMLSelectElement);
+const clippingRow = element('clipping-row', HTMLLabelElement);
+const methodRow = element('method-row', HTMLLabelElement);
 
 /** What each of the form's ways stands for. */
 const ways: Readonly<Record<string, RecipeInput>> = {
@@ -54,8 +60,24 @@ function way(): string {
   return modes.find((radio) => radio.checked)?.value ?? 'static';
 }
 
-export function mode(): QuantMode {
+function mode(): QuantMode {
   return ways[way()]?.mode ?? 'static';
+}
+
+/** True where there is nothing to do without samples. */
+export function needsSamples(): boolean {
+  try {
+    return useOfSamples(recipe()) === 'needed';
+  } catch {
+    return false; // said where the recipe is shown
+  }
+}
+
+/** Min and max is what schemes have without being asked. */
+function overrides(): SchemeOverrides {
+  const { clipping: opened, ...others } = base.weight?.overrides ?? {};
+  const chosen = clipping.value as WeightClipping;
+  return chosen === 'min_max' && opened === undefined ? others : { ...others, clipping: chosen };
 }
 
 /** What the form says, over what was opened. Throws as parseRecipe does. */
@@ -66,7 +88,11 @@ export function recipe(): Recipe {
     ...base,
     ...(chosen.mode !== undefined && { mode: chosen.mode }),
     float16: { ...base.float16, rest: chosen.float16?.rest ?? false },
-    weight: { ...base.weight, scheme: isWeightOnly ? (scheme.value as '' | SchemeName) : '' },
+    weight: {
+      ...base.weight,
+      scheme: isWeightOnly ? (scheme.value as '' | SchemeName) : '',
+      overrides: isWeightOnly && scheme.value !== '' ? overrides() : {},
+    },
     format: format.value as QuantFormat,
     target: target.value as Target,
     calibration: { ...base.calibration, method: method.value as CalibrationMethod },
@@ -89,6 +115,7 @@ function showRecipe(opened: Recipe): void {
   const found = wayOf(opened);
   for (const radio of modes) radio.checked = radio.value === found;
   scheme.value = opened.weight.scheme;
+  clipping.value = opened.weight.overrides.clipping ?? 'min_max';
   format.value = opened.format;
   target.value = opened.target;
   method.value = opened.calibration.method;
@@ -123,6 +150,7 @@ function choose(): void {
   const chosen = ways[way()] ?? {};
   base = {};
   scheme.value = chosen.weight?.scheme ?? '';
+  clipping.value = 'min_max';
   format.value = chosen.format ?? 'qdq';
   changed();
 }
@@ -137,6 +165,8 @@ export function takeScheme(name: string): void {
 
 function changed(): void {
   schemeRow.hidden = mode() !== 'weight_only';
+  clippingRow.hidden = schemeRow.hidden || scheme.value === '';
+  methodRow.hidden = mode() !== 'static';
   showCommand();
   for (const listener of listeners) listener();
 }
@@ -170,7 +200,7 @@ export function startRecipeSection(): void {
   options(scheme, [['', 'i8: a scale for each channel'] as const, ...schemeNames.map((name) => [name, name] as const)]);
   for (const input of modes) input.addEventListener('change', choose);
   // While it is typed, not when the field is left: a line more, between press and release, would move the button from under the pointer.
-  for (const input of [scheme, format, target, method, exclude]) input.addEventListener('input', changed);
+  for (const input of [scheme, clipping, format, target, method, exclude]) input.addEventListener('input', changed);
   file.addEventListener('change', () => void openRecipe());
   save.addEventListener('click', () => {
     downloads.clear();

@@ -10,7 +10,8 @@
 namespace bitwright {
 
 CalibrationRun::CalibrationRun(std::shared_ptr<const Model> model, const Recipe& recipe, bool has_own_runner)
-    : values_(values_to_calibrate(*model, recipe)), calibrator_(recipe.calibration, values_, true) {
+    : values_(values_to_calibrate(*model, recipe)),
+      calibrator_(recipe.calibration, values_, recipe.mode == QuantMode::static_, channels_to_calibrate(*model, recipe)) {
   if (has_own_runner) return;
   session_.emplace(std::move(model));
   session_->observe(values_);

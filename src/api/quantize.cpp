@@ -159,14 +159,18 @@ PlannedEdit convert_to_half(Model& model, const Recipe& recipe, const Statistics
   return float16(model, recipe, infer_types(model), &peaks);
 }
 
-PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics) {
+bool weighs_errors(const Recipe& recipe) {
+  return recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
+}
+
+PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics, const InputsOfWeights& inputs) {
   switch (recipe.mode) {
     case QuantMode::float16:
       return convert_to_half(model, recipe, statistics);
     case QuantMode::dynamic:
       return quantize_dynamic(model, recipe);
     default:
-      return weight_only(model, recipe);
+      return weight_only(model, recipe, {.inputs = &inputs});
   }
 }
 
@@ -189,6 +193,19 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   own_subgraphs(*result.model);
+  InputsOfWeights inputs;
+  if (weighs_errors(recipe)) {
+    if (statistics == nullptr)
+      throw_error(ErrorCode::invalid_argument, {"clipping output_error weighs errors by samples: give some, or choose mse"});
+    inputs = inputs_of_weights(*result.model);
+    weigh(inputs, [&](const ChannelRequest& request) -> const std::vector<double>* {
+      const auto row = statistics->find(request.value);
+      if (row == statistics->end()) return nullptr;
+      for (const auto& seen : row->second.mean_squares)
+        if (seen.axis == request.axis) return &seen.squares;
+      return nullptr;
+    });
+  }
   const PassResult raise = raise_opset(*result.model, recipe);
   take_result(result, raise);
   std::vector<NodeDecision> halves;
@@ -204,7 +221,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   if (raise.n_changes != 0 || !halves.empty()) copy = *result.model;
   const Model& raised = copy ? *copy : model;
   say(on_progress, "plan");
-  PlannedEdit edit = edit_in_place(*result.model, recipe, statistics);
+  PlannedEdit edit = edit_in_place(*result.model, recipe, statistics, inputs);
   if (!halves.empty()) edit.plan.nodes = merged(std::move(halves), edit.plan.nodes);
   result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
   result.lint = lint_plan(raised, edit.plan, recipe);
@@ -233,10 +250,24 @@ std::vector<std::string> float_values_of(const Model& model) {
 
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
   if (recipe.mode == QuantMode::float16 && !recipe.float16_weights_only) return float_values_of(model);
-  if (recipe.mode != QuantMode::static_) return {};
+  if (recipe.mode != QuantMode::static_) {
+    std::vector<std::string> values;
+    for (ChannelRequest& request : channels_to_calibrate(model, recipe)) values.push_back(std::move(request.value));
+    return values;
+  }
   const Selection selection(model, recipe);
   const Prepared prepared = prepare_static(model, recipe);
   return needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
+}
+
+std::vector<ChannelRequest> channels_to_calibrate(const Model& model, const Recipe& recipe) {
+  std::vector<ChannelRequest> requests;
+  if (!weighs_errors(recipe)) return requests;
+  Model copy = model;
+  own_subgraphs(copy);
+  for (auto& [weight, inputs] : inputs_of_weights(copy))
+    for (const ChannelRequest& request : inputs.requests) requests.push_back(request);
+  return requests;
 }
 
 QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics, const std::string& input_xxh64,

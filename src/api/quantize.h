@@ -10,6 +10,7 @@
 #include "calibrate/statistics.h"
 #include "model/model.h"
 #include "passes/plan.h"
+#include "quant/channel_request.h"
 #include "quant/recipe.h"
 #include "report/value_histogram.h"
 
@@ -45,10 +46,13 @@ struct QuantizeResult {
   std::uint64_t bytes_after = 0;
 };
 
-/// The values of the model that static quantization by this recipe needs ranges of, those that float16 can check; empty for other
-/// modes.
+/// The values of the model that static quantization by this recipe needs ranges of, those that float16 can check, those that weights
+/// with clipping output_error are multiplied with; else none.
 /// Throws what quantize throws for the recipe: Error{bad_recipe, pattern_unmatched, unsupported}.
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe);
+
+/// The channels of such values whose mean squares the recipe needs: none but for weights with clipping output_error.
+std::vector<ChannelRequest> channels_to_calibrate(const Model& model, const Recipe& recipe);
 
 struct QuantizeLimits {
   /// SQNR, clipped share and histogram of every weight: measuring takes several times as long as quantizing.
@@ -58,11 +62,11 @@ struct QuantizeLimits {
 
 /// Quantizes a copy; the input stays as it is and shares its values with the result. The same model, recipe and statistics give
 /// the same bytes. The recipe, our version and the input's hash are written into the result's metadata.
-///   statistics     of values_to_calibrate, for mode static; float16 leaves nodes in float32 whose values it could not hold; others
-///                  ignore it
+///   statistics     of values_to_calibrate and channels_to_calibrate, for mode static and clipping output_error; float16 leaves nodes
+///                  in float32 whose values it could not hold; others ignore it
 ///   input_xxh64    Xxh64 of the input file, as text; left out of the metadata where empty
 /// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input and that is not allowed,
-/// Error{invalid_argument} where static mode has no statistics, Error{bad_data} where no calibrated value was finite in every sample.
+/// Error{invalid_argument} where static mode or clipping output_error has no statistics, Error{bad_data} where no calibrated value was finite in every sample.
 QuantizeResult quantize(const Model& model, const Recipe& recipe, const Statistics* statistics,
                         const std::string& input_xxh64 = "", const OnProgress& on_progress = {}, QuantizeLimits limits = {});
 

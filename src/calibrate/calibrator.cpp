@@ -14,6 +14,24 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
+/// Adds to the sums of squares. Tensors without the axis, or of another extent there, are left out.
+void add(TensorStatistics::MeanSquares& sums, const Tensor& tensor) {
+  const Shape& shape = tensor.shape();
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  const std::int64_t axis = sums.axis < 0 ? sums.axis + rank : sums.axis;
+  if (axis < 0 || axis >= rank || shape[static_cast<std::size_t>(axis)] != static_cast<std::int64_t>(sums.squares.size())) return;
+  std::size_t inner = 1;
+  for (std::int64_t i = axis + 1; i < rank; ++i) inner *= static_cast<std::size_t>(shape[static_cast<std::size_t>(i)]);
+  const std::span<const float> values = tensor.data<float>();
+  for (std::size_t at = 0; at < values.size();)
+    for (double& sum : sums.squares)
+      for (const std::size_t end = at + inner; at < end; ++at) {
+        const double x = values[at];
+        if (x - x == 0.0) sum += x * x;
+      }
+  sums.n += static_cast<double>(values.size() / sums.squares.size());
+}
+
 /// Everything kept of one value.
 struct Observer {
   std::uint64_t n_samples = 0;
@@ -26,6 +44,7 @@ struct Observer {
   double average_rmax = 0.0;
   std::int64_t first_not_finite_sample = -1;
   std::optional<WideningHistogram> histogram;
+  std::vector<TensorStatistics::MeanSquares> channels;  // sums until `finish`
 };
 
 void merge(MinMax& into, const MinMax& from) {
@@ -47,7 +66,8 @@ class Calibrator::Impl {
   std::uint64_t n_samples = 0;
 };
 
-Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms)
+Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms,
+                       const std::vector<ChannelRequest>& channels)
     : impl_(std::make_unique<Impl>()) {
   if (!(options.moving_average_rate > 0.0 && options.moving_average_rate <= 1.0))
     throw_error(ErrorCode::invalid_argument, {"the moving average's rate must lie above 0 and at most at 1"});
@@ -57,6 +77,14 @@ Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string
   for (const std::string& value : values) {
     Observer& observer = impl_->observers[value];
     if (with_histograms || needs_histogram(options.method)) observer.histogram.emplace(options.n_bins);
+  }
+  for (const ChannelRequest& request : channels) {
+    const auto found = impl_->observers.find(request.value);
+    if (found == impl_->observers.end()) continue;
+    auto& channels_of_value = found->second.channels;
+    bool is_new = true;
+    for (const auto& row : channels_of_value) is_new &= row.axis != request.axis;
+    if (is_new) channels_of_value.push_back({request.axis, std::vector<double>(static_cast<std::size_t>(request.extent)), 0.0});
   }
 }
 
@@ -74,6 +102,7 @@ void Calibrator::observe(std::string_view value, const Tensor& tensor) {
   if (ends.n_not_finite != 0 && observer.first_not_finite_sample < 0)
     observer.first_not_finite_sample = static_cast<std::int64_t>(impl_->n_samples);
   if (observer.histogram) observer.histogram->add(values, ends.rmin, ends.rmax, ends.n_not_finite == 0);
+  for (auto& sums : observer.channels) add(sums, tensor);
 }
 
 void Calibrator::end_sample() {
@@ -115,6 +144,11 @@ Statistics Calibrator::finish() const {
       row.histogram_min = observer.histogram->min();
       row.histogram_max = observer.histogram->max();
       row.histogram = observer.histogram->counts();
+    }
+    row.mean_squares = observer.channels;
+    for (auto& [axis, squares, n] : row.mean_squares) {
+      if (n == 0.0) squares.clear();
+      for (double& square : squares) square /= n;
     }
   }
   return table;

@@ -6,17 +6,20 @@
 #include <vector>
 
 #include "calibrate/statistics.h"
+#include "quant/channel_request.h"
 #include "tensor/tensor.h"
 
 namespace bitwright {
 
 /// Collects statistics of named values, pushed sample by sample by any runner. Its memory does not grow with the samples:
 /// a few numbers for each value, and one histogram of options.n_bins bins where the method asks for it (percentile, entropy,
-/// mse) or `with_histograms` does (for the report).
+/// mse) or `with_histograms` does (for the report), and a number for each index of an axis that `channels` asks for.
 class Calibrator {
  public:
   /// Throws Error{invalid_argument} for options out of range.
-  Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms = false);
+  /// `channels` are of such values; two of one value and axis agree in the extent, or the first counts.
+  Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms = false,
+             const std::vector<ChannelRequest>& channels = {});
   ~Calibrator();
 
   /// One value of the running sample; several tensors of one name and sample (a loop) count as one. Names that were not asked

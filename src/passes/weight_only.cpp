@@ -155,7 +155,7 @@ class WeightOnly {
     if (is_plain(scheme) && record.dtype == DType::f32)
       store_plain(weight, record, scheme, axis, edits);
     else
-      store_encoded(weight, record, scheme, axis, edits);
+      store_encoded(weight, record, scheme, verdict.axes, axis, edits);
   }
 
   void refuse_not_finite(const ConstantWeight& weight, std::uint64_t n) {
@@ -195,17 +195,39 @@ class WeightOnly {
     edits.push_back({weight, {{std::move(made.node)}, std::move(made.records)}, {}});
   }
 
+  /// One for each index of the axis that is summed over, or for each element where a group's channels have their own.
+  std::vector<float> importance_of(const ConstantWeight& weight, const Shape& shape, std::int64_t reduction) {
+    const auto extent = static_cast<std::size_t>(shape[static_cast<std::size_t>(reduction)]);
+    const std::vector<float>* known = nullptr;
+    if (options_.inputs != nullptr)
+      if (const auto found = options_.inputs->find(constant_key(weight.path, weight.name)); found != options_.inputs->end())
+        known = &found->second.importance;
+    if (known == nullptr || known->empty() || known->size() % extent != 0) {
+      ++n_unweighed_;
+      return std::vector<float>(extent, 1.0f);
+    }
+    if (known->size() == extent) return *known;
+    const std::size_t n_groups = known->size() / extent;
+    const auto n = static_cast<std::size_t>(n_elements(shape));
+    const std::size_t inner = n / (static_cast<std::size_t>(shape[0]) * extent);
+    std::vector<float> all(n);
+    for (std::size_t i = 0; i < n; ++i) all[i] = (*known)[i / (n / n_groups) * extent + i / inner % extent];
+    return all;
+  }
+
   /// Codes of any other encoding, and those of half floats.
-  void store_encoded(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, std::int64_t axis,
-                     std::vector<Edit>& edits) {
-    const auto encode = [record, scheme, axis] {
-      return encode_tensor(as_f32(record.load()).data<float>(), record.shape, scheme, axis);
+  void store_encoded(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, const WeightAxes& axes,
+                     std::int64_t axis, std::vector<Edit>& edits) {
+    std::vector<float> importance;
+    if (scheme.clipping == CalibrationMethod::output_error) importance = importance_of(weight, record.shape, axes.reduction);
+    const auto encode = [shape = record.shape, scheme, axis, importance, reduction = axes.reduction](const Tensor& values) {
+      return encode_tensor(values.data<float>(), shape, scheme, axis, {.importance = importance, .importance_axis = reduction});
     };
     EncodedTensor encoded;
     EncodedWeight summary;
     {
       const Tensor values = as_f32(record.load());
-      encoded = encode_tensor(values.data<float>(), record.shape, scheme, axis);
+      encoded = encode(values);
       if (encoded.n_not_finite != 0) return refuse_not_finite(weight, encoded.n_not_finite);
       const std::uint64_t n_bytes = encoded.stored_bits() / 8 + kOverheadBytes;
       if (n_bytes >= record.size_bytes()) return refuse(weight, "codes and scales of its weight would be no smaller");
@@ -218,7 +240,8 @@ class WeightOnly {
     check_opset(encoded.scheme);
     const bool is_held = holds_codes(encoded.codes.size());
     if (!is_held) encoded.codes = {};
-    const std::function<EncodedTensor()> again = is_held ? std::function<EncodedTensor()>() : encode;
+    std::function<EncodedTensor()> again;
+    if (!is_held) again = [encode, record] { return encode(as_f32(record.load())); };
     TensorPlan plan{weight.name,
                     TensorRole::weight,
                     {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points},
@@ -312,6 +335,8 @@ class WeightOnly {
       graph->nodes = std::move(nodes);
     }
     edit_.result.n_changes = static_cast<std::int64_t>(edits.size());
+    if (n_unweighed_ > 0)
+      tell(concat({"what ", n_unweighed_, " weights are multiplied with was not seen: all their errors weigh the same"}));
     if (n_tables_ > 0)
       tell(concat({n_tables_, (n_tables_ == 1 ? " weight is" : " weights are"),
                    " looked up in tables of levels: the file is smaller, and loading expands it to float"}));
@@ -327,6 +352,7 @@ class WeightOnly {
   PlannedEdit edit_;
   std::uint64_t held_bytes_ = 0;
   std::int64_t n_tables_ = 0;
+  std::int64_t n_unweighed_ = 0;
 };
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include "model/model.h"
 #include "passes/planned_edit.h"
+#include "passes/weight_importance.h"
 #include "quant/recipe.h"
 
 namespace bitwright {
@@ -20,6 +21,8 @@ struct WeightOnlyOptions {
   std::uint64_t max_held_bytes = 64u << 20;
   /// The recipe's selection where it was made before: patterns may name nodes that an earlier pass replaced.
   const Selection* selection = nullptr;
+  /// For clipping output_error: errors of weights whose importance is missing here weigh the same.
+  const InputsOfWeights* inputs = nullptr;
 };
 
 /// Stores the constant weights (f32 or f16) of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,

@@ -2,13 +2,17 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <map>
 #include <random>
 
 #include "api/calibration_run.h"
 #include "bad_input.h"
 #include "base/error.h"
 #include "engine/model_builder.h"
+#include "engine/session.h"
 #include "files/onnx/onnx.h"
+#include "quant/encodings/encoding.h"
 
 namespace bitwright {
 namespace {
@@ -91,6 +95,111 @@ TEST_CASE("quantize: float16 keeps nodes in float32 whose values the samples sho
   const QuantizeResult checked = quantize(*model, recipe, &statistics);
   CHECK(checked.nodes[0].mode == "float16");
   CHECK(checked.nodes[2].reason.find("'y' reached 1000000") != std::string::npos);
+}
+
+/// How far the outputs for one more sample are from those of the float model: the sum of squares.
+double output_error(const Model& model, const QuantizeResult& result, const std::map<std::string, Tensor>& feeds) {
+  auto expected = Session(tests::share(model)).run(feeds);
+  auto found = Session(result.model).run(feeds);
+  double sum = 0.0;
+  for (const auto& [name, tensor] : expected) {
+    const auto x = tensor.data<float>();
+    const auto y = found.at(name).data<float>();
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      const double error = static_cast<double>(x[i]) - static_cast<double>(y[i]);
+      sum += error * error;
+    }
+  }
+  return sum;
+}
+
+/// A sample whose channels differ in size: channel c of `axis` is multiplied with 2^-(c / 4).
+Tensor uneven(const Shape& shape, std::size_t inner, std::uint32_t seed) {
+  Tensor tensor = noise(shape, seed);
+  auto values = tensor.data<float>();
+  const auto channels = static_cast<std::size_t>(shape[1]);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] *= std::exp2(-static_cast<float>(i / inner % channels) / 4.0f);
+  return tensor;
+}
+
+TEST_CASE("quantize: output_error weighs the errors of weights by what samples multiply them with, whoever reads them") {
+  Graph graph;
+  graph.initializers.push_back(TensorRecord::of("grouped", noise({32, 16, 3, 3}, 1)));
+  graph.initializers.push_back(TensorRecord::of("back", noise({32, 8, 3, 3}, 2)));
+  graph.initializers.push_back(TensorRecord::of("right", noise({128, 16}, 3)));
+  graph.initializers.push_back(TensorRecord::of("left", noise({16, 64}, 4)));
+  graph.initializers.push_back(TensorRecord::of("layer", noise({24, 64}, 5)));
+  graph.initializers.push_back(TensorRecord::of("table", noise({64, 16}, 6)));
+  Node conv = tests::make_node("Conv", {"x", "grouped"}, {"a"});
+  conv.set(Attribute::of_int("group", 2));
+  Node gemm = tests::make_node("Gemm", {"h", "layer"}, {"d"});
+  gemm.set(Attribute::of_int("transB", 1));
+  graph.nodes = {std::move(conv),
+                 tests::make_node("ConvTranspose", {"x", "back"}, {"b"}),
+                 tests::make_node("MatMul", {"g", "right"}, {"c"}),
+                 tests::make_node("MatMul", {"left", "t"}, {"e"}),
+                 std::move(gemm),
+                 tests::make_node("Gather", {"table", "i"}, {"f"})};
+  graph.inputs = {ValueInfo::of("x", DType::f32, {1, 32, 5, 5}), ValueInfo::of("g", DType::f32, {3, 128}),
+                  ValueInfo::of("t", DType::f32, {64, 3}), ValueInfo::of("h", DType::f32, {3, 64}),
+                  ValueInfo::of("i", DType::i64, {2})};
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) graph.outputs.push_back(ValueInfo::of(name, DType::f32, {}));
+  for (ValueInfo& output : graph.outputs) output.has_shape = false;
+  const std::shared_ptr<const Model> model = tests::share(tests::make_model(std::move(graph), 21));
+  const auto sample = [](std::uint32_t seed) {
+    Tensor rows = uneven({3, 64}, 1, seed);
+    Tensor columns(DType::f32, {64, 3});
+    for (std::size_t i = 0; i < 192; ++i) columns.data<float>()[i % 64 * 3 + i / 64] = rows.data<float>()[i];
+    return std::map<std::string, Tensor>{{"x", uneven({1, 32, 5, 5}, 25, seed)},
+                                         {"g", uneven({3, 128}, 1, seed)},
+                                         {"t", std::move(columns)},
+                                         {"h", std::move(rows)},
+                                         {"i", Tensor::of<std::int64_t>({2}, {1, 5})}};
+  };
+  Recipe recipe;
+  recipe.mode = QuantMode::weight_only;
+  recipe.weight = find_scheme("i3_b32")->scheme;
+  recipe.weight.grain = TensorScheme::Grain::per_channel;
+  recipe.weight.clipping = CalibrationMethod::output_error;
+  CHECK_THROWS_AS(quantize(*model, recipe, nullptr), Error);
+  CHECK(values_to_calibrate(*model, recipe).size() == 5);  // x twice
+  CalibrationRun run(model, recipe, false);
+  for (std::uint32_t seed = 20; seed < 36; ++seed) run.feed(sample(seed));
+  const Statistics statistics = run.statistics();
+  REQUIRE(statistics.at("x").mean_squares.size() == 1);
+  CHECK(statistics.at("x").mean_squares[0].squares.size() == 32);
+  CHECK(statistics.at("x").histogram.empty());
+  Recipe fitted = recipe;
+  fitted.weight = find_scheme("kmeans4")->scheme;
+  fitted.weight.clipping = CalibrationMethod::output_error;
+  Recipe plain;
+  const auto loses_less = [&](Recipe weighed_recipe, CalibrationMethod otherwise, const char* node) {
+    CAPTURE(node);
+    plain = weighed_recipe;
+    plain.weight.clipping = otherwise;
+    plain.include = weighed_recipe.include = {concat({"op:", node})};
+    const QuantizeResult weighed = quantize(*model, weighed_recipe, &statistics);
+    const QuantizeResult unweighed = quantize(*model, plain, nullptr);
+    double after = 0.0;
+    double before = 0.0;
+    for (std::uint32_t seed = 50; seed < 58; ++seed) {
+      after += output_error(*model, weighed, sample(seed));
+      before += output_error(*model, unweighed, sample(seed));
+    }
+    CHECK(after < before);
+    CHECK(after > 0.0);
+  };
+  for (const char* node : {"Conv", "ConvTranspose", "MatMul", "Gemm"}) {
+    loses_less(recipe, CalibrationMethod::mse, node);
+    loses_less(fitted, CalibrationMethod::min_max, node);
+  }
+  plain = recipe;
+  plain.weight.clipping = CalibrationMethod::mse;
+  recipe.include = {"op:Gather"};
+  const QuantizeResult table = quantize(*model, recipe, &statistics);
+  CHECK(table.messages.back().find("1 weights are multiplied with was not seen") != std::string::npos);
+  plain.include = {"op:Gather"};
+  CHECK(output_error(*model, table, sample(9)) == output_error(*model, quantize(*model, plain, nullptr), sample(9)));
 }
 
 TEST_CASE("quantize: static mode without statistics is refused") {

@@ -52,6 +52,21 @@ TEST_CASE("Calibrator: min and max over all samples, averages exponential from t
   CHECK(table.size() == 2);
 }
 
+TEST_CASE("Calibrator: mean squares at each index of an axis, over samples of any size; other shapes and NaN are left out") {
+  Calibrator calibrator({}, {"a"}, false, {{"a", 1, 2}, {"a", -1, 3}, {"a", 1, 5}, {"other", 0, 1}});
+  calibrator.observe("a", Tensor::of<float>({1, 2, 3}, {1.0f, 2.0f, 3.0f, 0.0f, -4.0f, kInfinity}));
+  calibrator.end_sample();
+  calibrator.observe("a", Tensor::of<float>({1, 2, 1}, {2.0f, 6.0f}));  // its last axis has another extent
+  calibrator.observe("a", tensor_of({100.0f}));                         // no axis 1
+  calibrator.end_sample();
+  const TensorStatistics row = calibrator.finish().at("a");
+  REQUIRE(row.mean_squares.size() == 2);
+  CHECK(row.mean_squares[0].axis == 1);
+  CHECK(row.mean_squares[0].squares == std::vector<double>{(1.0 + 4.0 + 9.0 + 4.0) / 4.0, (16.0 + 36.0) / 4.0});
+  CHECK(row.mean_squares[1].squares == std::vector<double>{1.0 / 2.0, (4.0 + 16.0) / 2.0, 9.0 / 2.0});
+  CHECK(Calibrator({}, {"a"}, false, {{"a", 0, 2}}).finish().at("a").mean_squares[0].squares.empty());
+}
+
 TEST_CASE("Calibrator: NaN and infinities are counted, left out, and the first sample with one is named") {
   CalibrationOptions options;
   options.method = CalibrationMethod::percentile;

@@ -437,6 +437,13 @@ void test(
       assert.match((await page.textContent('#command')) ?? '', /--mode weight_only --scheme kmeans16 /);
       await quantizeHere(page);
       assert.ok((await page.locator('#nodes .yes').count()) > 10);
+      // Its range, too, which the example's pictures may decide.
+      await page.selectOption('#scheme', 'i4_b32');
+      await page.selectOption('#clipping', 'mse');
+      assert.match((await page.textContent('#command')) ?? '', /--scheme i4_b32 --clipping mse /);
+      await page.selectOption('#clipping', 'output_error');
+      await quantizeHere(page);
+      assert.ok((await page.locator('#nodes .yes').count()) > 10);
       // Another way forgets it.
       await page.check('input[value=q4f16]');
       assert.equal(await page.inputValue('#scheme'), 'i4_b32');

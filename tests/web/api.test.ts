@@ -48,6 +48,8 @@ void test('what the package exports is what its page says, and nothing else', ()
     'sqnrText',
     'summarizeProfile',
     'tryScheme',
+    'useOfSamples',
+    'weightClippings',
     'writeNpy',
   ]);
 });

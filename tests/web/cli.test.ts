@@ -519,6 +519,16 @@ void test('--format and --scheme reach the file', async () => {
     assert.ok(((await operatorsOf(out))[opType] ?? 0) > 10, scheme);
     assert.ok(statSync(out).size < exampleBytes().length);
   }
+  const weighed = ['quantize', examplePath, '-o', at('weighed.onnx'), '--scheme', 'i4_b32', '--clipping', 'output_error'];
+  const unseen = await cli(weighed);
+  assert.equal(unseen.status, 2);
+  assert.match(unseen.stderr, /--calibrate PATH is needed for clipping output_error/);
+  assert.ok(!existsSync(at('weighed.onnx')));
+  const seen = await cli([...weighed, ...quick, '--json']);
+  assert.equal(seen.status, 0, seen.stderr);
+  const report = JSON.parse(seen.stdout) as import('../../web/src/node.js').Report;
+  assert.deepEqual(report.recipe.weight.overrides, { clipping: 'output_error' });
+  assert.ok(report.nodes.filter(({ isQuantized }) => isQuantized).length > 10);
   const unknown = await cli(['quantize', examplePath, '-o', at('none.onnx'), '--mode', 'weight_only', '--scheme', 'nf5']);
   assert.equal(unknown.status, 2);
   assert.match(unknown.stderr, /nf5/);

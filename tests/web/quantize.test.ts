@@ -15,8 +15,10 @@ import {
   reportSchemaVersion,
   type Progress,
   type QuantMode,
+  type Tensor,
+  type WeightClipping,
 } from '../../web/src/node.js';
-import { exampleSamples, loadExample } from './support/example.js';
+import { exampleFeeds, exampleSamples, loadExample } from './support/example.js';
 import { withToolkit } from './support/toolkit.js';
 
 const modes: readonly QuantMode[] = ['static', 'dynamic', 'weight_only', 'float16'];
@@ -60,6 +62,45 @@ for (const mode of modes) {
     });
   });
 }
+
+void test('float16 leaves in float32 what the calibration samples showed beyond 65504', async () => {
+  await withToolkit(async (toolkit) => {
+    const model = await loadExample(toolkit);
+    const [feeds = {}] = await exampleFeeds(model, 'images', 1);
+    const [name = '', tensor] = Object.entries(feeds)[0] ?? [];
+    assert.ok(tensor !== undefined);
+    const large = { ...tensor, data: Float32Array.from(tensor.data as Float32Array, (value) => value * 1e6) };
+    const rows = async (sample: Tensor) => {
+      const options = { recipe: 'float16', calibration: [{ feeds: { [name]: sample } }], evaluation: false } as const;
+      const result = await quantize(model, options);
+      result.dispose();
+      assert.ok(!result.report.messages.some((message) => message.includes('were not checked')));
+      return result.report.nodes.filter(({ isQuantized, reason }) => !isQuantized && /float16 ends at 65504/.test(reason)).length;
+    };
+    assert.equal(await rows(tensor), 0);
+    assert.ok((await rows(large)) > 0);
+    model.dispose();
+  });
+});
+
+void test('output_error needs samples, which then decide the bytes', async () => {
+  await withToolkit(async (toolkit) => {
+    const model = await loadExample(toolkit);
+    const recipeOf = (clipping: WeightClipping) =>
+      ({ mode: 'weight_only', weight: { scheme: 'i3_b32', overrides: { clipping } } }) as const;
+    const calibration = exampleSamples(model, 'images');
+    const evaluation = exampleSamples(model, 'eval');
+    await assert.rejects(quantize(model, { recipe: recipeOf('output_error') }), { code: 'invalid_argument' });
+    const sqnrOf = async (clipping: WeightClipping) => {
+      const result = await quantize(model, { recipe: recipeOf(clipping), calibration, evaluation });
+      result.dispose();
+      return result.report.comparison?.outputs[0]?.sqnr.sqnrDb ?? 0;
+    };
+    const [after, before] = [await sqnrOf('output_error'), await sqnrOf('mse')];
+    assert.ok(after > before, `${after} dB, mse ${before} dB`);
+    model.dispose();
+  });
+});
 
 void test('progress never falls within a stage and reaches its total', async () => {
   await withToolkit(async (toolkit) => {

@@ -11,6 +11,7 @@ import {
   recipeJson,
   recipePresets,
   schemeNames,
+  useOfSamples,
   type RecipeInput,
   type RecipePreset,
 } from '../../web/src/recipe.js';
@@ -31,6 +32,20 @@ void test('every preset parses, and says what its name promises', () => {
   assert.equal(parseRecipe('w4_b32').weight.blockSize, 32);
   refuses(() => parseRecipe('w3' as RecipePreset), /known presets are w8a8/);
   refuses(() => parseRecipe('toString' as RecipePreset), /known presets/);
+});
+
+void test('which recipes need samples, and which take them', () => {
+  const scheme = 'i4_b32';
+  const cases: readonly [RecipeInput, ReturnType<typeof useOfSamples>][] = [
+    [{}, 'needed'],
+    [{ mode: 'dynamic' }, 'unused'],
+    [{ mode: 'weight_only', weight: { scheme } }, 'unused'],
+    [{ mode: 'weight_only', weight: { scheme, overrides: { clipping: 'mse' } } }, 'unused'],
+    [{ mode: 'weight_only', weight: { scheme, overrides: { clipping: 'output_error' } } }, 'needed'],
+    [{ mode: 'float16' }, 'taken'],
+    [{ mode: 'float16', float16: { weightsOnly: true } }, 'unused'],
+  ];
+  for (const [recipe, use] of cases) assert.equal(useOfSamples(parseRecipe(recipe)), use, JSON.stringify(recipe));
 });
 
 void test('named schemes are those of the core', () => {

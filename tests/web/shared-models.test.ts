@@ -120,7 +120,6 @@ const cases: readonly Case[] = [
   byNumbers('audio/oww_melspectrogram.onnx', {
     count: 8,
     without: {
-      float16: 'its energies of 16-bit samples pass 65504',
       dynamic: 'a Conv with 512 taps is more than our ConvInteger takes',
     },
   }),
@@ -132,7 +131,6 @@ const cases: readonly Case[] = [
   byNumbers('text/magika_standard_v3_3.onnx', {
     count: 8,
     classes: 'target_label',
-    without: { float16: 'values between its nodes pass 65504' },
   }),
   byNumbers('text/stories260K.onnx'),
   byNumbers('text/tiny_bert_random.onnx'),

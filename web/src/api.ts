@@ -24,6 +24,7 @@ export {
   type SchemeName,
   type Target,
   type TensorScheme,
+  useOfSamples,
 } from './recipe.js';
 export { bytesText, lostText, numberText, percentText, shareText, sqnrText } from './report/format.js';
 export { formulaLines } from './report/formula.js';
@@ -56,6 +57,7 @@ export {
   type SessionOptions,
   type SessionRunOptions,
 } from './session.js';
+export { weightClippings, type SchemeOverrides, type WeightClipping } from './scheme-overrides.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
   Arithmetic,

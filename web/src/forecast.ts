@@ -1,5 +1,5 @@
 import type { Model } from './load-model.js';
-import { parseRecipe, type RecipeInput, type RecipePreset } from './recipe.js';
+import { parseRecipe, type RecipeInput, type RecipePreset, useOfSamples } from './recipe.js';
 import { bytesText } from './report/format.js';
 import type { RunOptions } from './types.js';
 
@@ -32,12 +32,13 @@ const copiesOfWeights = 2;
  */
 export async function forecast(model: Model, options: ForecastOptions = {}, run: RunOptions = {}): Promise<Forecast> {
   model.checkLive();
-  const { mode } = parseRecipe(options.recipe);
+  const use = useOfSamples(parseRecipe(options.recipe));
   const { activationBytes, heldBytes, allowedBytes } = await model.toolkit.call('memory', { modelId: model.id }, run);
   const sizes = model.info.tensors.map(({ bytes }) => bytes);
   const weightBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
   const session = copiesOfWeights * weightBytes + 2 * activationBytes;
-  const sessions = (mode === 'static' ? 1 : 0) + (options.measures === true ? 1.5 : 0);
+  const sessions =
+    (use === 'needed' || (use === 'taken' && options.measures === true) ? 1 : 0) + (options.measures === true ? 1.5 : 0);
   const work = copiesOfLargest * sizes.reduce((most, bytes) => Math.max(most, bytes), 0) + sessions * session;
   const neededBytes = Math.round(heldBytes + work);
   const isEnough = neededBytes <= allowedBytes;

@@ -2,7 +2,7 @@ import { Calibration, calibrate, type Runner } from './calibrate.js';
 import { compare } from './compare.js';
 import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
-import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset } from './recipe.js';
+import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset, useOfSamples } from './recipe.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
 import { disposeSymbol } from './toolkit.js';
 import type { RunOptions, Samples } from './types.js';
@@ -10,7 +10,7 @@ import { writeModel, type WriteTo } from './write-model.js';
 
 export interface QuantizeOptions extends WriteTo {
   readonly recipe?: RecipePreset | RecipeInput;
-  /** Samples or a finished calibration: needed by mode `static`. */
+  /** Samples or a finished calibration: needed by mode `static` and by clipping `output_error`, taken by `float16`. */
   readonly calibration?: Samples | Calibration;
   /** Samples (with labels, if you have them) to measure the result on; the calibration samples where left out and an array. */
   readonly evaluation?: Samples | false;
@@ -97,15 +97,20 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   if (model.info.isQuantized && !(options.calibration instanceof Calibration))
     return await quantizeAnew(model, recipe, options, run);
   const { calibration: given } = options;
-  if (recipe.mode === 'static' && given === undefined) {
+  const use = useOfSamples(recipe);
+  if (use === 'needed' && given === undefined) {
     throw new QuantError(
       'invalid_argument',
-      "mode 'static' needs calibration samples; give some, or take mode 'dynamic' or 'weight_only'",
+      recipe.mode === 'static'
+        ? "mode 'static' needs calibration samples; give some, or take mode 'dynamic' or 'weight_only'"
+        : "clipping 'output_error' weighs errors by calibration samples; give some, or take clipping 'mse'",
     );
   }
   let calibration: Calibration | undefined;
   let ownsCalibration = false;
-  if (recipe.mode === 'static' && given !== undefined) {
+  // Half floats can be made without having seen values: of a model that cannot be run here, too.
+  const canRun = model.info.notRunnable === '' || options.runner !== undefined;
+  if (given !== undefined && (use === 'needed' || (use === 'taken' && canRun))) {
     if (given instanceof Calibration) {
       given.checkLive();
       calibration = given;

@@ -296,6 +296,15 @@ export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
   );
 }
 
+/**
+ * Whether a recipe needs calibration samples, takes them where there are some (`float16`: what passes 65504 stays in float), or
+ * has no use for them but to measure the result.
+ */
+export function useOfSamples({ mode, weight, float16 }: Recipe): 'needed' | 'taken' | 'unused' {
+  if (mode === 'static' || (mode === 'weight_only' && weight.overrides.clipping === 'output_error')) return 'needed';
+  return mode === 'float16' && !float16.weightsOnly ? 'taken' : 'unused';
+}
+
 /** The most bytes a recipe file may have; real ones have a few hundred. */
 export const maxRecipeBytes = 1 << 20;
 

@@ -1,3 +1,15 @@
+/** `output_error` weighs the error of each weight by the mean square of what samples multiply it with: recipes only, it needs samples. */
+export const weightClippings = [
+  'min_max',
+  'percentile',
+  'entropy',
+  'mse',
+  'aciq_laplace',
+  'aciq_gaussian',
+  'output_error',
+] as const;
+export type WeightClipping = (typeof weightClippings)[number];
+
 /** What a scheme with a name can be changed in: the same keys in recipes, in `tryScheme` and in the lab. */
 export interface SchemeOverrides {
   readonly bits?: number;
@@ -10,7 +22,8 @@ export interface SchemeOverrides {
   /** How scales are stored: `u6` in two levels, `f8e4m3fn` as NVFP4 does, `e8m0` as MX does. */
   readonly scaleForm?: 'f32' | 'f16' | 'e8m0' | 'f8e4m3fn' | 'u6';
   readonly rounding?: 'nearest_even' | 'stochastic' | 'floor';
-  readonly clipping?: 'min_max' | 'percentile' | 'entropy' | 'mse' | 'aciq_laplace' | 'aciq_gaussian';
+  /** How the range that codes cover is chosen; fitted codebooks: `min_max`, or `output_error`. */
+  readonly clipping?: WeightClipping;
   /** Per cent of |values| kept, for clipping `percentile`. */
   readonly percentile?: number;
   /** Both ends of the chosen clipping range are multiplied by this: above 0, at most 1. */
@@ -33,7 +46,7 @@ const rules: Readonly<Record<keyof Required<SchemeOverrides>, Rule>> = {
   channelGroup: 'integer',
   scaleForm: ['f32', 'f16', 'e8m0', 'f8e4m3fn', 'u6'],
   rounding: ['nearest_even', 'stochastic', 'floor'],
-  clipping: ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'],
+  clipping: weightClippings,
   percentile: 'real',
   clipRatio: 'real',
   seed: 'seed',

@@ -2,6 +2,7 @@ import { inspect } from '../inspect.js';
 import type { Model } from '../load-model.js';
 import { schemeReportText } from '../report/scheme-text.js';
 import { modelInfoText } from '../report/terminal.js';
+import { weightClippings } from '../scheme-overrides.js';
 import { type SchemeInput, tryScheme } from '../try-scheme.js';
 import type { RunOptions } from '../types.js';
 import { onlyPositional, withContext } from './context.js';
@@ -41,7 +42,11 @@ function schemeFrom(values: Values): SchemeInput {
     bits: integer(values, 'bits', { min: 1, max: 16 }),
     granularity: oneOf(values, 'granularity', ['per_tensor', 'per_channel', 'per_block', 'per_token']),
     blockSize: integer(values, 'block-size', { min: 1, max: maxCount }),
-    clipping: oneOf(values, 'clipping', ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian']),
+    clipping: oneOf(
+      values,
+      'clipping',
+      weightClippings.filter((name) => name !== 'output_error'),
+    ),
     clipRatio: text(values, 'clip-ratio') === undefined ? undefined : Number(text(values, 'clip-ratio')),
     rounding: oneOf(values, 'rounding', ['nearest_even', 'stochastic', 'floor']),
     seed: integer(values, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER }),

@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { QuantError } from '../errors.js';
 import { writeWhole } from '../platform-node.js';
 import { forecast } from '../forecast.js';
+import { weightClippings } from '../scheme-overrides.js';
 import { outputName } from '../output-name.js';
 import { quantize } from '../quantize.js';
 import {
@@ -14,6 +15,7 @@ import {
   recipePresets,
   type RecipePreset,
   schemeNames,
+  useOfSamples,
 } from '../recipe.js';
 import { reportHtml } from '../report/html.js';
 import { reportText } from '../report/terminal.js';
@@ -38,6 +40,11 @@ export const quantizeSpec: CommandSpec = {
     target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
     format: { type: 'string', value: 'FORM', help: 'qdq (default), or qoperator: QLinearConv, MatMulNBits, MatMulBnb4 ...' },
     scheme: { type: 'string', value: 'NAME', help: `weights, mode weight_only: ${schemeNames.join(', ')}` },
+    clipping: {
+      type: 'string',
+      value: 'NAME',
+      help: `how far the codes of --scheme reach: ${weightClippings.join(', ')} (the last weighs errors by --calibrate)`,
+    },
     method: {
       type: 'string',
       value: 'NAME',
@@ -61,6 +68,7 @@ export const quantizeSpec: CommandSpec = {
   examples: [
     'bitwright quantize model.onnx --calibrate photos/ --preprocess imagenet',
     'bitwright quantize model.onnx -o small.onnx --mode weight_only',
+    'bitwright quantize model.onnx --scheme i4_b32 --clipping output_error --calibrate photos/',
     'bitwright quantize model.onnx --calibrate calib/ --evaluate eval/ --labels eval/labels.csv --report report.html',
     "bitwright quantize model.onnx --calibrate data.npz --exclude 'op:Softmax' --exclude '/head/*'",
   ],
@@ -93,10 +101,17 @@ function recipeOf(values: Values): Recipe {
   ] as const);
   const format = oneOf(values, 'format', ['qdq', 'qoperator'] as const);
   const scheme = oneOf(values, 'scheme', schemeNames);
+  const clipping = oneOf(values, 'clipping', weightClippings);
   const changes: RecipeInput = {
     ...base,
     ...(format && { format }),
-    ...(scheme && { weight: { ...base.weight, scheme } }),
+    ...((scheme ?? clipping) && {
+      weight: {
+        ...base.weight,
+        ...(scheme && { scheme }),
+        ...(clipping && { overrides: { ...base.weight.overrides, clipping } }),
+      },
+    }),
     ...(scheme && mode === undefined && text(values, 'recipe') === undefined && { mode: 'weight_only' as const }),
     ...(mode && { mode }),
     ...(target && { target }),
@@ -126,9 +141,12 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
   const drop = maxDrop(values);
   const externalName = `${basename(output)}_data`;
   const externalPath = join(dirname(output), externalName);
-  if (recipe.mode === 'static' && texts(values, 'calibrate').length === 0) {
+  const isCalibrated = useOfSamples(recipe) === 'needed';
+  if (isCalibrated && texts(values, 'calibrate').length === 0) {
     throw new UsageError(
-      '--calibrate PATH is needed for mode static: a folder of samples; or take --mode weight_only or dynamic',
+      recipe.mode === 'static'
+        ? '--calibrate PATH is needed for mode static: a folder of samples; or take --mode weight_only or dynamic'
+        : '--calibrate PATH is needed for clipping output_error: a folder of samples; or take --clipping mse',
     );
   }
   checkOutput(output, [path], isForced);
@@ -151,7 +169,7 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
         ? calibration
         : collectSamples(context.toolkit, model.info.inputs, { ...values, calibrate: [evaluationPath], limit: undefined });
     const warnings = [...new Set([...(calibration?.warnings ?? []), ...(evaluation?.warnings ?? [])])];
-    if (recipe.mode === 'static' && evaluation === calibration)
+    if (isCalibrated && evaluation === calibration)
       warnings.push('measured on the calibration samples themselves; give --evaluate PATH for samples of their own');
     const { text: memory, isEnough } = await forecast(model, { recipe, measures: evaluation !== null }, context.run);
     if (!isEnough) warnings.push(`${memory}: it may end with out_of_memory; take mode weight_only without samples`);

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/function_ref.h"
+#include "model/model.h"
+#include "quant/channel_request.h"
+
+namespace bitwright {
+
+/// What a weight is multiplied with, and what errors there cost.
+struct WeightInputs {
+  std::vector<ChannelRequest> requests;  // one for each of its readers
+  /// Weights for the errors of the weight's columns; empty until `weigh`. With group > 1, of every group, one after the other.
+  std::vector<float> importance;
+};
+/// By constant_key of the weight.
+using InputsOfWeights = std::map<std::string, WeightInputs>;
+/// `graph`: the path of its graph, as in NodeDecision.
+std::string constant_key(const std::string& graph, const std::string& name);
+
+/// What each weight is multiplied with. Weights with a reader of which that cannot be told (in a subgraph, behind nodes that move
+/// values, a table, the state of an LSTM) are left out. The model must own its subgraphs (own_subgraphs).
+InputsOfWeights inputs_of_weights(Model& model);
+
+/// Sets the importance of each column: how much an error there adds to the squared error of the outputs, that is the mean square of
+/// what the column is multiplied with, divided by their mean. A hundredth of the mean is added to each, as Frantar et al. 2022 (GPTQ,
+/// arXiv 2210.17323, section 3.3) do, so that columns which the samples never reached are not lost. `mean_squares` answers a
+/// request, with null where its value was not seen; such weights get none.
+void weigh(InputsOfWeights& inputs, FunctionRef<const std::vector<double>*(const ChannelRequest&)> mean_squares);
+
+}  // namespace bitwright
