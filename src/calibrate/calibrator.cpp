@@ -23,13 +23,14 @@ void add(TensorStatistics::MeanSquares& sums, const Tensor& tensor) {
   std::size_t inner = 1;
   for (std::int64_t i = axis + 1; i < rank; ++i) inner *= static_cast<std::size_t>(shape[static_cast<std::size_t>(i)]);
   const std::span<const float> values = tensor.data<float>();
+  if (sums.squares.empty() || values.empty()) return;
   for (std::size_t at = 0; at < values.size();)
     for (double& sum : sums.squares)
       for (const std::size_t end = at + inner; at < end; ++at) {
         const double x = values[at];
         if (x - x == 0.0) sum += x * x;
       }
-  sums.n += static_cast<double>(values.size() / sums.squares.size());
+  sums.n += static_cast<double>(values.size()) / static_cast<double>(sums.squares.size());
 }
 
 /// Everything kept of one value.
