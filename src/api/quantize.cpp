@@ -197,7 +197,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   if (weighs_errors(recipe)) {
     if (statistics == nullptr)
       throw_error(ErrorCode::invalid_argument, {"clipping output_error weighs errors by samples: give some, or choose mse"});
-    inputs = inputs_of_weights(*result.model);
+    inputs = inputs_of_weights(*result.model, recipe);
     weigh(inputs, [&](const ChannelRequest& request) -> const std::vector<double>* {
       const auto row = statistics->find(request.value);
       if (row == statistics->end()) return nullptr;
@@ -265,7 +265,7 @@ std::vector<ChannelRequest> channels_to_calibrate(const Model& model, const Reci
   if (!weighs_errors(recipe)) return requests;
   Model copy = model;
   own_subgraphs(copy);
-  for (auto& [weight, inputs] : inputs_of_weights(copy))
+  for (auto& [weight, inputs] : inputs_of_weights(copy, recipe))
     for (const ChannelRequest& request : inputs.requests) requests.push_back(request);
   return requests;
 }

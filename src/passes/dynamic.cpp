@@ -14,8 +14,6 @@ namespace bitwright {
 
 namespace {
 
-constexpr std::int64_t kMinElements = 1024;
-
 class Dynamic {
  public:
   Dynamic(Model& model, const Recipe& recipe, Selection selection, bool takes_lstms_only)
@@ -35,7 +33,7 @@ class Dynamic {
     for (std::size_t i = 0; i < weights_.size(); ++i)
       for (const WeightUse& use : weights_[i].uses) constant_inputs_[{use.node, use.input}] = i;
     for (const ConstantWeight& weight : weights_)
-      if (n_elements(weight.record->shape) >= kMinElements)
+      if (n_elements(weight.record->shape) >= recipe_.min_weight_elements())
         for (const WeightUse& use : weight.uses) decide(weight, use);
     apply();
     if (!takes_lstms_only_) store_the_rest();

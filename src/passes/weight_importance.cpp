@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "base/error.h"
-#include "passes/weight_only.h"
 #include "passes/weights.h"
 
 namespace bitwright {
@@ -40,9 +39,9 @@ std::optional<ChannelRequest> input_of(const WeightUse& use, const Shape& shape)
 
 std::string constant_key(const std::string& graph, const std::string& name) { return concat({graph, "\n", name}); }
 
-InputsOfWeights inputs_of_weights(Model& model) {
+InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe) {
   InputsOfWeights found;
-  for (const ConstantWeight& weight : find_weights(model, WeightOnlyOptions{}.min_elements, true)) {
+  for (const ConstantWeight& weight : find_weights(model, recipe.min_weight_elements(), true)) {
     std::vector<ChannelRequest> requests;
     for (const WeightUse& use : weight.uses) {
       const std::optional<ChannelRequest> request = input_of(use, weight.record->shape);

@@ -7,6 +7,7 @@
 #include "base/function_ref.h"
 #include "model/model.h"
 #include "quant/channel_request.h"
+#include "quant/recipe.h"
 
 namespace bitwright {
 
@@ -23,7 +24,7 @@ std::string constant_key(const std::string& graph, const std::string& name);
 
 /// What each weight is multiplied with. Weights with a reader of which that cannot be told (in a subgraph, behind nodes that move
 /// values, a table, the state of an LSTM) are left out. The model must own its subgraphs (own_subgraphs).
-InputsOfWeights inputs_of_weights(Model& model);
+InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe);
 
 /// Sets the importance of each column: how much an error there adds to the squared error of the outputs, that is the mean square of
 /// what the column is multiplied with, divided by their mean. A hundredth of the mean is added to each, as Frantar et al. 2022 (GPTQ,

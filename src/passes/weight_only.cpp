@@ -129,7 +129,7 @@ class WeightOnly {
       order_.push_back(&node);
     });
     std::vector<Edit> edits;
-    for (ConstantWeight& weight : find_weights(model_, options_.min_elements, true)) decide(weight, edits);
+    for (ConstantWeight& weight : find_weights(model_, recipe_.min_weight_elements(), true)) decide(weight, edits);
     for (const Node* node : order_) edit_.plan.nodes.push_back(std::move(rows_.at(node)));
     apply(edits);
     return std::move(edit_);
@@ -170,7 +170,8 @@ class WeightOnly {
 
   void store_plain(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, std::int64_t axis,
                    std::vector<Edit>& edits) {
-    if (!saves_bytes(record.shape, scheme, axis)) return refuse(weight, "codes and scales of its weight would be no smaller");
+    if (!recipe_.takes_small_weights && !saves_bytes(record.shape, scheme, axis))
+      return refuse(weight, "codes and scales of its weight would be no smaller");
     std::uint64_t n_not_finite = 0;
     QuantParams params;
     Values codes;
@@ -230,7 +231,8 @@ class WeightOnly {
       encoded = encode(values);
       if (encoded.n_not_finite != 0) return refuse_not_finite(weight, encoded.n_not_finite);
       const std::uint64_t n_bytes = encoded.stored_bits() / 8 + kOverheadBytes;
-      if (n_bytes >= record.size_bytes()) return refuse(weight, "codes and scales of its weight would be no smaller");
+      if (!recipe_.takes_small_weights && n_bytes >= record.size_bytes())
+        return refuse(weight, "codes and scales of its weight would be no smaller");
       Tensor back(DType::f32, record.shape);
       decode_tensor(encoded, back.data<float>());
       const auto [least, most] = std::minmax_element(back.data<float>().begin(), back.data<float>().end());

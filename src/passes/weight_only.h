@@ -14,8 +14,6 @@ std::int64_t dequantize_opset(const TensorScheme& scheme);
 class Selection;
 
 struct WeightOnlyOptions {
-  /// Smaller constants stay as they are: scales and a node would cost about as much as is saved.
-  std::int64_t min_elements = 1024;
   /// Codes up to this many bytes in all are made at once; beyond, each tensor is quantized when it is written, so that memory
   /// holds one float tensor and its codes at a time.
   std::uint64_t max_held_bytes = 64u << 20;

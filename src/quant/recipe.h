@@ -42,6 +42,9 @@ struct Recipe {
   /// weight_only: what is left in float becomes float16.
   bool float16_rest = false;
   bool fold_batch_norm = true;
+  /// Tests only: weights of any size become codes, also where nodes and scales outweigh what that saves.
+  bool takes_small_weights = false;
+  std::int64_t min_weight_elements() const { return takes_small_weights ? 1 : 1024; }
   std::uint64_t seed = 0;
   /// The recipe as canonical JSON, written into the model's metadata by TypeScript's choice.
   std::string canonical_json;

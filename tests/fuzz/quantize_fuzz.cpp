@@ -3,6 +3,7 @@
 #include "api/calibration_run.h"
 #include "api/quantize.h"
 #include "fuzz/fuzz_model.h"
+#include "quant/encodings/encoding.h"
 
 using namespace bitwright;
 
@@ -10,12 +11,31 @@ namespace {
 
 DType draw_dtype(fuzz::Draw& draw, std::span<const DType> of) { return of[static_cast<std::size_t>(draw.below(of.size()))]; }
 
+/// A scheme with a name, and what may replace parts of it; what does not go together is refused.
+TensorScheme draw_scheme(fuzz::Draw& draw) {
+  TensorScheme scheme = named_schemes()[static_cast<std::size_t>(draw.below(named_schemes().size()))].scheme;
+  if (draw.coin()) return scheme;
+  if (draw.coin()) scheme.clipping = static_cast<CalibrationMethod>(draw.below(8));
+  if (draw.coin()) scheme.rounding = static_cast<Rounding>(draw.below(3));
+  if (draw.coin()) scheme.grain = static_cast<TensorScheme::Grain>(draw.below(4));
+  if (draw.coin()) scheme.block_size = static_cast<std::int64_t>(2 + draw.below(40));
+  if (draw.coin()) scheme.channel_group = static_cast<std::int64_t>(1 + draw.below(4));
+  if (draw.coin()) scheme.scale_form = static_cast<ScaleForm>(draw.below(5));
+  if (draw.coin()) scheme.bits = static_cast<int>(draw.below(9));
+  if (draw.coin()) scheme.clip_ratio = 0.25 * static_cast<double>(1 + draw.below(4));
+  if (draw.coin()) scheme.n_entries = static_cast<int>(draw.below(40));
+  if (draw.coin()) scheme.sub_vector = static_cast<std::int64_t>(2 + draw.below(7));
+  if (draw.coin()) scheme.column_group = static_cast<std::int64_t>(draw.below(4));
+  return scheme;
+}
+
 /// As web/src/recipe.ts lets it through.
 Recipe draw_recipe(fuzz::Draw& draw) {
   static constexpr DType kWeights[] = {DType::i8,  DType::u8,  DType::i8, DType::i4, DType::u4,
                                        DType::i16, DType::u16, DType::i2, DType::u2};
   static constexpr DType kActivations[] = {DType::u8, DType::i8, DType::u16, DType::i16};
   Recipe recipe;
+  recipe.takes_small_weights = draw.below(8) != 0;  // files of a few kilobytes have no others
   recipe.mode = static_cast<QuantMode>(draw.below(4));
   recipe.target = static_cast<Target>(draw.below(3));
   if (draw.coin()) {
@@ -27,7 +47,10 @@ Recipe draw_recipe(fuzz::Draw& draw) {
     recipe.activation.dtype = draw_dtype(draw, kActivations);
     recipe.activation.is_symmetric = draw.coin();
   }
-  recipe.calibration.method = static_cast<CalibrationMethod>(draw.below(5));
+  if (recipe.mode == QuantMode::weight_only && draw.coin()) recipe.weight = draw_scheme(draw);
+  recipe.float16_rest = recipe.mode == QuantMode::weight_only && draw.below(4) == 0;
+  recipe.format = static_cast<QuantFormat>(draw.below(2));
+  recipe.calibration.method = static_cast<CalibrationMethod>(draw.below(7));
   recipe.calibration.n_bins = 128;
   if (draw.below(4) == 0) recipe.include = {"*"};
   recipe.float16_weights_only = draw.coin();
@@ -37,7 +60,8 @@ Recipe draw_recipe(fuzz::Draw& draw) {
 }
 
 std::optional<Statistics> draw_statistics(const std::shared_ptr<const Model>& model, const Recipe& recipe, fuzz::Draw& draw) {
-  if (recipe.mode != QuantMode::static_ && recipe.mode != QuantMode::float16) return std::nullopt;
+  const bool is_weighed = recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
+  if (recipe.mode != QuantMode::static_ && recipe.mode != QuantMode::float16 && !is_weighed) return std::nullopt;
   CalibrationRun run(model, recipe, true);
   Session session(model, {.limits = fuzz::kLimits});
   for (int sample = 0; sample < 2; ++sample) {

@@ -109,7 +109,7 @@ TEST_CASE("weight_only: codes beyond the memory held are made when they are writ
   Model held = small_model(13);
   Model lazy = small_model(13);
   weight_only(held, weight_recipe());
-  weight_only(lazy, weight_recipe(), {1024, 0});
+  weight_only(lazy, weight_recipe(), {.max_held_bytes = 0});
   const TensorRecord* a = held.graph.find_initializer("w_quantized");
   const TensorRecord* b = lazy.graph.find_initializer("w_quantized");
   CHECK(std::holds_alternative<Tensor>(a->values));
@@ -191,8 +191,13 @@ TEST_CASE("weight_only: weights with NaN, small ones and graph outputs stay in f
   CHECK(row_of(edit, "mm").reason == "its weight is an output of the graph");
 
   model = small_model(13);
-  edit = weight_only(model, weight_recipe(), {4096, 0});
+  model.graph.initializers[0] = TensorRecord::of("w", ramp({64, 15}));
+  Model same = model;
+  edit = weight_only(model, weight_recipe());
   CHECK(row_of(edit, "mm").reason == "no large constant weight");
+  Recipe recipe = weight_recipe();
+  recipe.takes_small_weights = true;
+  CHECK(row_of(weight_only(same, recipe), "mm").is_quantized);
 }
 
 TEST_CASE("weight_only: int4 in blocks along the reduction axis") {
