@@ -8,8 +8,6 @@ function quoted(word: string): string {
 /** The keys of a recipe that have a flag; the others need the recipe's file. */
 function withoutFlags(recipe: Recipe): string {
   const { mode, target, exclude, format, weight } = defaultRecipe;
-  const overrides = { ...recipe.weight.overrides };
-  delete (overrides as { clipping?: unknown }).clipping;
   const calibration = { ...recipe.calibration, method: defaultRecipe.calibration.method };
   return JSON.stringify({
     ...recipe,
@@ -18,7 +16,7 @@ function withoutFlags(recipe: Recipe): string {
     format,
     exclude,
     calibration,
-    weight: { ...recipe.weight, scheme: weight.scheme, overrides },
+    weight: { ...recipe.weight, scheme: weight.scheme, overrides: { ...recipe.weight.overrides, clipping: undefined } },
   });
 }
 

@@ -1,5 +1,6 @@
 import {
   type CalibrationMethod,
+  calibrationMethods,
   parseRecipe,
   parseRecipeJson,
   type QuantFormat,
@@ -14,8 +15,10 @@ import {
   type Target,
   useOfSamples,
   type WeightClipping,
+  weightClippings,
 } from 'bitwright';
 import { cliCommand } from './cli-command.js';
+import { clippingOptions } from './clipping.js';
 import { model, onModel } from './engine.js';
 import { clearMessages, say, showError } from './messages.js';
 import { Downloads, element, options } from './page.js';
@@ -198,6 +201,8 @@ async function copyCommand(): Promise<void> {
 export function startRecipeSection(): void {
   const downloads = new Downloads();
   options(scheme, [['', 'i8: a scale for each channel'] as const, ...schemeNames.map((name) => [name, name] as const)]);
+  clippingOptions(clipping, weightClippings);
+  clippingOptions(method, calibrationMethods);
   for (const input of modes) input.addEventListener('change', choose);
   // While it is typed, not when the field is left: a line more, between press and release, would move the button from under the pointer.
   for (const input of [scheme, clipping, format, target, method, exclude]) input.addEventListener('input', changed);

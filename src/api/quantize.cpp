@@ -212,7 +212,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   if (recipe.mode == QuantMode::weight_only && recipe.float16_rest) {
     Recipe rest = recipe;
     rest.mode = QuantMode::float16;
-    const PlannedEdit edit = float16(*result.model, rest, infer_types(*result.model));
+    const PlannedEdit edit = convert_to_half(*result.model, rest, statistics);
     halves = edit.plan.nodes;
     take_result(result, edit.result);
   }
@@ -249,9 +249,11 @@ std::vector<std::string> float_values_of(const Model& model) {
 }  // namespace
 
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
-  if (recipe.mode == QuantMode::float16 && !recipe.float16_weights_only) return float_values_of(model);
   if (recipe.mode != QuantMode::static_) {
+    const bool is_half = recipe.mode == QuantMode::float16 ? !recipe.float16_weights_only
+                                                           : recipe.mode == QuantMode::weight_only && recipe.float16_rest;
     std::vector<std::string> values;
+    if (is_half) values = float_values_of(model);
     for (ChannelRequest& request : channels_to_calibrate(model, recipe)) values.push_back(std::move(request.value));
     return values;
   }

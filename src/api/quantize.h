@@ -46,7 +46,7 @@ struct QuantizeResult {
   std::uint64_t bytes_after = 0;
 };
 
-/// The values of the model that static quantization by this recipe needs ranges of, those that float16 can check, those that weights
+/// The values of the model that static quantization by this recipe needs ranges of, those that half precision can check, those that weights
 /// with clipping output_error are multiplied with; else none.
 /// Throws what quantize throws for the recipe: Error{bad_recipe, pattern_unmatched, unsupported}.
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe);
@@ -62,8 +62,8 @@ struct QuantizeLimits {
 
 /// Quantizes a copy; the input stays as it is and shares its values with the result. The same model, recipe and statistics give
 /// the same bytes. The recipe, our version and the input's hash are written into the result's metadata.
-///   statistics     of values_to_calibrate and channels_to_calibrate, for mode static and clipping output_error; float16 leaves nodes
-///                  in float32 whose values it could not hold; others ignore it
+///   statistics     of values_to_calibrate and channels_to_calibrate, for mode static and clipping output_error; half precision leaves
+///                  nodes in float32 whose values it could not hold; others ignore it
 ///   input_xxh64    Xxh64 of the input file, as text; left out of the metadata where empty
 /// Throws Error{nothing_quantized} where no node could be, Error{not_smaller} where the result is no smaller than the input and that is not allowed,
 /// Error{invalid_argument} where static mode or clipping output_error has no statistics, Error{bad_data} where no calibrated value was finite in every sample.

@@ -338,7 +338,7 @@ class WeightOnly {
     }
     edit_.result.n_changes = static_cast<std::int64_t>(edits.size());
     if (n_unweighed_ > 0)
-      tell(concat({"what ", n_unweighed_, " weights are multiplied with was not seen: all their errors weigh the same"}));
+      tell(concat({"weights whose inputs were not seen: ", n_unweighed_, "; all their errors weigh the same"}));
     if (n_tables_ > 0)
       tell(concat({n_tables_, (n_tables_ == 1 ? " weight is" : " weights are"),
                    " looked up in tables of levels: the file is smaller, and loading expands it to float"}));

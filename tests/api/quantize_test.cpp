@@ -95,6 +95,13 @@ TEST_CASE("quantize: float16 keeps nodes in float32 whose values the samples sho
   const QuantizeResult checked = quantize(*model, recipe, &statistics);
   CHECK(checked.nodes[0].mode == "float16");
   CHECK(checked.nodes[2].reason.find("'y' reached 1000000") != std::string::npos);
+  // The same where half precision is what weights of codes leave over.
+  recipe.mode = QuantMode::weight_only;
+  recipe.float16_rest = true;
+  CHECK(values_to_calibrate(*model, recipe) == std::vector<std::string>{"x", "a", "b", "y"});
+  const QuantizeResult rest = quantize(*model, recipe, &statistics);
+  CHECK(rest.nodes[0].is_quantized);
+  CHECK(rest.nodes[2].reason.find("'y' reached 1000000") != std::string::npos);
 }
 
 /// How far the outputs for one more sample are from those of the float model: the sum of squares.
@@ -197,7 +204,7 @@ TEST_CASE("quantize: output_error weighs the errors of weights by what samples m
   plain.weight.clipping = CalibrationMethod::mse;
   recipe.include = {"op:Gather"};
   const QuantizeResult table = quantize(*model, recipe, &statistics);
-  CHECK(table.messages.back().find("1 weights are multiplied with was not seen") != std::string::npos);
+  CHECK(table.messages.back().find("weights whose inputs were not seen: 1;") != std::string::npos);
   plain.include = {"op:Gather"};
   CHECK(output_error(*model, table, sample(9)) == output_error(*model, quantize(*model, plain, nullptr), sample(9)));
 }

@@ -60,8 +60,7 @@ Recipe draw_recipe(fuzz::Draw& draw) {
 }
 
 std::optional<Statistics> draw_statistics(const std::shared_ptr<const Model>& model, const Recipe& recipe, fuzz::Draw& draw) {
-  const bool is_weighed = recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
-  if (recipe.mode != QuantMode::static_ && recipe.mode != QuantMode::float16 && !is_weighed) return std::nullopt;
+  if (recipe.mode != QuantMode::static_ && values_to_calibrate(*model, recipe).empty()) return std::nullopt;
   CalibrationRun run(model, recipe, true);
   Session session(model, {.limits = fuzz::kLimits});
   for (int sample = 0; sample < 2; ++sample) {

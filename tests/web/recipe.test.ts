@@ -42,6 +42,7 @@ void test('which recipes need samples, and which take them', () => {
     [{ mode: 'weight_only', weight: { scheme } }, 'unused'],
     [{ mode: 'weight_only', weight: { scheme, overrides: { clipping: 'mse' } } }, 'unused'],
     [{ mode: 'weight_only', weight: { scheme, overrides: { clipping: 'output_error' } } }, 'needed'],
+    [recipePresets.q4f16, 'taken'],
     [{ mode: 'float16' }, 'taken'],
     [{ mode: 'float16', float16: { weightsOnly: true } }, 'unused'],
   ];

@@ -9,6 +9,7 @@ export { loadModel, Model, type LoadOptions } from './load-model.js';
 export { outputName } from './output-name.js';
 export { quantize, type QuantizeOptions, type QuantizeResult } from './quantize.js';
 export {
+  calibrationMethods,
   defaultRecipe,
   parseRecipe,
   parseRecipeJson,
@@ -57,7 +58,7 @@ export {
   type SessionOptions,
   type SessionRunOptions,
 } from './session.js';
-export { weightClippings, type SchemeOverrides, type WeightClipping } from './scheme-overrides.js';
+export { rangeMethods, weightClippings, type SchemeOverrides, type WeightClipping } from './scheme-overrides.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {
   Arithmetic,

@@ -10,7 +10,7 @@ import { writeModel, type WriteTo } from './write-model.js';
 
 export interface QuantizeOptions extends WriteTo {
   readonly recipe?: RecipePreset | RecipeInput;
-  /** Samples or a finished calibration: needed by mode `static` and by clipping `output_error`, taken by `float16`. */
+  /** Samples or a finished calibration: needed by mode `static` and by clipping `output_error`, taken by half precision. */
   readonly calibration?: Samples | Calibration;
   /** Samples (with labels, if you have them) to measure the result on; the calibration samples where left out and an array. */
   readonly evaluation?: Samples | false;
@@ -109,8 +109,8 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   let calibration: Calibration | undefined;
   let ownsCalibration = false;
   // Half floats can be made without having seen values: of a model that cannot be run here, too.
-  const canRun = model.info.notRunnable === '' || options.runner !== undefined;
-  if (given !== undefined && (use === 'needed' || (use === 'taken' && canRun))) {
+  const canSee = given instanceof Calibration || model.info.notRunnable === '' || options.runner !== undefined;
+  if (given !== undefined && (use === 'needed' || (use === 'taken' && canSee))) {
     if (given instanceof Calibration) {
       given.checkLive();
       calibration = given;

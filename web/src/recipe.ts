@@ -1,10 +1,11 @@
 import { QuantError } from './errors.js';
-import { checkOverrides, type SchemeOverrides } from './scheme-overrides.js';
+import { checkOverrides, rangeMethods, type SchemeOverrides } from './scheme-overrides.js';
 
 export type QuantMode = 'static' | 'dynamic' | 'weight_only' | 'float16';
 export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
-export type CalibrationMethod =
-  'min_max' | 'moving_average' | 'percentile' | 'entropy' | 'mse' | 'aciq_laplace' | 'aciq_gaussian';
+/** `moving_average`: of the ends of samples, so for activations only. */
+export const calibrationMethods = [...rangeMethods, 'moving_average'] as const;
+export type CalibrationMethod = (typeof calibrationMethods)[number];
 export type Grain = 'per_tensor' | 'per_channel' | 'per_block';
 /** Float operators between QuantizeLinear and DequantizeLinear, or operators on codes (QLinearConv, MatMulNBits ...) where there are some. */
 export type QuantFormat = 'qdq' | 'qoperator';
@@ -185,7 +186,7 @@ const choices: Readonly<Record<string, readonly string[]>> = {
   scheme: ['', ...schemeNames],
   dtype: ['u8', 'i8', 'u16', 'i16', 'u4', 'i4', 'u2', 'i2'],
   granularity: ['per_tensor', 'per_channel', 'per_block'],
-  method: ['min_max', 'moving_average', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'],
+  method: calibrationMethods,
 };
 
 /** Inclusive ranges of the numbers. */
@@ -297,12 +298,13 @@ export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
 }
 
 /**
- * Whether a recipe needs calibration samples, takes them where there are some (`float16`: what passes 65504 stays in float), or
- * has no use for them but to measure the result.
+ * Whether a recipe needs calibration samples, takes them where there are some (half precision: what passes 65504 stays in float),
+ * or has no use for them but to measure the result.
  */
 export function useOfSamples({ mode, weight, float16 }: Recipe): 'needed' | 'taken' | 'unused' {
   if (mode === 'static' || (mode === 'weight_only' && weight.overrides.clipping === 'output_error')) return 'needed';
-  return mode === 'float16' && !float16.weightsOnly ? 'taken' : 'unused';
+  const isHalf = mode === 'float16' ? !float16.weightsOnly : mode === 'weight_only' && float16.rest;
+  return isHalf ? 'taken' : 'unused';
 }
 
 /** The most bytes a recipe file may have; real ones have a few hundred. */

@@ -1,13 +1,7 @@
+/** How a clipping range is found from the values alone. */
+export const rangeMethods = ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'] as const;
 /** `output_error` weighs the error of each weight by the mean square of what samples multiply it with: recipes only, it needs samples. */
-export const weightClippings = [
-  'min_max',
-  'percentile',
-  'entropy',
-  'mse',
-  'aciq_laplace',
-  'aciq_gaussian',
-  'output_error',
-] as const;
+export const weightClippings = [...rangeMethods, 'output_error'] as const;
 export type WeightClipping = (typeof weightClippings)[number];
 
 /** What a scheme with a name can be changed in: the same keys in recipes, in `tryScheme` and in the lab. */

@@ -4,12 +4,14 @@ import {
   type NamedScheme,
   numberText,
   QuantError,
+  rangeMethods,
   type SchemeInput,
   type SchemeReport,
   type SchemeTarget,
   sqnrText,
   tryScheme,
 } from 'bitwright';
+import { clippingOptions } from '../clipping.js';
 import { element, facts, options } from '../page.js';
 import { takeScheme } from '../recipe-section.js';
 import { type Counts, drawErrorCurve, drawHistogram, drawResiduals } from './chart.js';
@@ -80,6 +82,7 @@ export class Panel {
       schemes.map((row) => [row.name, `${row.name}: ${row.bits} bit${row.bits === 1 ? '' : 's'}, ${row.formula}`]),
     );
     this.scheme.value = first;
+    clippingOptions(this.clipping, rangeMethods);
     this.latest = new Latest(
       ({ target: on, scheme }) => tryScheme(on, scheme),
       (report) => {

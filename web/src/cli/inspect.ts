@@ -2,7 +2,7 @@ import { inspect } from '../inspect.js';
 import type { Model } from '../load-model.js';
 import { schemeReportText } from '../report/scheme-text.js';
 import { modelInfoText } from '../report/terminal.js';
-import { weightClippings } from '../scheme-overrides.js';
+import { rangeMethods } from '../scheme-overrides.js';
 import { type SchemeInput, tryScheme } from '../try-scheme.js';
 import type { RunOptions } from '../types.js';
 import { onlyPositional, withContext } from './context.js';
@@ -21,7 +21,7 @@ export const inspectSpec: CommandSpec = {
     bits: { type: 'string', value: 'N', help: 'of a code, in the place of the usual ones of the scheme' },
     granularity: { type: 'string', value: 'WORD', help: 'per_tensor, per_channel, per_block or per_token' },
     'block-size': { type: 'string', value: 'N', help: 'elements that share a scale, for per_block' },
-    clipping: { type: 'string', value: 'WORD', help: 'min_max, percentile, entropy, mse, aciq_laplace or aciq_gaussian' },
+    clipping: { type: 'string', value: 'WORD', help: rangeMethods.join(', ') },
     'clip-ratio': { type: 'string', value: 'R', help: 'multiplies both ends of the clipping range: above 0, at most 1' },
     rounding: { type: 'string', value: 'WORD', help: 'nearest_even, stochastic or floor' },
     seed: { type: 'string', value: 'N', help: 'of stochastic rounding and of codebooks' },
@@ -42,11 +42,7 @@ function schemeFrom(values: Values): SchemeInput {
     bits: integer(values, 'bits', { min: 1, max: 16 }),
     granularity: oneOf(values, 'granularity', ['per_tensor', 'per_channel', 'per_block', 'per_token']),
     blockSize: integer(values, 'block-size', { min: 1, max: maxCount }),
-    clipping: oneOf(
-      values,
-      'clipping',
-      weightClippings.filter((name) => name !== 'output_error'),
-    ),
+    clipping: oneOf(values, 'clipping', rangeMethods),
     clipRatio: text(values, 'clip-ratio') === undefined ? undefined : Number(text(values, 'clip-ratio')),
     rounding: oneOf(values, 'rounding', ['nearest_even', 'stochastic', 'floor']),
     seed: integer(values, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER }),

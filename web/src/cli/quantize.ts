@@ -4,10 +4,10 @@ import { basename, dirname, join } from 'node:path';
 import { QuantError } from '../errors.js';
 import { writeWhole } from '../platform-node.js';
 import { forecast } from '../forecast.js';
-import { weightClippings } from '../scheme-overrides.js';
 import { outputName } from '../output-name.js';
 import { quantize } from '../quantize.js';
 import {
+  calibrationMethods,
   parseRecipe,
   parseRecipeJson,
   type Recipe,
@@ -19,6 +19,7 @@ import {
 } from '../recipe.js';
 import { reportHtml } from '../report/html.js';
 import { reportText } from '../report/terminal.js';
+import { weightClippings } from '../scheme-overrides.js';
 import { checkOutput, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
@@ -48,7 +49,7 @@ export const quantizeSpec: CommandSpec = {
     method: {
       type: 'string',
       value: 'NAME',
-      help: 'calibrator: min_max (default), moving_average, percentile, entropy, mse, aciq_laplace or aciq_gaussian',
+      help: `calibrator: ${calibrationMethods.join(', ')} (default: min_max)`,
     },
     include: { type: 'string', multiple: true, value: 'PATTERN', help: 'only these nodes: a name, a glob, or op:Conv' },
     exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'these nodes stay in float' },
@@ -90,15 +91,7 @@ function recipeOf(values: Values): Recipe {
   }
   const mode = oneOf(values, 'mode', ['static', 'dynamic', 'weight_only', 'float16'] as const);
   const target = oneOf(values, 'target', ['onnxruntime-web', 'onnxruntime', 'portable'] as const);
-  const method = oneOf(values, 'method', [
-    'min_max',
-    'moving_average',
-    'percentile',
-    'entropy',
-    'mse',
-    'aciq_laplace',
-    'aciq_gaussian',
-  ] as const);
+  const method = oneOf(values, 'method', calibrationMethods);
   const format = oneOf(values, 'format', ['qdq', 'qoperator'] as const);
   const scheme = oneOf(values, 'scheme', schemeNames);
   const clipping = oneOf(values, 'clipping', weightClippings);
