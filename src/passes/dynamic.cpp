@@ -65,6 +65,7 @@ class Dynamic {
     const TensorRecord* bias_record = bias == nullptr ? nullptr : bias->record;
     if (std::string refusal = maker_.refusal(use, *weight.record, bias_record); !refusal.empty()) {
       row.reason = std::move(refusal);
+      refused_.insert(&row);
       return;
     }
     // A node of a subgraph may read a weight from outside: its codes then stand beside the weight.
@@ -171,7 +172,10 @@ class Dynamic {
       if (row.is_quantized) by_name[{row.graph, row.node}] = &row;
     for (NodeDecision& row : edit_.plan.nodes) {
       const auto found = by_name.find({row.graph, row.node});
-      if (!row.is_quantized && found != by_name.end()) row = *found->second;
+      if (row.is_quantized || found == by_name.end()) continue;
+      const std::string why = refused_.contains(&row) ? concat({"size only: ", row.reason}) : std::string();
+      row = *found->second;
+      if (!why.empty()) row.reason = why;
     }
   }
 
@@ -181,6 +185,7 @@ class Dynamic {
   bool takes_lstms_only_;
   DynamicNodes maker_;
   PlannedEdit edit_;
+  std::set<const NodeDecision*> refused_;  // with a reason that says more than that there is no form for the operator
   std::map<const Node*, std::size_t> places_;
   std::vector<ConstantWeight> weights_;
   std::map<std::pair<const Node*, std::size_t>, std::size_t> constant_inputs_;

@@ -13,7 +13,8 @@ inline constexpr std::int64_t kDynamicOpset = 11;
 /// Quantizes activations at each run, by DynamicQuantizeLinear (uint8), and multiplies integers:
 ///
 ///   MatMul, Gemm   MatMulInteger with int8 weights (uint8 of zero point 128 where the recipe says u8), symmetric, one scale per column (per tensor for stacked matrices)
-///   Conv           ConvInteger with uint8 weights of zero point 128, which onnxruntime-web runs six times faster than int8
+///   Conv           ConvInteger with uint8 weights of zero point 128, which onnxruntime-web runs six times faster than int8;
+///                  not for Target::onnxruntime, nor where an output sums few products: Conv in float is faster there
 ///   LSTM           com.microsoft DynamicQuantizeLSTM for Target::onnxruntime
 ///
 /// followed by Cast, Mul by both scales, and Add of the bias. Everything else with a constant weight (LSTM for the other targets,

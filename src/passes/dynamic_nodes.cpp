@@ -12,6 +12,11 @@ namespace {
 
 constexpr std::int64_t kOnnxFloat = 1;
 
+/// Where an output sums fewer products, DynamicQuantizeLinear, ConvInteger, Cast, Mul and Add take longer than Conv in
+/// onnxruntime-web: at 1 x 1, 24 channels 0.8 of its speed, 48 1.0, 96 2 to 4; depthwise 5 x 5 0.75. onnxruntime on a CPU with
+/// VNNI runs floats faster at every size (0.7 to 0.9). `npm run bench -- dynamic-conv` measures it.
+constexpr std::int64_t kLeastConvProducts = 64;
+
 Tensor transposed(const Tensor& matrix) {
   const std::int64_t rows = matrix.extent(0);
   const std::int64_t columns = matrix.extent(1);
@@ -58,7 +63,14 @@ std::string DynamicNodes::refusal(const WeightUse& use, const TensorRecord& weig
   for (std::size_t axis = 0; axis < use.axes.size(); ++axis)
     if (use.axes[axis] != static_cast<std::int64_t>(axis)) return "its weight is transposed by a node of its own";
   if (node.op_type == "MatMul") return weight.shape.size() < 2 ? "its weight is a vector" : "";
-  if (node.op_type == "Conv") return weight.shape.size() < 3 ? "its weight has too few axes" : "";
+  if (node.op_type == "Conv") {
+    if (weight.shape.size() < 3) return "its weight has too few axes";
+    if (recipe_.target == Target::onnxruntime) return "onnxruntime is faster at Conv than at ConvInteger";
+    const std::int64_t n_products = n_elements(weight.shape) / std::max<std::int64_t>(weight.shape[0], 1);
+    if (n_products < kLeastConvProducts && !recipe_.takes_small_weights)
+      return concat({"ConvInteger is slower where an output sums fewer than ", kLeastConvProducts, " products, here ", n_products});
+    return "";
+  }
   if (node.op_type == "Gemm") {
     if (weight.shape.size() != 2) return "its weight is no matrix";
     if (node.attr_i("transA", 0) != 0) return "its input is transposed";

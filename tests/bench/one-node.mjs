@@ -20,7 +20,7 @@ const number = (field, value) => join([varint(field << 3), varint(value)]);
 const bytes = (field, value) => join([varint((field << 3) | 2), varint(value.length), value]);
 const text = (field, value) => bytes(field, new TextEncoder().encode(value));
 
-const types = { f32: 1, u8: 2, i8: 3, i32: 6 };
+const types = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7 };
 const valueInfo = (name, type, shape) => {
   const dims = shape.map((extent) => bytes(1, number(1, extent)));
   return join([text(1, name), bytes(2, bytes(1, join([number(1, types[type]), bytes(2, join(dims))])))]);
@@ -32,13 +32,16 @@ const tensor = (name, type, shape, data) =>
     text(8, name),
     bytes(9, new Uint8Array(data.buffer, data.byteOffset, data.byteLength)),
   ]);
-const node = (opType, inputs, outputs, { domain = '', ints = {} } = {}) =>
+const node = (opType, inputs, outputs, { domain = '', ints = {}, lists = {} } = {}) =>
   join([
     ...inputs.map((name) => text(1, name)),
     ...outputs.map((name) => text(2, name)),
-    text(3, opType),
+    text(3, outputs[0]),
     text(4, opType),
     ...Object.entries(ints).map(([name, value]) => bytes(5, join([text(1, name), number(3, value), number(20, 2)]))),
+    ...Object.entries(lists).map(([name, values]) =>
+      bytes(5, join([text(1, name), ...values.map((value) => number(8, value)), number(20, 7)])),
+    ),
     ...(domain === '' ? [] : [text(7, domain)]),
   ]);
 const model = (nodes, initializers, input, output) =>
@@ -96,6 +99,45 @@ export function float({ m, n, k }) {
     valueInfo('x', 'f32', [m, k]),
     valueInfo('y', 'f32', [m, n]),
   );
+}
+
+const convAttributes = ({ kernel, groups }) => ({
+  ints: { group: groups },
+  lists: { kernel_shape: [kernel, kernel], pads: Array(4).fill(kernel >> 1) },
+});
+
+/** A square convolution of stride 1 in float, with bias and Relu: x [1, channels, size, size]. */
+export function floatConv({ channels, outputs, kernel, size, groups }) {
+  const shape = [outputs, channels / groups, kernel, kernel];
+  const nodes = [
+    node('Conv', ['x', 'w', 'b'], ['c'], convAttributes({ kernel, groups })),
+    node('Relu', ['c'], ['y']),
+  ];
+  const n = shape.reduce((a, b) => a * b);
+  const constants = [tensor('w', 'f32', shape, noise(n, Float32Array)), tensor('b', 'f32', [outputs], noise(outputs, Float32Array))];
+  return model(nodes, constants, valueInfo('x', 'f32', [1, channels, size, size]), valueInfo('y', 'f32', [1, outputs, size, size]));
+}
+
+/** The same as mode dynamic writes it: integers that are made at the run. */
+export function dynamicConv({ channels, outputs, kernel, size, groups }) {
+  const shape = [outputs, channels / groups, kernel, kernel];
+  const nodes = [
+    node('DynamicQuantizeLinear', ['x'], ['q', 'q_scale', 'q_zero']),
+    node('ConvInteger', ['q', 'w', 'q_zero', 'w_zero'], ['acc'], convAttributes({ kernel, groups })),
+    node('Cast', ['acc'], ['acc_float'], { ints: { to: types.f32 } }),
+    node('Mul', ['q_scale', 'w_scale'], ['scale']),
+    node('Mul', ['acc_float', 'scale'], ['product']),
+    node('Add', ['product', 'b'], ['c']),
+    node('Relu', ['c'], ['y']),
+  ];
+  const n = shape.reduce((a, b) => a * b);
+  const constants = [
+    tensor('w', 'u8', shape, noise(n, Uint8Array)),
+    tensor('w_zero', 'u8', [], Uint8Array.of(128)),
+    tensor('w_scale', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
+    tensor('b', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
+  ];
+  return model(nodes, constants, valueInfo('x', 'f32', [1, channels, size, size]), valueInfo('y', 'f32', [1, outputs, size, size]));
 }
 
 export const activations = ({ m, k }) => noise(m * k, Float32Array);

@@ -126,6 +126,26 @@ TEST_CASE("quantize_dynamic: Conv takes uint8 weights of zero point 128 and keep
   CHECK(model.graph.find_initializer("conv_bias")->shape == Shape{1, 16, 1, 1});
 }
 
+TEST_CASE("quantize_dynamic: Conv stays in float, with its weight as codes, where the target runs it faster") {
+  const Model small = model_of({node_of("conv", "Conv", {"x", "w"}, {"y"})}, {{"w", ramp({32, 63, 1, 1})}});
+  const Model large = model_of({node_of("conv", "Conv", {"x", "w"}, {"y"})}, {{"w", ramp({32, 64, 1, 1})}});
+  const std::vector<std::string> in_float = {"DequantizeLinear", "Conv"};
+  for (const Target target : {Target::onnxruntime_web, Target::portable}) {
+    Model model = small;
+    const PlannedEdit edit = quantize_dynamic(model, dynamic_recipe(target));
+    CHECK(ops_of(model.graph) == in_float);
+    CHECK(edit.plan.nodes[0].is_quantized);
+    CHECK(edit.plan.nodes[0].mode.rfind("weights only", 0) == 0);
+    CHECK(edit.plan.nodes[0].reason == "size only: ConvInteger is slower where an output sums fewer than 64 products, here 63");
+    model = large;
+    CHECK(quantize_dynamic(model, dynamic_recipe(target)).plan.nodes[0].mode == "dynamic int8");
+  }
+  Model model = large;
+  const PlannedEdit edit = quantize_dynamic(model, dynamic_recipe(Target::onnxruntime));
+  CHECK(ops_of(model.graph) == in_float);
+  CHECK(edit.plan.nodes[0].reason == "size only: onnxruntime is faster at Conv than at ConvInteger");
+}
+
 TEST_CASE("quantize_dynamic: LSTM becomes DynamicQuantizeLSTM for onnxruntime, codes only elsewhere") {
   Node lstm = node_of("lstm", "LSTM", {"x", "w", "r"}, {"y"});
   lstm.set(Attribute::of_int("hidden_size", 16));

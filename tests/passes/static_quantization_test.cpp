@@ -91,6 +91,26 @@ TEST_CASE("plan_static: a Relu behind a Conv is absorbed, and codes of its resul
   CHECK(planned.tensor("b")->params.scales[0] == doctest::Approx(0.01));
 }
 
+TEST_CASE("plan_static: ends of a range that lie half way between two codes are moved onto codes") {
+  const auto params = [](float rmin, float rmax, DType dtype = DType::u8) {
+    Recipe recipe;
+    recipe.activation.dtype = dtype;
+    const Model model = Builder().conv("x", "h", 8, 8).conv("h", "y", 8, 8).model({1, 8, 4, 4}, {"y"});
+    return plan_of(model, recipe, {{"h", {{rmin, rmax}, ""}}}).tensor("h")->params;
+  };
+  // [-1, 1] is 127.5 codes on either side of the zero point: 127 and 128 then.
+  CHECK(params(-1.0f, 1.0f).scales[0] == 1.0f / 127.0f);
+  CHECK(params(-1.0f, 1.0f).zero_points[0] == 128);
+  CHECK(params(-1.0f, 1.0f, DType::i8).zero_points[0] == 0);
+  // Half a code below zero becomes a whole one, unless none would be left above.
+  CHECK(params(-0.5f, 254.5f).scales[0] == 254.5f / 254.0f);
+  CHECK(params(-0.5f, 254.5f).zero_points[0] == 1);
+  CHECK(params(-254.5f, 0.5f).scales[0] == 1.0f);
+  // Elsewhere the range keeps all its codes.
+  CHECK(params(-1.0f, 1.02f).scales[0] == 2.02f / 255.0f);
+  CHECK(params(0.0f, 1.0f).scales[0] == 1.0f / 255.0f);
+}
+
 TEST_CASE("plan_static: the highest code behind an absorbed Clip does not pass its bound") {
   for (const float bound : {6.0f, 1.1f, 0.3f, 20.7f}) {
     const Model model = Builder()
@@ -158,7 +178,7 @@ TEST_CASE("plan_static: inputs that only a Concat reads take the scale of its re
       plan_of(model, {},
               {{"a", {{-1.0f, 1.0f}, ""}}, {"b", {{-2.0f, 2.0f}, ""}}, {"c", {{-2.0f, 2.0f}, ""}}, {"d", {{-9.0f, 9.0f}, ""}}});
   CHECK(planned.tensor("a")->params.scales == planned.tensor("c")->params.scales);
-  CHECK(planned.tensor("b")->params.scales[0] == doctest::Approx(4.0 / 255));
+  CHECK(planned.tensor("b")->params.scales[0] == doctest::Approx(2.0 / 127));
 }
 
 TEST_CASE("plan_static: values with infinities keep their nodes in float and are named") {
