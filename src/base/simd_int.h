@@ -107,6 +107,17 @@ V interleave_high_bytes(V a, V b) {
 inline i16x8 interleave_low(i16x8 a, i16x8 b) { return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11); }
 inline i16x8 interleave_high(i16x8 a, i16x8 b) { return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15); }
 
+/// Bytes of a table of 16; an index beyond gives 0.
+inline u8x16 swizzle(u8x16 table, u8x16 index) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_i8x16_swizzle((v128_t)table, (v128_t)index);
+#else
+  u8x16 y{};
+  for (int i = 0; i < 16; ++i) y[i] = index[i] < 16 ? table[index[i]] : 0;
+  return y;
+#endif
+}
+
 /// 8 u8 codes at p as i16.
 inline i16x8 load_widened(const std::uint8_t* p) {
 #if defined(__wasm_simd128__)

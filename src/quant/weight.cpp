@@ -89,25 +89,23 @@ std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const Tens
   result.codes = Tensor(scheme.dtype, values.shape(), raw_allocator());
   const SymmetricScale symmetric_scale(params.range);
   const FiniteCodes finite_codes(params.range);
+  const std::int32_t zero_point = symmetric_scale.zero_point();
   params.scales.reserve(static_cast<std::size_t>(layout.n_blocks()));
   const float* x = values.data<float>().data();
   std::uint8_t* codes = result.codes.bytes().data();
-  LargestMagnitude largest;
-  bool is_seen = false;
+  ReadAhead ahead(x, values.n_elements());
   for (std::int64_t left = values.n_elements(); left > 0;) {
     const std::int64_t n = std::min(length, left);
-    if (!is_seen) largest.see(x, n);
-    const std::int32_t bits = largest.bits();
+    std::int32_t bits = 0;
+    largest_magnitudes(x, n, 1, &bits);
     if (bits == 0 || bits >= kNotFinite) return std::nullopt;
     params.scales.push_back(symmetric_scale(static_cast<double>(std::bit_cast<float>(bits))));
-    largest.forget();
-    is_seen = left - n >= n;
-    finite_codes(x, n, params.scales.back(), symmetric_scale.zero_point(), codes, is_seen ? x + n : nullptr, largest);
+    finite_codes(x, n, 1, &params.scales.back(), &zero_point, codes, ahead);
     x += n;
     codes += n;
     left -= n;
   }
-  params.zero_points.assign(params.scales.size(), symmetric_scale.zero_point());
+  params.zero_points.assign(params.scales.size(), zero_point);
   return result;
 }
 

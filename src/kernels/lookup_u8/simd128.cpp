@@ -3,21 +3,6 @@
 
 namespace bitwright {
 
-namespace {
-
-/// Bytes of a table of 16; an index beyond gives 0.
-u8x16 swizzle(u8x16 table, u8x16 index) {
-#if defined(__wasm_simd128__)
-  return (u8x16)wasm_i8x16_swizzle((v128_t)table, (v128_t)index);
-#else
-  u8x16 y{};
-  for (int i = 0; i < 16; ++i) y[i] = index[i] < 16 ? table[index[i]] : 0;
-  return y;
-#endif
-}
-
-}  // namespace
-
 /// The table in 16 pieces of 16: each gives 0 where the code is not its own, since the index, 16 lower from piece to piece, is out
 /// of range there.
 void lookup_u8__simd128(const LookupU8& args, std::ptrdiff_t first_row, std::ptrdiff_t last_row) {

@@ -118,22 +118,34 @@ class SmallFloatCodes {
   i32x4 exponent_bits_ = in_register(splat(0x7f800000));
 };
 
-constexpr std::size_t kFewBoundaries = 15;
+/// 0 to 15, never less for a larger real.
+inline i32x4 bucket_of(f32x4 x, f32x4 per_unit) {
+  constexpr float kMagic = 0x1.8p23f;
+  return bits_of(min(max(x * per_unit, splat(-8.0f)), splat(7.0f)) + splat(kMagic)) - splat(std::bit_cast<std::int32_t>(kMagic) - 8);
+}
 
-/// How many boundaries are less, for at most 15 of them (infinities behind them); 16 reals at a time, so that a boundary is loaded
-/// once for all.
-void few_ranks(const float* boundaries, const float* steps, std::uint8_t* ranks) {
-  f32x4 x[4];
-  i32x4 rank[4] = {};
-  unrolled<4>([&](auto k) {
-    x[k] = load_f32x4(steps + 4 * k);
-    x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
-  });
-  unrolled<kFewBoundaries>([&](auto b) {
-    const f32x4 boundary = std::bit_cast<f32x4>(load_splat(boundaries + b));
-    unrolled<4>([&](auto k) { rank[k] -= i32x4(x[k] > boundary); });
-  });
-  store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
+RankBuckets bucketed(std::span<const float> boundaries) {
+  float furthest = 0.0f;
+  for (const float boundary : boundaries) furthest = std::max(furthest, std::abs(boundary));
+  RankBuckets best;
+  for (const float n_buckets : {7.0f, 7.4f}) {
+    RankBuckets found;
+    found.per_unit = n_buckets / furthest;
+    if (!std::isfinite(found.per_unit)) return {};
+    std::size_t n_within[16] = {};
+    std::fill_n(&found.boundaries[0][0][0], sizeof(found.boundaries), std::uint8_t{0xff});  // a NaN: no real is more
+    for (const float boundary : boundaries) {
+      const auto bucket = static_cast<std::size_t>(bucket_of(splat(boundary), splat(found.per_unit))[0]);
+      const std::size_t which = n_within[bucket]++;
+      found.n_within = std::max(found.n_within, n_within[bucket]);
+      if (found.n_within > RankBuckets::kMost) break;
+      const auto bits = std::bit_cast<std::uint32_t>(boundary);
+      for (int byte = 0; byte < 4; ++byte) found.boundaries[which][byte][bucket] = static_cast<std::uint8_t>(bits >> 8 * byte);
+      for (std::size_t after = bucket + 1; after < 16; ++after) ++found.before[after];
+    }
+    if (found.n_within <= RankBuckets::kMost && (best.per_unit == 0.0f || found.n_within < best.n_within)) best = found;
+  }
+  return best;
 }
 
 /// Calls `sixteen` for all of n reals: what is left over travels through a buffer.
@@ -147,6 +159,34 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
   std::copy(steps + i, steps + n, rest);
   sixteen(rest, found);
   std::copy_n(found, n - i, codes + i);
+}
+
+/// Ranks of n reals, a multiple of 16.
+[[gnu::noinline]] void bucket_ranks(const RankBuckets& buckets, const float* steps, std::size_t n, std::uint8_t* ranks) {
+  const f32x4 per_unit = in_register(splat(buckets.per_unit));
+  const u8x16 before = in_register(load_lanes<u8x16>(buckets.before));
+  for (std::size_t i = 0; i < n; i += 16) {
+    f32x4 x[4];
+    i32x4 rank[4] = {};
+    i32x4 bucket[4];
+    unrolled<4>([&](auto k) {
+      x[k] = load_f32x4(steps + i + 4 * k);
+      x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
+      bucket[k] = bucket_of(x[k], per_unit);
+    });
+    const u8x16 index = narrow(narrow(bucket[0], bucket[1]), narrow(bucket[2], bucket[3]));
+    for (std::size_t which = 0; which < buckets.n_within; ++which) {
+      u8x16 bytes[4];
+      unrolled<4>([&](auto b) { bytes[b] = swizzle(load_lanes<u8x16>(buckets.boundaries[which][b]), index); });
+      const auto low = (i16x8)interleave_low_bytes(bytes[0], bytes[1]), high = (i16x8)interleave_low_bytes(bytes[2], bytes[3]);
+      const auto low_2 = (i16x8)interleave_high_bytes(bytes[0], bytes[1]), high_2 = (i16x8)interleave_high_bytes(bytes[2], bytes[3]);
+      rank[0] -= i32x4(x[0] > std::bit_cast<f32x4>(interleave_low(low, high)));
+      rank[1] -= i32x4(x[1] > std::bit_cast<f32x4>(interleave_high(low, high)));
+      rank[2] -= i32x4(x[2] > std::bit_cast<f32x4>(interleave_low(low_2, high_2)));
+      rank[3] -= i32x4(x[3] > std::bit_cast<f32x4>(interleave_high(low_2, high_2)));
+    }
+    store_lanes(ranks + i, narrow(narrow(rank[0], rank[1]), narrow(rank[2], rank[3])) + swizzle(before, index));
+  }
 }
 
 }  // namespace
@@ -169,6 +209,7 @@ LevelTable sorted_levels(std::vector<float> levels) {
       table.boundaries.push_back(
           static_cast<float>(0.5 * (static_cast<double>(levels[order[rank - 1]]) + static_cast<double>(level))));
   }
+  table.buckets = bucketed(table.boundaries);
   if (!is_identity) table.code_of_rank = std::move(order);
   table.levels = std::move(levels);
   return table;
@@ -203,11 +244,13 @@ LevelTable level_table(Encoding encoding, int bits) {
     case Encoding::binary: {
       LevelTable table = sorted_levels({-1.0f, 1.0f});
       table.boundaries[0] = -0x1p-149f;  // the sign of 0 is +
+      table.buckets = {};
       return table;
     }
     case Encoding::ternary: {
       LevelTable table = sorted_levels({-1.0f, 0.0f, 1.0f});
       table.boundaries = {std::nextafter(-1.0f, -2.0f), 1.0f};  // what is as large as the threshold is 0
+      table.buckets = bucketed(table.boundaries);
       return table;
     }
     default:
@@ -237,14 +280,12 @@ std::uint8_t code_of(const LevelTable& table, float step) {
 
 void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::uint8_t* codes) {
   if (table.format != nullptr) return in_sixteens(steps, n, codes, SmallFloatCodes(*table.format));
-  if (table.boundaries.size() <= kFewBoundaries) {
-    float boundaries[kFewBoundaries];
-    std::fill(boundaries, boundaries + kFewBoundaries, std::numeric_limits<float>::infinity());
-    std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries);
-    in_sixteens(steps, n, codes, [&](const float* x, std::uint8_t* out) { few_ranks(boundaries, x, out); });
-  } else {
-    for (std::size_t i = 0; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
+  std::size_t n_done = 0;
+  if (table.buckets.per_unit > 0.0f) {
+    n_done = n / 16 * 16;
+    bucket_ranks(table.buckets, steps, n_done, codes);
   }
+  for (std::size_t i = n_done; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
   if (table.code_of_rank.empty()) return;
   for (std::size_t i = 0; i < n; ++i) codes[i] = table.code_of_rank[codes[i]];
 }

@@ -10,12 +10,23 @@
 
 namespace bitwright {
 
+/// The reals in 16 buckets of equal width: a real is compared with the boundaries of its own bucket only, which are looked up. `which`
+/// counts the boundaries of a bucket.
+struct RankBuckets {
+  static constexpr std::size_t kMost = 8;
+  float per_unit = 0.0f;     // buckets; 0: some would have more than kMost boundaries
+  std::size_t n_within = 0;  // the most boundaries of any bucket
+  std::uint8_t before[16] = {};
+  std::uint8_t boundaries[kMost][4][16] = {};  // [which, byte, bucket], infinity where there is none
+};
+
 /// The reals that codes of an encoding stand for at scale 1, and how a real finds its code: the nearest level, the lower one of
 /// two equally near, but for small floats, which round half to even by their bits.
 struct LevelTable {
   std::vector<float> levels;               // of code c
   std::vector<float> boundaries;           // ascending, between levels in order: rank = how many are less than the real
   std::vector<std::uint8_t> code_of_rank;  // empty: the rank is the code
+  RankBuckets buckets;
   const SmallFloat* format = nullptr;      // the boundaries are not used
   float largest = 0.0f;                    // of |levels|
 };

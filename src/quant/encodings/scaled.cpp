@@ -61,11 +61,18 @@ double best_ternary_threshold(const Group& group) {
   return threshold;
 }
 
-void divide(const float* x, std::int64_t n, float by, float* quotients) {
-  const f32x4 divisor = splat(by);
-  std::int64_t i = 0;
-  for (; i + 4 <= n; i += 4) store_f32x4(quotients + i, load_f32x4(x + i) / divisor);
-  for (; i < n; ++i) quotients[i] = x[i] / by;
+/// Quotients of n_groups groups of `length` values by their divisors; a function of its own as FiniteCodes is.
+[[gnu::noinline]] void divide(const float* x, std::int64_t length, std::int64_t n_groups, const float* divisors, float* quotients,
+                              ReadAhead& ahead) {
+  for (std::int64_t g = 0; g < n_groups; ++g, x += length, quotients += length) {
+    const f32x4 divisor = splat(divisors[g]);
+    std::int64_t i = 0;
+    for (; i + 16 <= length; i += 16) {
+      ahead.line();
+      unrolled<4>([&](auto k) { store_f32x4(quotients + i + 4 * k, load_f32x4(x + i + 4 * k) / divisor); });
+    }
+    for (; i < length; ++i) quotients[i] = x[i] / divisors[g];
+  }
 }
 
 class ScaledEncoder {
@@ -155,81 +162,87 @@ class ScaledEncoder {
   }
 
   /// Where each group's values stand side by side and nothing but their ends decides its scale: values are read from memory once.
+  /// Short groups are worked on in batches, their ends, their scales, their codes, so that no step waits for the one before.
   void encode_at_once() {
     const StoredScales stored(e_.scheme.scale_form, layout_, {}, largest_level());
-    make_room_for_scales(static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape))));
     const SymmetricScale symmetric_scale(e_.range);
+    const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
+    if (is_uniform_) e_.zero_points.assign(n_scales, symmetric_scale.zero_point());
+    make_room_for_scales(n_scales);
     const FiniteCodes finite_codes(e_.range);
+    const bool has_f32_scales = e_.scheme.scale_form == ScaleForm::f32;
     const bool is_symmetric = !is_uniform_ || e_.scheme.is_symmetric;
-    const bool has_plain_scales = is_uniform_ && e_.scheme.scale_form == ScaleForm::f32;
     const auto ratio = static_cast<float>(e_.scheme.clip_ratio);
     Packer packer(e_.codes.data(), e_.scheme.bits);
     float steps[kCodePiece];
     std::uint8_t piece[kCodePiece];
     // Codes of 8 bits need no packing: each piece is made where it belongs.
-    const bool is_in_place = e_.scheme.bits == 8;
-    std::uint8_t* codes = is_in_place ? e_.codes.data() : piece;
-    std::int64_t n_held = 0;
-    const auto flush = [&] {
-      const auto n = static_cast<std::size_t>(n_held);
-      if (!is_uniform_) codes_of(table_, steps, n, codes);
-      if (is_in_place)
-        codes += n;
-      else
-        packer.append(piece, n);
-      n_held = 0;
-    };
+    std::uint8_t* codes = e_.scheme.bits == 8 ? e_.codes.data() : piece;
     const std::int64_t row = layout_.extent * layout_.inner;
     const std::int64_t group = layout_.block * layout_.inner;
     const float* x = values_.data();
     const float* const end = x + layout_.outer * row;
-    LargestMagnitude ahead;  // of the group at x, where it was seen already
-    bool is_ahead = false;
-    for (std::size_t index = 0; x != end; ++index) {
-      const std::int64_t length = std::min(group, row - (x - values_.data()) % row);
-      // Where the largest magnitude decides, it is all that is looked for.
-      std::int32_t largest = kNotFinite;
-      if (is_symmetric && static_cast<std::int64_t>(index) != options_.watched_scale) {
-        if (!is_ahead) ahead.see(x, length);
-        largest = ahead.bits();
-      }
-      ahead.forget();
-      is_ahead = false;
-      bool is_finite = largest < kNotFinite;
-      const auto reach = std::bit_cast<float>(largest) * ratio;
-      if (is_finite && has_plain_scales) {
-        e_.scales[index] = symmetric_scale(static_cast<double>(reach));
-        e_.zero_points[index] = symmetric_scale.zero_point();
-      } else {
+    ReadAhead ahead(x, end - x);
+    std::int32_t largest[kBatch];  // at least kNotFinite: both ends are needed, or not all values are finite
+    std::int64_t left_of_row = row;
+    for (std::size_t first = 0; x != end;) {
+      const std::int64_t left = row % group == 0 ? end - x : left_of_row;
+      const std::int64_t length = std::min(group, left);
+      const std::int64_t n_groups =
+          std::clamp<std::int64_t>(std::min(kCodePiece, left) / length, 1, kBatch);
+      left_of_row -= n_groups * length;
+      if (left_of_row <= 0) left_of_row = row;  // not followed where rows end with whole groups
+      const auto watched = static_cast<std::size_t>(options_.watched_scale) - first;
+      std::int32_t most = kNotFinite;
+      if (is_symmetric)
+        most = largest_magnitudes(x, length, n_groups, largest);
+      else
+        std::fill(largest, largest + n_groups, kNotFinite);
+      if (watched < static_cast<std::size_t>(n_groups)) most = largest[watched] = kNotFinite;
+      bool is_small = is_uniform_ && has_f32_scales && ratio == 1.0f;  // every quotient, that is
+      const bool has_symmetric_scales = is_uniform_ && has_f32_scales;
+      if (has_symmetric_scales) scales_of(symmetric_scale, largest, n_groups, ratio, &e_.scales[first]);
+      const bool is_settled = has_symmetric_scales && most < kNotFinite;
+      for (std::int64_t i = 0; i < n_groups && !is_settled; ++i) {
+        if (has_symmetric_scales && largest[i] < kNotFinite) continue;
+        const std::size_t index = first + static_cast<std::size_t>(i);
+        const float reach = std::bit_cast<float>(largest[i]) * ratio;
         RealRange range{-reach, reach};
-        if (!is_finite) {
-          const MinMax ends = scan_min_max({x, static_cast<std::size_t>(length)});
+        if (largest[i] >= kNotFinite) {
+          const MinMax ends = scan_min_max({x + i * length, static_cast<std::size_t>(length)});
           e_.n_not_finite += ends.n_not_finite;
-          is_finite = ends.n_not_finite == 0;
+          is_small &= ends.n_not_finite == 0;
           range = shrunk(ends.range());
+        } else if (has_f32_scales) {
+          e_.scales[index] = ideal_scale(range);
+          continue;
         }
-        settle(index, range, has_plain_scales ? 0.0f : ideal_scale(range), stored);
+        settle(index, range, has_symmetric_scales ? 0.0f : ideal_scale(range), stored);
       }
-      const float scale = e_.scales[index];
-      const bool is_small = has_plain_scales && is_finite && ratio == 1.0f;  // every quotient, that is
-      // Of long groups, the next one is looked at while this is divided.
-      const bool looks_ahead = is_small && is_symmetric && length >= kCodePiece && end - x >= 2 * length && row == length;
-      for (std::int64_t at = 0; at < length;) {
-        const std::int64_t n = std::min(kCodePiece - n_held, length - at);
-        if (is_small)
-          finite_codes(x + at, n, scale, e_.zero_points[index], codes + n_held, looks_ahead ? x + length + at : nullptr, ahead);
-        else if (is_uniform_)
-          quantize_run(x + at, static_cast<std::size_t>(n), scale, e_.zero_points[index], e_.range, codes + n_held);
+      // A piece is one batch, or a part of one long group.
+      for (std::int64_t at = 0; at < n_groups * length; at += kCodePiece) {
+        const std::int64_t n = std::min(kCodePiece, n_groups * length - at);
+        const std::int64_t count = std::min(length, n);
+        if (is_small) {
+          finite_codes(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], codes, ahead);
+        } else if (is_uniform_) {
+          for (std::int64_t i = 0; i < n_groups; ++i) {
+            const std::size_t index = first + static_cast<std::size_t>(i);
+            quantize_run(x + i * count, static_cast<std::size_t>(count), e_.scales[index], e_.zero_points[index], e_.range,
+                         codes + i * count);
+          }
+        } else {
+          divide(x, count, n_groups, &e_.scales[first], steps, ahead);
+          codes_of(table_, steps, static_cast<std::size_t>(n), codes);
+        }
+        if (codes == piece)
+          packer.append(piece, static_cast<std::size_t>(n));
         else
-          divide(x + at, n, scale, steps + n_held);
-        n_held += n;
-        at += n;
-        if (n_held == kCodePiece) flush();
+          codes += n;
+        x += n;
       }
-      is_ahead = looks_ahead;
-      x += length;
+      first += static_cast<std::size_t>(n_groups);
     }
-    flush();
     packer.finish();
     e_.levels = std::move(table_.levels);
   }
@@ -358,6 +371,7 @@ class ScaledEncoder {
     float steps[kCodePiece];
     std::uint8_t codes[kCodePiece];
     std::int64_t n_held = 0;
+    ReadAhead ahead(values_.data(), static_cast<std::int64_t>(values_.size()));
     const auto flush = [&] {
       codes_of(table_, steps, static_cast<std::size_t>(n_held), codes);
       packer.append(codes, static_cast<std::size_t>(n_held));
@@ -378,7 +392,7 @@ class ScaledEncoder {
           const float divisor = divisors[static_cast<std::size_t>(scale)];
           in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
             const float* x = values_.data() + element + at;
-            divide(x, n, divisor, out);
+            divide(x, n, 1, &divisor, out, ahead);
           });
         },
         [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
@@ -430,6 +444,7 @@ class ScaledEncoder {
   }
 
   static constexpr int kEntropyBins = 2048;
+  static constexpr std::int64_t kBatch = 64;  // groups
 
   EncodedTensor& e_;
   std::span<const float> values_;
