@@ -68,7 +68,8 @@ std::string DynamicNodes::refusal(const WeightUse& use, const TensorRecord& weig
     if (recipe_.target == Target::onnxruntime) return "onnxruntime is faster at Conv than at ConvInteger";
     const std::int64_t n_products = n_elements(weight.shape) / std::max<std::int64_t>(weight.shape[0], 1);
     if (n_products < kLeastConvProducts && !recipe_.takes_small_weights)
-      return concat({"ConvInteger is slower where an output sums fewer than ", kLeastConvProducts, " products, here ", n_products});
+      return concat(
+          {"ConvInteger is slower where an output sums fewer than ", kLeastConvProducts, " products, here ", n_products});
     return "";
   }
   if (node.op_type == "Gemm") {

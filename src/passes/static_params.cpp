@@ -33,8 +33,8 @@ void move_ends_onto_codes(RealRange range, CodeRange codes, ScaleZeroPoint& chos
   if (std::abs(below - whole - 0.5) > kNearHalf) return;
   const double steps_below = whole + 1.0, steps_above = codes.qmax - codes.qmin - steps_below;
   if (steps_above < 1.0) return;
-  chosen.scale = static_cast<float>(
-      std::max(-static_cast<double>(range.rmin) / steps_below, static_cast<double>(range.rmax) / steps_above));
+  chosen.scale =
+      static_cast<float>(std::max(-static_cast<double>(range.rmin) / steps_below, static_cast<double>(range.rmax) / steps_above));
   chosen.zero_point = codes.qmin + static_cast<std::int32_t>(steps_below);
 }
 

@@ -5,7 +5,8 @@ namespace bitwright {
 // Functions of their own, with few variables beside those of the inner loop: within a larger one V8 keeps them in memory, and a
 // block of 32 values takes twice as long.
 
-[[gnu::noinline]] std::int32_t largest_magnitudes(const float* x, std::int64_t length, std::int64_t n_groups, std::int32_t* bits) {
+[[gnu::noinline]] std::int32_t largest_magnitudes(const float* x, std::int64_t length, std::int64_t n_groups,
+                                                  std::int32_t* bits) {
   LargestMagnitude largest;
   std::int32_t most = 0;
   for (std::int64_t g = 0; g < n_groups; ++g, x += length) {
@@ -19,13 +20,13 @@ namespace bitwright {
 
 [[gnu::noinline]] void scales_of(const SymmetricScale& scale, const std::int32_t* bits, std::int64_t n_groups, float ratio,
                                  float* scales) {
-  for (std::int64_t g = 0; g < n_groups; ++g)
-    scales[g] = scale(static_cast<double>(std::bit_cast<float>(bits[g]) * ratio));
+  for (std::int64_t g = 0; g < n_groups; ++g) scales[g] = scale(static_cast<double>(std::bit_cast<float>(bits[g]) * ratio));
 }
 
 [[gnu::noinline]] void FiniteCodes::operator()(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
-                                               const std::int32_t* zero_points, std::uint8_t* codes, ReadAhead& shared_ahead) const {
-  ReadAhead ahead = shared_ahead;  // bytes that are stored could be its own otherwise
+                                               const std::int32_t* zero_points, std::uint8_t* codes,
+                                               ReadAhead& shared_ahead) const {
+  ReadAhead ahead = shared_ahead;      // bytes that are stored could be its own otherwise
   constexpr float kMagic = 0x1.8p23f;  // its unit in the last place is 1: adding it rounds half to even
   const f32x4 magic = in_register(splat(kMagic));
   const i16x8 low = in_register(splat_i16(range_.qmin));
@@ -44,8 +45,7 @@ namespace bitwright {
       ahead.line();
       store_lanes(codes + i, narrow(eight(x + i), eight(x + i + 8)));
     }
-    if (i < length)
-      quantize_run(x + i, static_cast<std::size_t>(length - i), scales[g], zero_points[g], range_, codes + i);
+    if (i < length) quantize_run(x + i, static_cast<std::size_t>(length - i), scales[g], zero_points[g], range_, codes + i);
   }
   shared_ahead = ahead;
 }

@@ -83,8 +83,8 @@ class FiniteCodes {
  public:
   explicit FiniteCodes(CodeRange range) : range_(range) {}
 
-  void operator()(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales, const std::int32_t* zero_points,
-                  std::uint8_t* codes, ReadAhead& ahead) const;
+  void operator()(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
+                  const std::int32_t* zero_points, std::uint8_t* codes, ReadAhead& ahead) const;
 
  private:
   CodeRange range_;

@@ -23,7 +23,9 @@ const convs = [
 const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 webRuntime.env.wasm.numThreads = 1;
-console.log('| onnxruntime | channels, kernel, size, groups | products | Conv, ms | integers, ms | times as fast |\n|---|---|---|---|---|---|');
+console.log(
+  '| onnxruntime | channels, kernel, size, groups | products | Conv, ms | integers, ms | times as fast |\n|---|---|---|---|---|---|',
+);
 for (const [name, ort, provider] of [
   ['node', nodeRuntime, 'cpu'],
   ['web', webRuntime, 'wasm'],

@@ -109,13 +109,18 @@ const convAttributes = ({ kernel, groups }) => ({
 /** A square convolution of stride 1 in float, with bias and Relu: x [1, channels, size, size]. */
 export function floatConv({ channels, outputs, kernel, size, groups }) {
   const shape = [outputs, channels / groups, kernel, kernel];
-  const nodes = [
-    node('Conv', ['x', 'w', 'b'], ['c'], convAttributes({ kernel, groups })),
-    node('Relu', ['c'], ['y']),
-  ];
+  const nodes = [node('Conv', ['x', 'w', 'b'], ['c'], convAttributes({ kernel, groups })), node('Relu', ['c'], ['y'])];
   const n = shape.reduce((a, b) => a * b);
-  const constants = [tensor('w', 'f32', shape, noise(n, Float32Array)), tensor('b', 'f32', [outputs], noise(outputs, Float32Array))];
-  return model(nodes, constants, valueInfo('x', 'f32', [1, channels, size, size]), valueInfo('y', 'f32', [1, outputs, size, size]));
+  const constants = [
+    tensor('w', 'f32', shape, noise(n, Float32Array)),
+    tensor('b', 'f32', [outputs], noise(outputs, Float32Array)),
+  ];
+  return model(
+    nodes,
+    constants,
+    valueInfo('x', 'f32', [1, channels, size, size]),
+    valueInfo('y', 'f32', [1, outputs, size, size]),
+  );
 }
 
 /** The same as mode dynamic writes it: integers that are made at the run. */
@@ -137,7 +142,12 @@ export function dynamicConv({ channels, outputs, kernel, size, groups }) {
     tensor('w_scale', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
     tensor('b', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
   ];
-  return model(nodes, constants, valueInfo('x', 'f32', [1, channels, size, size]), valueInfo('y', 'f32', [1, outputs, size, size]));
+  return model(
+    nodes,
+    constants,
+    valueInfo('x', 'f32', [1, channels, size, size]),
+    valueInfo('y', 'f32', [1, outputs, size, size]),
+  );
 }
 
 export const activations = ({ m, k }) => noise(m * k, Float32Array);

@@ -121,7 +121,8 @@ class SmallFloatCodes {
 /// 0 to 15, never less for a larger real.
 inline i32x4 bucket_of(f32x4 x, f32x4 per_unit) {
   constexpr float kMagic = 0x1.8p23f;
-  return bits_of(min(max(x * per_unit, splat(-8.0f)), splat(7.0f)) + splat(kMagic)) - splat(std::bit_cast<std::int32_t>(kMagic) - 8);
+  return bits_of(min(max(x * per_unit, splat(-8.0f)), splat(7.0f)) + splat(kMagic)) -
+         splat(std::bit_cast<std::int32_t>(kMagic) - 8);
 }
 
 RankBuckets bucketed(std::span<const float> boundaries) {
@@ -179,7 +180,8 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
       u8x16 bytes[4];
       unrolled<4>([&](auto b) { bytes[b] = swizzle(load_lanes<u8x16>(buckets.boundaries[which][b]), index); });
       const auto low = (i16x8)interleave_low_bytes(bytes[0], bytes[1]), high = (i16x8)interleave_low_bytes(bytes[2], bytes[3]);
-      const auto low_2 = (i16x8)interleave_high_bytes(bytes[0], bytes[1]), high_2 = (i16x8)interleave_high_bytes(bytes[2], bytes[3]);
+      const auto low_2 = (i16x8)interleave_high_bytes(bytes[0], bytes[1]),
+                 high_2 = (i16x8)interleave_high_bytes(bytes[2], bytes[3]);
       rank[0] -= i32x4(x[0] > std::bit_cast<f32x4>(interleave_low(low, high)));
       rank[1] -= i32x4(x[1] > std::bit_cast<f32x4>(interleave_high(low, high)));
       rank[2] -= i32x4(x[2] > std::bit_cast<f32x4>(interleave_low(low_2, high_2)));

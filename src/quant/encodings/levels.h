@@ -27,8 +27,8 @@ struct LevelTable {
   std::vector<float> boundaries;           // ascending, between levels in order: rank = how many are less than the real
   std::vector<std::uint8_t> code_of_rank;  // empty: the rank is the code
   RankBuckets buckets;
-  const SmallFloat* format = nullptr;      // the boundaries are not used
-  float largest = 0.0f;                    // of |levels|
+  const SmallFloat* format = nullptr;  // the boundaries are not used
+  float largest = 0.0f;                // of |levels|
 };
 
 /// Throws Error{invalid_argument} for an encoding without fixed levels.

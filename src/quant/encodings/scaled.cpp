@@ -188,8 +188,7 @@ class ScaledEncoder {
     for (std::size_t first = 0; x != end;) {
       const std::int64_t left = row % group == 0 ? end - x : left_of_row;
       const std::int64_t length = std::min(group, left);
-      const std::int64_t n_groups =
-          std::clamp<std::int64_t>(std::min(kCodePiece, left) / length, 1, kBatch);
+      const std::int64_t n_groups = std::clamp<std::int64_t>(std::min(kCodePiece, left) / length, 1, kBatch);
       left_of_row -= n_groups * length;
       if (left_of_row <= 0) left_of_row = row;  // not followed where rows end with whole groups
       const auto watched = static_cast<std::size_t>(options_.watched_scale) - first;

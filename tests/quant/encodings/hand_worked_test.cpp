@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "base/error.h"
@@ -171,6 +173,32 @@ TEST_CASE("ternary: threshold 0.7 mean|x|, scale the mean above it; mse takes th
   CHECK(alone.codes == Codes{1, 2, 1, 1});
 }
 
+TEST_CASE("ternary, mse: no other number of kept magnitudes has a smaller error") {
+  std::mt19937 random(3);
+  for (int round = 0; round < 300; ++round) {
+    std::vector<float> x(1 + random() % 6);
+    for (float& value : x) value = static_cast<float>(static_cast<int>(random() % 41) - 20);
+    std::vector<double> magnitudes(x.begin(), x.end());
+    double whole = 0.0;
+    for (double& magnitude : magnitudes) whole += magnitude * magnitude, magnitude = std::abs(magnitude);
+    std::sort(magnitudes.rbegin(), magnitudes.rend());
+    double least = whole, sum = 0.0;
+    for (std::size_t k = 0; k < magnitudes.size(); ++k) {
+      sum += magnitudes[k];
+      least = std::min(least, whole - sum * sum / static_cast<double>(k + 1));
+    }
+    TensorScheme scheme = named("ternary");
+    scheme.clipping = CalibrationMethod::mse;
+    scheme.grain = Grain::per_tensor;
+    const Coded c = code(x, scheme);
+    double error = 0.0;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      error += std::pow(static_cast<double>(x[i]) - static_cast<double>(c.reals[i]), 2.0);
+    CAPTURE(x);
+    REQUIRE(error <= least + 1e-4);
+  }
+}
+
 TEST_CASE("binary: the sign times the mean magnitude, 0 counts as positive") {
   const Coded c = code({1.0f, -2.0f, 3.0f, 0.0f, -0.0f, std::nanf("")}, {.encoding = Encoding::binary});
   CHECK(c.codes == Codes{1, 0, 1, 1, 1, 1});
@@ -191,6 +219,48 @@ TEST_CASE("kmeans: two clear clusters become their means; importance shifts them
   CHECK(w.encoded.levels[1] == doctest::Approx((10.0 + 11.0 + 72.0) / 8.0));
   // As many entries as values: no error.
   CHECK(code(x, {.encoding = Encoding::kmeans, .n_entries = 5}).reals == x);
+}
+
+TEST_CASE("kmeans: every level ends as the mean of its values, wherever they lie") {
+  TensorScheme scheme = named("kmeans16");
+  scheme.n_entries = 2;
+  scheme.bits = 1;
+  scheme.grain = Grain::per_tensor;
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937 random(seed);
+    std::vector<float> x(400);
+    for (float& value : x) value = 1000.0f + static_cast<float>(random() % 20000) * 1e-4f;
+    const Coded c = code(x, scheme);
+    for (std::int32_t level = 0; level < 2; ++level) {
+      double sum = 0.0, n = 0.0;
+      for (std::size_t i = 0; i < x.size(); ++i)
+        if (c.codes[i] == level) sum += static_cast<double>(x[i]), n += 1.0;
+      REQUIRE(n > 0.0);
+      CHECK(std::abs(sum / n - static_cast<double>(c.encoded.levels[static_cast<std::size_t>(level)])) < 7e-5);
+    }
+  }
+}
+
+TEST_CASE("importance: one for each element, or for each index of an axis; any other number is refused") {
+  // Only the first row counts: two levels hold it without error.
+  const std::vector<float> x = {1.0f, 1.0f, 5.0f, 5.0f, 100.0f, 200.0f, 300.0f, 400.0f};
+  TensorScheme scheme = named("kmeans16");
+  scheme.n_entries = 2;
+  scheme.bits = 1;
+  scheme.grain = Grain::per_tensor;
+  const auto levels = [&](const std::vector<float>& importance, std::int64_t axis) {
+    EncodeOptions options;
+    options.importance = importance;
+    options.importance_axis = axis;
+    std::vector<float> found = code(x, scheme, {2, 4}, 0, options).encoded.levels;
+    std::sort(found.begin(), found.end());
+    return found;
+  };
+  CHECK(levels({1.0f, 0.0f}, 0) == std::vector<float>{1.0f, 5.0f});
+  CHECK(levels({1.0f, 1.0f, 1.0f, 1.0f, 0.0f, 0.0f, 0.0f, 0.0f}, 0) == std::vector<float>{1.0f, 5.0f});
+  CHECK(levels({1.0f, 0.0f, 0.0f, 0.0f}, 1) == std::vector<float>{1.0f, 100.0f});
+  CHECK_THROWS_AS(levels({1.0f, 0.0f, 0.0f}, 0), Error);
+  CHECK_THROWS_AS(levels({1.0f, 0.0f}, 1), Error);
 }
 
 TEST_CASE("kmeans: one dimension's best codebook is found within a few per cent, and repeats with its seed") {
@@ -329,6 +399,30 @@ TEST_CASE("clipping percentile: at least that share of the magnitudes is kept") 
   CHECK(code(x, scheme).encoded.scales[0] == doctest::Approx(8.0 / 127.0));
   scheme.percentile = 100.0;
   CHECK(code(x, scheme).encoded.scales[0] == 1.0f);
+}
+
+TEST_CASE("clip_ratio: both ends of the range are shortened") {
+  TensorScheme scheme{.dtype = DType::u8, .is_symmetric = false};
+  scheme.grain = Grain::per_tensor;
+  scheme.clip_ratio = 0.5;
+  const Coded c = code({-1.0f, 3.0f, 0.25f, -0.5f}, scheme);
+  CHECK(c.encoded.scales[0] == 2.0f / 255.0f);
+  CHECK(c.encoded.zero_points[0] == 64);
+  CHECK(c.codes == Codes{0, 255, 96, 0});
+}
+
+TEST_CASE("scales: the reals of the largest floats stay finite") {
+  const float most = std::numeric_limits<float>::max();
+  for (const NamedScheme& scheme : named_schemes()) {
+    CAPTURE(scheme.name);
+    float x = most;
+    for (int i = 0; i < 40; ++i, x = std::nextafter(x, 0.0f)) {
+      const std::vector<float> values(64, x);
+      const Coded c = code(values, scheme.scheme);
+      if (c.encoded.scales.empty()) break;  // float16 has infinities, codebooks are fitted to what there is
+      REQUIRE(std::all_of(c.reals.begin(), c.reals.end(), [](float real) { return std::isfinite(real); }));
+    }
+  }
 }
 
 TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
