@@ -229,14 +229,14 @@ TEST_CASE("kmeans: every level ends as the mean of its values, wherever they lie
   for (std::uint32_t seed = 1; seed <= 20; ++seed) {
     std::mt19937 random(seed);
     std::vector<float> x(400);
-    for (float& value : x) value = 1000.0f + static_cast<float>(random() % 20000) * 1e-4f;
+    for (float& value : x) value = 30000.0f + static_cast<float>(random() % 1000) * 0.002f;
     const Coded c = code(x, scheme);
     for (std::int32_t level = 0; level < 2; ++level) {
       double sum = 0.0, n = 0.0;
       for (std::size_t i = 0; i < x.size(); ++i)
         if (c.codes[i] == level) sum += static_cast<double>(x[i]), n += 1.0;
       REQUIRE(n > 0.0);
-      CHECK(std::abs(sum / n - static_cast<double>(c.encoded.levels[static_cast<std::size_t>(level)])) < 7e-5);
+      CHECK(std::abs(sum / n - static_cast<double>(c.encoded.levels[static_cast<std::size_t>(level)])) < 4e-3);
     }
   }
 }
