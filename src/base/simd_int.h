@@ -20,7 +20,6 @@ typedef std::int8_t i8x16 __attribute__((vector_size(16)));
 typedef std::uint8_t u8x16 __attribute__((vector_size(16)));
 typedef std::int16_t i16x8 __attribute__((vector_size(16)));
 typedef std::uint16_t u16x8 __attribute__((vector_size(16)));
-typedef std::int64_t i64x2 __attribute__((vector_size(16)));
 
 /// body(0) to body(n - 1), each written out, the index a constant: arrays of vectors that it indexes stay in registers.
 template <int n, typename Body>

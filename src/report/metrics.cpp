@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/math.h"
+#include "base/simd.h"
 
 namespace bitwright {
 
@@ -35,23 +36,48 @@ bool ErrorSums::add_finite(const float* reference, const float* approximation, s
   double most[kLanes] = {};
   float low[kLanes];
   float high[kLanes];
-  for (std::size_t l = 0; l < kLanes; ++l) low[l] = high[l] = reference[0];
-  const auto put = [&](std::size_t i, std::size_t l) {
-    const double x = reference[i];
-    const double y = approximation[i];
+  std::size_t at = 0;
+  {
+    f64x2 xx_lanes[2] = {}, yy_lanes[2] = {}, xy_lanes[2] = {}, ee_lanes[2] = {}, most_lanes[2] = {};
+    f32x4 low_lanes = splat(reference[0]), high_lanes = low_lanes;
+    const auto put = [&](int half, f64x2 x, f64x2 y) __attribute__((always_inline)) {
+      const f64x2 error = x - y;
+      xx_lanes[half] += x * x;
+      yy_lanes[half] += y * y;
+      xy_lanes[half] += x * y;
+      ee_lanes[half] += error * error;
+      most_lanes[half] = max(most_lanes[half], abs(error));
+    };
+    for (; at + kLanes <= n; at += kLanes) {
+      const f32x4 x = load_f32x4(reference + at), y = load_f32x4(approximation + at);
+      low_lanes = min(low_lanes, x);
+      high_lanes = max(high_lanes, x);
+      put(0, low_f64x2(x), low_f64x2(y));
+      put(1, high_f64x2(x), high_f64x2(y));
+    }
+    for (std::size_t half = 0; half < 2; ++half) {
+      store_f64x2(xx + 2 * half, xx_lanes[half]);
+      store_f64x2(yy + 2 * half, yy_lanes[half]);
+      store_f64x2(xy + 2 * half, xy_lanes[half]);
+      store_f64x2(ee + 2 * half, ee_lanes[half]);
+      store_f64x2(most + 2 * half, most_lanes[half]);
+    }
+    store_f32x4(low, low_lanes);
+    store_f32x4(high, high_lanes);
+  }
+  for (; at < n; ++at) {
+    const std::size_t l = at % kLanes;
+    const double x = reference[at];
+    const double y = approximation[at];
     const double error = x - y;
     xx[l] += x * x;
     yy[l] += y * y;
     xy[l] += x * y;
     ee[l] += error * error;
     most[l] = std::max(most[l], std::abs(error));
-    low[l] = std::min(low[l], reference[i]);
-    high[l] = std::max(high[l], reference[i]);
-  };
-  std::size_t at = 0;
-  for (; at + kLanes <= n; at += kLanes)
-    for (std::size_t l = 0; l < kLanes; ++l) put(at + l, l);
-  for (; at < n; ++at) put(at, at % kLanes);
+    low[l] = std::min(low[l], reference[at]);
+    high[l] = std::max(high[l], reference[at]);
+  }
   const auto total = [](const double* lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); };
   // Squares of floats do not overflow a double: only what was not finite before makes the sum so.
   if (!std::isfinite(total(xx) + total(yy))) return false;

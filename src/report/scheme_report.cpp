@@ -1,10 +1,12 @@
 #include "report/scheme_report.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <memory>
 
 #include "base/error.h"
+#include "base/simd.h"
 #include "quant/packing.h"
 #include "quant/quantize.h"
 #include "report/metrics.h"
@@ -16,19 +18,26 @@ namespace {
 constexpr std::size_t kPieceLength = 1024;
 constexpr std::size_t kErrorBins = 97;  // odd: no error has a bin of its own
 
-/// The bin of a value, as histogram_of has it.
+/// The bins of two values, as histogram_of has them, in the low bits of the doubles.
 class BinOf {
  public:
   BinOf(double min, double max, std::size_t n)
-      : min_(min), per_real_(max > min ? static_cast<double>(n) / (max - min) : 0.0), last_(static_cast<double>(n) - 1.0) {}
-  std::int32_t operator()(double value) const {
-    return static_cast<std::int32_t>(std::min(std::max((value - min_) * per_real_, 0.0), last_));
+      : min_(splat(min)),
+        per_real_(splat(max > min ? static_cast<double>(n) / (max - min) : 0.0)),
+        last_(splat(static_cast<double>(n) - 1.0)) {}
+  f64x2 operator()(f64x2 value) const {
+    const f64x2 place = bitwright::min(bitwright::max((value - min_) * per_real_, zero_), last_);
+    const f64x2 nearest = (place + magic_) - magic_;
+    return (nearest + magic_) - std::bit_cast<f64x2>(i64x2(nearest > place) & one_);
   }
 
  private:
-  double min_;
-  double per_real_;
-  double last_;
+  f64x2 min_;
+  f64x2 per_real_;
+  f64x2 last_;
+  f64x2 zero_{};
+  f64x2 magic_ = splat(0x1p52);  // its unit in the last place is 1
+  i64x2 one_ = std::bit_cast<i64x2>(splat(1.0));
 };
 
 std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
@@ -62,19 +71,40 @@ class ErrorBins {
   /// Finite pairs, at most kPieceLength.
   void add(const float* values, const float* reals, std::size_t n) {
     double squares[kPieceLength];
-    std::int32_t value_bins[kPieceLength];
-    std::int32_t error_bins[kPieceLength];
-    for (std::size_t i = 0; i < n; ++i) {
-      const double error = static_cast<double>(values[i]) - static_cast<double>(reals[i]);
-      squares[i] = error * error;
-      error_bins[i] = error_bin_(error);
-      value_bins[i] = value_bin_(values[i]);
+    double value_bins[kPieceLength];
+    double error_bins[kPieceLength];
+    const auto two = [&](std::size_t i, f64x2 x, f64x2 y) __attribute__((always_inline)) {
+      const f64x2 error = x - y;
+      store_f64x2(squares + i, error * error);
+      store_f64x2(error_bins + i, error_bin_(error));
+      store_f64x2(value_bins + i, value_bin_(x));
+    };
+    std::size_t done = 0;
+    for (; done + 4 <= n; done += 4) {
+      const f32x4 x = load_f32x4(values + done), y = load_f32x4(reals + done);
+      two(done, low_f64x2(x), low_f64x2(y));
+      two(done + 2, high_f64x2(x), high_f64x2(y));
     }
+    for (; done < n; ++done) {
+      const f64x2 x = splat(static_cast<double>(values[done])), error = x - splat(static_cast<double>(reals[done]));
+      squares[done] = error[0] * error[0];
+      error_bins[done] = error_bin_(error)[0];
+      value_bins[done] = value_bin_(x)[0];
+    }
+    const auto bin = [](double place) { return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(place) & 0xffffffff); };
     // Two copies of each, so that equal neighbours do not wait for each other.
-    for (std::size_t i = 0; i < n; ++i) {
-      sums_[i % 2 * n_values_ + static_cast<std::size_t>(value_bins[i])] += squares[i];
-      ++counts_[i % 2 * kErrorBins + static_cast<std::size_t>(error_bins[i])];
+    double* const sums[2] = {sums_.data(), sums_.data() + n_values_};
+    std::uint32_t* const counts[2] = {counts_.data(), counts_.data() + kErrorBins};
+    const auto count = [&](std::size_t i, int copy) __attribute__((always_inline)) {
+      sums[copy][bin(value_bins[i])] += squares[i];
+      ++counts[copy][bin(error_bins[i])];
+    };
+    std::size_t i = 0;
+    for (; i + 2 <= n; i += 2) {
+      count(i, 0);
+      count(i + 1, 1);
     }
+    if (i < n) count(i, 0);
   }
 
   double sum(std::size_t bin) const { return sums_[bin] + sums_[n_values_ + bin]; }
