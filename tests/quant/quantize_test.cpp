@@ -183,6 +183,15 @@ TEST_CASE("scan_min_max: equal to the reference for each granularity, with and w
   }
 }
 
+TEST_CASE("scan_min_max: ends are never -0") {
+  const std::vector<float> x = {-0.0f, -0.0f, -0.0f, -0.0f};
+  for (const Granularity& granularity : {Granularity(PerTensor{}), Granularity(PerChannel{0}), Granularity(PerChannel{1})})
+    for (const MinMax& ends : scan_min_max(x, {2, 2}, granularity)) {
+      CHECK(!std::signbit(ends.rmin));
+      CHECK(!std::signbit(ends.rmax));
+    }
+}
+
 TEST_CASE("scan_min_max: NaN only, nothing, and one infinity") {
   const std::vector<float> nans(9, std::nanf(""));
   CHECK_FALSE(scan_min_max(nans).has_finite());

@@ -27,6 +27,12 @@ TEST_CASE("quantize_weight_tensor: a channel of zeros takes the scale of the who
   CHECK(quantize_weight_tensor(zeros, {}, 0).params.scales[0] == 1.0f);
 }
 
+TEST_CASE("quantize_weight_tensor: asymmetric, too, a channel of zeros takes the scale of the whole tensor") {
+  const Tensor w = Tensor::of<float>({2, 2}, {1.0f, 3.0f, 0.0f, 0.0f});
+  const QuantizedTensor q = quantize_weight_tensor(w, {DType::u8, false, false, TensorScheme::Grain::per_channel, 32}, 0);
+  CHECK(q.params.scales == std::vector<float>{3.0f / 255.0f, 3.0f / 255.0f});
+}
+
 TEST_CASE("quantize_weight_tensor: blocks along the reduction axis, with a tail") {
   Tensor w(DType::f32, {5, 2});
   for (int i = 0; i < 10; ++i) w.data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i + 1);

@@ -125,6 +125,11 @@ TEST_CASE("two-level scales: 6-bit codes of an f16 scale for each 8 blocks") {
   CHECK(two.super_scales[1] == 2.0f);
   CHECK(two.super_scales[2] == 0x1p-24f);  // nothing but zeros
   CHECK(two.super_scales[3] == 3.0f);
+  // Eight blocks are one super-block, not more: that of the next row follows.
+  std::vector<float> rows(32, 0.0f);
+  rows[0] = 63.0f * 7.0f;
+  rows[16] = 63.0f * 14.0f;
+  CHECK(code(rows, scheme, {2, 16}, 1).encoded.super_scales == std::vector<float>{1.0f, 2.0f});
 }
 
 TEST_CASE("power_of_two: 3 bits are 0 and +-1, 1/2, 1/4") {
@@ -327,6 +332,15 @@ TEST_CASE("product: two kinds of sub-vectors take two entries, with a shorter la
   const std::vector<float> four = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, 8.0f};
   CHECK(code(four, grouped, {2, 4}, 1).reals == four);
   CHECK(code(four, grouped, {2, 4}, 1).encoded.levels.size() == 8);
+  // The last group has fewer columns, and those of no other.
+  grouped.column_group = 2;
+  const std::vector<float> six = {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 1.0f, 2.0f, 3.0f, 4.0f, 7.0f, 8.0f};
+  CHECK(code(six, grouped, {2, 6}, 1).reals == six);
+}
+
+TEST_CASE("complete_scheme: codes of 8 bits are bytes, of 16 pairs of them") {
+  CHECK(complete_scheme(named("f8e4m3fn")).dtype == DType::u8);
+  CHECK(complete_scheme(named("bf16")).dtype == DType::u16);
 }
 
 TEST_CASE("product: refinement lowers the error of the outputs and leaves the codes") {
