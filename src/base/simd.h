@@ -57,6 +57,12 @@ inline f32x4 round_small(f32x4 v) {
   const f32x4 magic = splat(12582912.0f);  // 1.5 * 2^23: the unit in the last place is 1
   return (v + magic) - magic;
 }
+
+/// To integer, exact for values that are integers of |v| < 2^31.
+inline i32x4 to_i32x4(f32x4 v) { return __builtin_convertvector(v, i32x4); }
+inline f32x4 to_f32x4(i32x4 v) { return __builtin_convertvector(v, f32x4); }
+
+// Two lanes of doubles, as those of floats.
 typedef double f64x2 __attribute__((vector_size(16)));
 typedef std::int64_t i64x2 __attribute__((vector_size(16)));
 inline f64x2 splat(double x) { return f64x2{x, x}; }
@@ -69,7 +75,6 @@ inline void store_f64x2(double* p, f64x2 v) { std::memcpy(p, &v, sizeof(v)); }
 /// The two low or high lanes.
 inline f64x2 low_f64x2(f32x4 v) { return __builtin_convertvector(__builtin_shufflevector(v, v, 0, 1), f64x2); }
 inline f64x2 high_f64x2(f32x4 v) { return __builtin_convertvector(__builtin_shufflevector(v, v, 2, 3), f64x2); }
-/// As those of floats.
 #if defined(__wasm_simd128__)
 inline f64x2 min(f64x2 a, f64x2 b) { return (f64x2)wasm_f64x2_pmin((v128_t)a, (v128_t)b); }
 inline f64x2 max(f64x2 a, f64x2 b) { return (f64x2)wasm_f64x2_pmax((v128_t)a, (v128_t)b); }
@@ -81,9 +86,5 @@ inline f64x2 min(f64x2 a, f64x2 b) { return select(b < a, b, a); }
 inline f64x2 max(f64x2 a, f64x2 b) { return select(a < b, b, a); }
 #endif
 inline f64x2 abs(f64x2 v) { return std::bit_cast<f64x2>(std::bit_cast<i64x2>(v) & INT64_MAX); }
-
-/// To integer, exact for values that are integers of |v| < 2^31.
-inline i32x4 to_i32x4(f32x4 v) { return __builtin_convertvector(v, i32x4); }
-inline f32x4 to_f32x4(i32x4 v) { return __builtin_convertvector(v, f32x4); }
 
 }  // namespace bitwright

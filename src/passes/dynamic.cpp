@@ -185,7 +185,7 @@ class Dynamic {
   bool takes_lstms_only_;
   DynamicNodes maker_;
   PlannedEdit edit_;
-  std::set<const NodeDecision*> refused_;  // with a reason that says more than that there is no form for the operator
+  std::set<const NodeDecision*> refused_;  // by the maker, which says why
   std::map<const Node*, std::size_t> places_;
   std::vector<ConstantWeight> weights_;
   std::map<std::pair<const Node*, std::size_t>, std::size_t> constant_inputs_;

@@ -12,9 +12,9 @@ namespace {
 
 constexpr std::int64_t kOnnxFloat = 1;
 
-/// Where an output sums fewer products, DynamicQuantizeLinear, ConvInteger, Cast, Mul and Add take longer than Conv in
-/// onnxruntime-web: at 1 x 1, 24 channels 0.8 of its speed, 48 1.0, 96 2 to 4; depthwise 5 x 5 0.75. onnxruntime on a CPU with
-/// VNNI runs floats faster at every size (0.7 to 0.9). `npm run bench -- dynamic-conv` measures it.
+/// Where an output sums fewer products, DynamicQuantizeLinear, ConvInteger, Cast, Mul and Add take longer than Conv in onnxruntime-web:
+/// with 24 products 0.7 of its speed, 48 0.9, depthwise 0.8; from 72 on 1.1 to 2.2. onnxruntime on a CPU with VNNI is faster in float
+/// at nearly every size (0.6 to 1.0, depthwise 0.2). `npm run bench -- dynamic-conv` measures it.
 constexpr std::int64_t kLeastConvProducts = 64;
 
 Tensor transposed(const Tensor& matrix) {

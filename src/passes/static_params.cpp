@@ -23,7 +23,7 @@ std::int64_t channel_axis(const Node& node, const Shape& weight) {
 
 /// A zero point half way between two codes puts both ends of the range half way too: [-1, 1] of a tanh or of a layer norm lies at
 /// -127.5 and 127.5 steps, and where many values are near the ends, the last bit of a float decides their codes. One code less then
-/// puts an end onto a code: 0.4 % of a step of 8 bits, too much for fewer.
+/// puts an end onto a code: steps of 8 bits grow by 0.4 %, of fewer bits by too much.
 void move_ends_onto_codes(RealRange range, CodeRange codes, ScaleZeroPoint& chosen) {
   constexpr double kNearHalf = 1.0 / 256.0;
   constexpr std::int32_t kLeastSteps = 255;

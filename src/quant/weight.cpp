@@ -88,7 +88,6 @@ std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const Tens
 
   result.codes = Tensor(scheme.dtype, values.shape(), raw_allocator());
   const SymmetricScale symmetric_scale(params.range);
-  const FiniteCodes finite_codes(params.range);
   const std::int32_t zero_point = symmetric_scale.zero_point();
   params.scales.reserve(static_cast<std::size_t>(layout.n_blocks()));
   const float* x = values.data<float>().data();
@@ -100,7 +99,7 @@ std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const Tens
     largest_magnitudes(x, n, 1, &bits);
     if (bits == 0 || bits >= kNotFinite) return std::nullopt;
     params.scales.push_back(symmetric_scale(static_cast<double>(std::bit_cast<float>(bits))));
-    finite_codes(x, n, 1, &params.scales.back(), &zero_point, codes, ahead);
+    quantize_finite(x, n, 1, &params.scales.back(), &zero_point, params.range, codes, ahead);
     x += n;
     codes += n;
     left -= n;

@@ -29,60 +29,40 @@ struct Limits {
 }  // namespace
 
 bool ErrorSums::add_finite(const float* reference, const float* approximation, std::size_t n) {
-  double xx[kLanes] = {};
-  double yy[kLanes] = {};
-  double xy[kLanes] = {};
-  double ee[kLanes] = {};
-  double most[kLanes] = {};
-  float low[kLanes];
-  float high[kLanes];
+  f64x2 xx[2] = {}, yy[2] = {}, xy[2] = {}, ee[2] = {}, most[2] = {};
+  f32x4 low = splat(reference[0]), high = low;
+  const auto two = [&](int half, f64x2 x, f64x2 y) __attribute__((always_inline)) {
+    const f64x2 error = x - y;
+    xx[half] += x * x;
+    yy[half] += y * y;
+    xy[half] += x * y;
+    ee[half] += error * error;
+    most[half] = max(most[half], abs(error));
+  };
+  const auto four = [&](f32x4 x, f32x4 y) __attribute__((always_inline)) {
+    two(0, low_f64x2(x), low_f64x2(y));
+    two(1, high_f64x2(x), high_f64x2(y));
+  };
   std::size_t at = 0;
-  {
-    f64x2 xx_lanes[2] = {}, yy_lanes[2] = {}, xy_lanes[2] = {}, ee_lanes[2] = {}, most_lanes[2] = {};
-    f32x4 low_lanes = splat(reference[0]), high_lanes = low_lanes;
-    const auto put = [&](int half, f64x2 x, f64x2 y) __attribute__((always_inline)) {
-      const f64x2 error = x - y;
-      xx_lanes[half] += x * x;
-      yy_lanes[half] += y * y;
-      xy_lanes[half] += x * y;
-      ee_lanes[half] += error * error;
-      most_lanes[half] = max(most_lanes[half], abs(error));
-    };
-    for (; at + kLanes <= n; at += kLanes) {
-      const f32x4 x = load_f32x4(reference + at), y = load_f32x4(approximation + at);
-      low_lanes = min(low_lanes, x);
-      high_lanes = max(high_lanes, x);
-      put(0, low_f64x2(x), low_f64x2(y));
-      put(1, high_f64x2(x), high_f64x2(y));
-    }
-    for (std::size_t half = 0; half < 2; ++half) {
-      store_f64x2(xx + 2 * half, xx_lanes[half]);
-      store_f64x2(yy + 2 * half, yy_lanes[half]);
-      store_f64x2(xy + 2 * half, xy_lanes[half]);
-      store_f64x2(ee + 2 * half, ee_lanes[half]);
-      store_f64x2(most + 2 * half, most_lanes[half]);
-    }
-    store_f32x4(low, low_lanes);
-    store_f32x4(high, high_lanes);
+  for (; at + kLanes <= n; at += kLanes) {
+    const f32x4 x = load_f32x4(reference + at);
+    low = min(low, x);
+    high = max(high, x);
+    four(x, load_f32x4(approximation + at));
   }
-  for (; at < n; ++at) {
-    const std::size_t l = at % kLanes;
-    const double x = reference[at];
-    const double y = approximation[at];
-    const double error = x - y;
-    xx[l] += x * x;
-    yy[l] += y * y;
-    xy[l] += x * y;
-    ee[l] += error * error;
-    most[l] = std::max(most[l], std::abs(error));
-    low[l] = std::min(low[l], reference[at]);
-    high[l] = std::max(high[l], reference[at]);
+  float rest[2][kLanes] = {};  // pairs of zeros add nothing
+  for (std::size_t l = 0; at + l < n; ++l) {
+    rest[0][l] = reference[at + l];
+    rest[1][l] = approximation[at + l];
+    low = min(low, splat(rest[0][l]));
+    high = max(high, splat(rest[0][l]));
   }
-  const auto total = [](const double* lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); };
+  four(load_f32x4(rest[0]), load_f32x4(rest[1]));
+  const auto total = [](const f64x2* lanes) { return (lanes[0][0] + lanes[0][1]) + (lanes[1][0] + lanes[1][1]); };
   // Squares of floats do not overflow a double: only what was not finite before makes the sum so.
   if (!std::isfinite(total(xx) + total(yy))) return false;
   for (std::size_t l = 0; l < kLanes; ++l) {
-    max_abs_error_ = std::max(max_abs_error_, most[l]);
+    max_abs_error_ = std::max(max_abs_error_, most[l / 2][l % 2]);
     rmin_ = n_ == 0 && l == 0 ? static_cast<double>(low[l]) : std::min(rmin_, static_cast<double>(low[l]));
     rmax_ = n_ == 0 && l == 0 ? static_cast<double>(high[l]) : std::max(rmax_, static_cast<double>(high[l]));
   }

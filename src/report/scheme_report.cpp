@@ -79,17 +79,18 @@ class ErrorBins {
       store_f64x2(error_bins + i, error_bin_(error));
       store_f64x2(value_bins + i, value_bin_(x));
     };
+    const auto four = [&](std::size_t i, const float* x, const float* y) {
+      const f32x4 value = load_f32x4(x), real = load_f32x4(y);
+      two(i, low_f64x2(value), low_f64x2(real));
+      two(i + 2, high_f64x2(value), high_f64x2(real));
+    };
     std::size_t done = 0;
-    for (; done + 4 <= n; done += 4) {
-      const f32x4 x = load_f32x4(values + done), y = load_f32x4(reals + done);
-      two(done, low_f64x2(x), low_f64x2(y));
-      two(done + 2, high_f64x2(x), high_f64x2(y));
-    }
-    for (; done < n; ++done) {
-      const f64x2 x = splat(static_cast<double>(values[done])), error = x - splat(static_cast<double>(reals[done]));
-      squares[done] = error[0] * error[0];
-      error_bins[done] = error_bin_(error)[0];
-      value_bins[done] = value_bin_(x)[0];
+    for (; done + 4 <= n; done += 4) four(done, values + done, reals + done);
+    if (done < n) {  // places beyond n are looked at by nobody
+      float rest[2][4] = {};
+      std::copy(values + done, values + n, rest[0]);
+      std::copy(reals + done, reals + n, rest[1]);
+      four(done, rest[0], rest[1]);
     }
     const auto bin = [](double place) { return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(place) & 0xffffffff); };
     // Two copies of each, so that equal neighbours do not wait for each other.

@@ -3,6 +3,7 @@
 import * as nodeRuntime from 'onnxruntime-node';
 import * as webRuntime from 'onnxruntime-web';
 import { activations, dynamicConv, floatConv } from './one-node.mjs';
+import { median } from './work.mjs';
 
 const rounds = 31;
 const convs = [
@@ -20,7 +21,6 @@ const convs = [
   { channels: 64, outputs: 64, kernel: 3, size: 28, groups: 32 },
   { channels: 96, outputs: 96, kernel: 5, size: 22, groups: 96 },
 ];
-const median = (values) => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 webRuntime.env.wasm.numThreads = 1;
 console.log(

@@ -20,7 +20,7 @@ const number = (field, value) => join([varint(field << 3), varint(value)]);
 const bytes = (field, value) => join([varint((field << 3) | 2), varint(value.length), value]);
 const text = (field, value) => bytes(field, new TextEncoder().encode(value));
 
-const types = { f32: 1, u8: 2, i8: 3, i32: 6, i64: 7 };
+const types = { f32: 1, u8: 2, i8: 3, i32: 6 };
 const valueInfo = (name, type, shape) => {
   const dims = shape.map((extent) => bytes(1, number(1, extent)));
   return join([text(1, name), bytes(2, bytes(1, join([number(1, types[type]), bytes(2, join(dims))])))]);
@@ -101,53 +101,40 @@ export function float({ m, n, k }) {
   );
 }
 
-const convAttributes = ({ kernel, groups }) => ({
-  ints: { group: groups },
-  lists: { kernel_shape: [kernel, kernel], pads: Array(4).fill(kernel >> 1) },
+/** What the convolutions below share: square, of stride 1, padded; x and y are [1, channels, size, size]. */
+const conv = ({ channels, outputs, kernel, size, groups }) => ({
+  shape: [outputs, channels / groups, kernel, kernel],
+  n: (outputs * channels * kernel * kernel) / groups,
+  attributes: { ints: { group: groups }, lists: { kernel_shape: [kernel, kernel], pads: Array(4).fill(kernel >> 1) } },
+  ends: [valueInfo('x', 'f32', [1, channels, size, size]), valueInfo('y', 'f32', [1, outputs, size, size])],
 });
 
-/** A square convolution of stride 1 in float, with bias and Relu: x [1, channels, size, size]. */
-export function floatConv({ channels, outputs, kernel, size, groups }) {
-  const shape = [outputs, channels / groups, kernel, kernel];
-  const nodes = [node('Conv', ['x', 'w', 'b'], ['c'], convAttributes({ kernel, groups })), node('Relu', ['c'], ['y'])];
-  const n = shape.reduce((a, b) => a * b);
-  const constants = [
-    tensor('w', 'f32', shape, noise(n, Float32Array)),
-    tensor('b', 'f32', [outputs], noise(outputs, Float32Array)),
-  ];
+/** A convolution in float, with bias and Relu. */
+export function floatConv(of) {
+  const { shape, n, attributes, ends } = conv(of);
+  const bias = tensor('b', 'f32', [of.outputs], noise(of.outputs, Float32Array));
   return model(
-    nodes,
-    constants,
-    valueInfo('x', 'f32', [1, channels, size, size]),
-    valueInfo('y', 'f32', [1, outputs, size, size]),
+    [node('Conv', ['x', 'w', 'b'], ['c'], attributes), node('Relu', ['c'], ['y'])],
+    [tensor('w', 'f32', shape, noise(n, Float32Array)), bias],
+    ...ends,
   );
 }
 
 /** The same as mode dynamic writes it: integers that are made at the run. */
-export function dynamicConv({ channels, outputs, kernel, size, groups }) {
-  const shape = [outputs, channels / groups, kernel, kernel];
+export function dynamicConv(of) {
+  const { shape, n, attributes, ends } = conv(of);
+  const perChannel = (name) => tensor(name, 'f32', [1, of.outputs, 1, 1], noise(of.outputs, Float32Array));
   const nodes = [
     node('DynamicQuantizeLinear', ['x'], ['q', 'q_scale', 'q_zero']),
-    node('ConvInteger', ['q', 'w', 'q_zero', 'w_zero'], ['acc'], convAttributes({ kernel, groups })),
+    node('ConvInteger', ['q', 'w', 'q_zero', 'w_zero'], ['acc'], attributes),
     node('Cast', ['acc'], ['acc_float'], { ints: { to: types.f32 } }),
     node('Mul', ['q_scale', 'w_scale'], ['scale']),
     node('Mul', ['acc_float', 'scale'], ['product']),
     node('Add', ['product', 'b'], ['c']),
     node('Relu', ['c'], ['y']),
   ];
-  const n = shape.reduce((a, b) => a * b);
-  const constants = [
-    tensor('w', 'u8', shape, noise(n, Uint8Array)),
-    tensor('w_zero', 'u8', [], Uint8Array.of(128)),
-    tensor('w_scale', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
-    tensor('b', 'f32', [1, outputs, 1, 1], noise(outputs, Float32Array)),
-  ];
-  return model(
-    nodes,
-    constants,
-    valueInfo('x', 'f32', [1, channels, size, size]),
-    valueInfo('y', 'f32', [1, outputs, size, size]),
-  );
+  const weight = [tensor('w', 'u8', shape, noise(n, Uint8Array)), tensor('w_zero', 'u8', [], Uint8Array.of(128))];
+  return model(nodes, [...weight, perChannel('w_scale'), perChannel('b')], ...ends);
 }
 
 export const activations = ({ m, k }) => noise(m * k, Float32Array);

@@ -58,7 +58,7 @@ void fit_levels(const Group& group, std::uint64_t seed, std::span<float> levels)
   seed_levels(group, seed, levels);
   const double width = static_cast<double>(levels.back()) - static_cast<double>(levels.front());
   for (int pass = 0; pass < kMaxPasses; ++pass) {
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()});
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
     const CodeSums sums = sum_by_code(table, group.values, group.importance);
     double moved = 0.0;
     for (std::size_t k = 0; k < levels.size(); ++k) {
@@ -125,7 +125,8 @@ void fit_planes(const Group& group, std::span<float> alphas, std::span<float> le
   }
   levels_of(alphas, levels);
   for (int pass = 0; pass < kMaxPasses - 3; ++pass) {
-    const CodeSums sums = sum_by_code(sorted_levels({levels.begin(), levels.end()}), group.values, group.importance);
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
+    const CodeSums sums = sum_by_code(table, group.values, group.importance);
     std::vector<double> normal(n_planes * n_planes, 0.0);
     std::vector<double> right(n_planes, 0.0);
     for (std::size_t c = 0; c < levels.size(); ++c) {
@@ -155,7 +156,7 @@ void code_varying(EncodedTensor& e, std::span<const float> values, const ScaleLa
   std::vector<std::uint8_t> code_of_rank(n_scales * n_levels);
   for (std::size_t g = 0; g < n_scales; ++g) {
     const auto levels = std::span(e.levels).subspan(g * n_levels, n_levels);
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()});
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, 0);
     std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries.data() + g * (n_levels - 1));
     for (std::size_t rank = 0; rank < n_levels; ++rank)
       code_of_rank[g * n_levels + rank] = table.code_of_rank.empty()         ? static_cast<std::uint8_t>(rank)
@@ -200,7 +201,7 @@ void encode_fitted(EncodedTensor& e, std::span<const float> values, const Encode
                  [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t, std::uint8_t* codes) {
                    if (scale != current) {
                      const auto levels = std::span(e.levels).subspan(static_cast<std::size_t>(scale) * n_levels, n_levels);
-                     table = sorted_levels({levels.begin(), levels.end()});
+                     table = sorted_levels({levels.begin(), levels.end()}, values.size() / static_cast<std::size_t>(n_scales));
                      current = scale;
                    }
                    codes_of(table, values.data() + element, static_cast<std::size_t>(n), codes);

@@ -118,6 +118,23 @@ class SmallFloatCodes {
   i32x4 exponent_bits_ = in_register(splat(0x7f800000));
 };
 
+/// NaN becomes 0.
+inline f32x4 numbers(f32x4 x) { return float_of_bits(bits_of(x) & (x == x)); }
+
+constexpr std::size_t kFewBoundaries = 15;
+
+/// Ranks of 16 reals among at most 15 boundaries, infinities behind them.
+void few_ranks(const float* boundaries, const float* steps, std::uint8_t* ranks) {
+  f32x4 x[4];
+  i32x4 rank[4] = {};
+  unrolled<4>([&](auto k) { x[k] = numbers(load_f32x4(steps + 4 * k)); });
+  for (std::size_t b = 0; b < kFewBoundaries; ++b) {
+    const f32x4 boundary = std::bit_cast<f32x4>(load_splat(boundaries + b));
+    unrolled<4>([&](auto k) { rank[k] -= i32x4(x[k] > boundary); });
+  }
+  store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
+}
+
 /// 0 to 15, never less for a larger real.
 inline i32x4 bucket_of(f32x4 x, f32x4 per_unit) {
   constexpr float kMagic = 0x1.8p23f;
@@ -171,8 +188,7 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
     i32x4 rank[4] = {};
     i32x4 bucket[4];
     unrolled<4>([&](auto k) {
-      x[k] = load_f32x4(steps + i + 4 * k);
-      x[k] = float_of_bits(bits_of(x[k]) & (x[k] == x[k]));
+      x[k] = numbers(load_f32x4(steps + i + 4 * k));
       bucket[k] = bucket_of(x[k], per_unit);
     });
     const u8x16 index = narrow(narrow(bucket[0], bucket[1]), narrow(bucket[2], bucket[3]));
@@ -193,7 +209,7 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
 
 }  // namespace
 
-LevelTable sorted_levels(std::vector<float> levels) {
+LevelTable sorted_levels(std::vector<float> levels, std::size_t n_reals) {
   LevelTable table;
   std::vector<std::uint8_t> order;
   order.reserve(levels.size());
@@ -211,7 +227,7 @@ LevelTable sorted_levels(std::vector<float> levels) {
       table.boundaries.push_back(
           static_cast<float>(0.5 * (static_cast<double>(levels[order[rank - 1]]) + static_cast<double>(level))));
   }
-  table.buckets = bucketed(table.boundaries);
+  if (n_reals >= kManyReals) table.buckets = bucketed(table.boundaries);
   if (!is_identity) table.code_of_rank = std::move(order);
   table.levels = std::move(levels);
   return table;
@@ -244,15 +260,13 @@ LevelTable level_table(Encoding encoding, int bits) {
       return sorted_levels(std::move(levels));
     }
     case Encoding::binary: {
-      LevelTable table = sorted_levels({-1.0f, 1.0f});
+      LevelTable table = sorted_levels({-1.0f, 1.0f}, 0);
       table.boundaries[0] = -0x1p-149f;  // the sign of 0 is +
-      table.buckets = {};
       return table;
     }
     case Encoding::ternary: {
-      LevelTable table = sorted_levels({-1.0f, 0.0f, 1.0f});
+      LevelTable table = sorted_levels({-1.0f, 0.0f, 1.0f}, 0);
       table.boundaries = {std::nextafter(-1.0f, -2.0f), 1.0f};  // what is as large as the threshold is 0
-      table.buckets = bucketed(table.boundaries);
       return table;
     }
     default:
@@ -286,6 +300,11 @@ void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::u
   if (table.buckets.per_unit > 0.0f) {
     n_done = n / 16 * 16;
     bucket_ranks(table.buckets, steps, n_done, codes);
+  } else if (table.boundaries.size() <= kFewBoundaries) {
+    float boundaries[kFewBoundaries];
+    std::fill(boundaries, boundaries + kFewBoundaries, std::numeric_limits<float>::infinity());
+    std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries);
+    for (; n_done + 16 <= n; n_done += 16) few_ranks(boundaries, steps + n_done, codes + n_done);
   }
   for (std::size_t i = n_done; i < n; ++i) codes[i] = rank_of(table.boundaries, steps[i]);
   if (table.code_of_rank.empty()) return;

@@ -14,10 +14,10 @@ namespace bitwright {
 /// counts the boundaries of a bucket.
 struct RankBuckets {
   static constexpr std::size_t kMost = 8;
-  float per_unit = 0.0f;     // buckets; 0: some would have more than kMost boundaries
+  float per_unit = 0.0f;     // buckets; 0: none were made, or some would have more than kMost boundaries
   std::size_t n_within = 0;  // the most boundaries of any bucket
   std::uint8_t before[16] = {};
-  std::uint8_t boundaries[kMost][4][16] = {};  // [which, byte, bucket], infinity where there is none
+  std::uint8_t boundaries[kMost][4][16] = {};  // [which, byte, bucket], NaN where there is none
 };
 
 /// The reals that codes of an encoding stand for at scale 1, and how a real finds its code: the nearest level, the lower one of
@@ -40,8 +40,9 @@ struct LevelTable {
 ///   fp4                     bitsandbytes: sign, 2 exponent bits, 1 mantissa bit, in steps of 1/12, a subnormal of 1/192
 ///   binary, ternary         -1, 1 and -1, 0, 1; ternary divides by its threshold: the boundaries are -1 and 1
 LevelTable level_table(Encoding encoding, int bits);
-/// Levels of a fitted codebook, in any order.
-LevelTable sorted_levels(std::vector<float> levels);
+/// Levels of a fitted codebook, in any order. Buckets are made where so many reals are to find their codes that it pays.
+inline constexpr std::size_t kManyReals = 2048;
+LevelTable sorted_levels(std::vector<float> levels, std::size_t n_reals = kManyReals);
 
 /// How many of the ascending boundaries are less; NaN counts as 0.
 std::uint8_t rank_of(std::span<const float> boundaries, float step);

@@ -61,7 +61,7 @@ double best_ternary_threshold(const Group& group) {
   return threshold;
 }
 
-/// Quotients of n_groups groups of `length` values by their divisors; a function of its own as FiniteCodes is.
+/// Quotients of n_groups groups of `length` values by their divisors; a function of its own as those of quantize_finite.h.
 [[gnu::noinline]] void divide(const float* x, std::int64_t length, std::int64_t n_groups, const float* divisors, float* quotients,
                               ReadAhead& ahead) {
   for (std::int64_t g = 0; g < n_groups; ++g, x += length, quotients += length) {
@@ -169,8 +169,8 @@ class ScaledEncoder {
     const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
     if (is_uniform_) e_.zero_points.assign(n_scales, symmetric_scale.zero_point());
     make_room_for_scales(n_scales);
-    const FiniteCodes finite_codes(e_.range);
     const bool has_f32_scales = e_.scheme.scale_form == ScaleForm::f32;
+    const bool has_plain_scales = is_uniform_ && has_f32_scales;
     const bool is_symmetric = !is_uniform_ || e_.scheme.is_symmetric;
     const auto ratio = static_cast<float>(e_.scheme.clip_ratio);
     Packer packer(e_.codes.data(), e_.scheme.bits);
@@ -180,50 +180,49 @@ class ScaledEncoder {
     std::uint8_t* codes = e_.scheme.bits == 8 ? e_.codes.data() : piece;
     const std::int64_t row = layout_.extent * layout_.inner;
     const std::int64_t group = layout_.block * layout_.inner;
+    const bool has_tails = row % group != 0;  // rows end with shorter groups
     const float* x = values_.data();
     const float* const end = x + layout_.outer * row;
     ReadAhead ahead(x, end - x);
-    std::int32_t largest[kBatch];  // at least kNotFinite: both ends are needed, or not all values are finite
-    std::int64_t left_of_row = row;
+    std::int32_t largest[kBatch];  // kNotFinite or more: both ends are needed, or not all values are finite
     for (std::size_t first = 0; x != end;) {
-      const std::int64_t left = row % group == 0 ? end - x : left_of_row;
+      const std::int64_t left = has_tails ? row - (x - values_.data()) % row : end - x;
       const std::int64_t length = std::min(group, left);
       const std::int64_t n_groups = std::clamp<std::int64_t>(std::min(kCodePiece, left) / length, 1, kBatch);
-      left_of_row -= n_groups * length;
-      if (left_of_row <= 0) left_of_row = row;  // not followed where rows end with whole groups
-      const auto watched = static_cast<std::size_t>(options_.watched_scale) - first;
       std::int32_t most = kNotFinite;
       if (is_symmetric)
         most = largest_magnitudes(x, length, n_groups, largest);
       else
         std::fill(largest, largest + n_groups, kNotFinite);
-      if (watched < static_cast<std::size_t>(n_groups)) most = largest[watched] = kNotFinite;
-      bool is_small = is_uniform_ && has_f32_scales && ratio == 1.0f;  // every quotient, that is
-      const bool has_symmetric_scales = is_uniform_ && has_f32_scales;
-      if (has_symmetric_scales) scales_of(symmetric_scale, largest, n_groups, ratio, &e_.scales[first]);
-      const bool is_settled = has_symmetric_scales && most < kNotFinite;
-      for (std::int64_t i = 0; i < n_groups && !is_settled; ++i) {
-        if (has_symmetric_scales && largest[i] < kNotFinite) continue;
+      if (const std::int64_t watched = options_.watched_scale - static_cast<std::int64_t>(first);
+          watched >= 0 && watched < n_groups)
+        most = largest[watched] = kNotFinite;
+      if (has_plain_scales) scales_of(symmetric_scale, largest, n_groups, ratio, &e_.scales[first]);
+      bool is_finite = true;
+      for (std::int64_t i = 0; i < n_groups && !(has_plain_scales && most < kNotFinite); ++i) {
         const std::size_t index = first + static_cast<std::size_t>(i);
-        const float reach = std::bit_cast<float>(largest[i]) * ratio;
-        RealRange range{-reach, reach};
         if (largest[i] >= kNotFinite) {
           const MinMax ends = scan_min_max({x + i * length, static_cast<std::size_t>(length)});
           e_.n_not_finite += ends.n_not_finite;
-          is_small &= ends.n_not_finite == 0;
-          range = shrunk(ends.range());
-        } else if (has_f32_scales) {
-          e_.scales[index] = ideal_scale(range);
-          continue;
+          is_finite &= ends.n_not_finite == 0;
+          const RealRange range = shrunk(ends.range());
+          settle(index, range, has_plain_scales ? 0.0f : ideal_scale(range), stored);
+        } else if (!has_plain_scales) {
+          const float reach = std::bit_cast<float>(largest[i]) * ratio;
+          const float ideal = ideal_scale({-reach, reach});
+          if (has_f32_scales)
+            e_.scales[index] = ideal;
+          else
+            settle(index, {-reach, reach}, ideal, stored);
         }
-        settle(index, range, has_symmetric_scales ? 0.0f : ideal_scale(range), stored);
       }
+      const bool is_small = has_plain_scales && is_finite && ratio == 1.0f;  // every quotient, that is
       // A piece is one batch, or a part of one long group.
       for (std::int64_t at = 0; at < n_groups * length; at += kCodePiece) {
         const std::int64_t n = std::min(kCodePiece, n_groups * length - at);
         const std::int64_t count = std::min(length, n);
         if (is_small) {
-          finite_codes(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], codes, ahead);
+          quantize_finite(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, codes, ahead);
         } else if (is_uniform_) {
           for (std::int64_t i = 0; i < n_groups; ++i) {
             const std::size_t index = first + static_cast<std::size_t>(i);
