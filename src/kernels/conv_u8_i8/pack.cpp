@@ -4,6 +4,7 @@
 #include <limits>
 #include <vector>
 
+#include "base/simd_int.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 
 namespace bitwright {
@@ -17,38 +18,63 @@ std::size_t panel_bytes(KernelFamily family, const ConvWeightsU8I8& weights) {
   return is_relaxed(family) ? 64 + (k + 3) / 4 * 32 : 32 + (k + 1) / 2 * 32;
 }
 
-/// The weights of up to 8 output channels as signed rows, taps before channels, with zeros to a multiple of 4 behind them.
-class PanelRows {
+/// What a row adds up to: sum w, and sum |w - point|. Both stay in int32 for k <= kMaxConvU8I8K.
+struct RowSums {
+  std::int32_t sum = 0, magnitude = 0;
+};
+
+/// The weights of one output channel, taps before channels, as signed bytes and as i16 less a point; zeros behind them.
+class ChannelRow {
  public:
-  explicit PanelRows(const ConvWeightsU8I8& weights)
+  explicit ChannelRow(const ConvWeightsU8I8& weights)
       : weights_(weights),
         k_(weights.channels * weights.taps),
-        length_((k_ + 3) / 4 * 4),
-        rows_(static_cast<std::size_t>(8 * length_)) {}
+        codes_(static_cast<std::size_t>(k_ + 7)),
+        centered_(static_cast<std::size_t>(k_ + 7)) {}
 
-  void gather(std::ptrdiff_t first_channel, std::ptrdiff_t n_channels) {
-    const auto* from = static_cast<const std::int8_t*>(weights_.w) + first_channel * weights_.column_stride;
-    for (std::ptrdiff_t j = 0; j < n_channels; ++j, from += weights_.column_stride)
-      for (std::ptrdiff_t tap = 0; tap < weights_.taps; ++tap)
-        copy_strided(from + tap * weights_.tap_stride, weights_.channel_stride, weights_.channels,
-                     row(j) + tap * weights_.channels);
-    for (std::ptrdiff_t j = 0; j < n_channels && weights_.is_unsigned; ++j)  // minus 128
-      for (std::ptrdiff_t i = j * length_; i < j * length_ + k_; ++i) rows_[static_cast<std::size_t>(i)] ^= 0x80u;
+  RowSums gather(std::ptrdiff_t channel, std::int32_t point) {
+    const auto* from = static_cast<const std::uint8_t*>(weights_.w) + channel * weights_.column_stride;
+    std::uint8_t* to = codes_.data();
+    if (weights_.taps == 1 && weights_.channel_stride == 1)
+      std::memcpy(to, from, static_cast<std::size_t>(k_));
+    else
+      for (std::ptrdiff_t tap = 0; tap < weights_.taps; ++tap, from += weights_.tap_stride)
+        for (std::ptrdiff_t i = 0; i < weights_.channels; ++i) *to++ = from[i * weights_.channel_stride];
+    const i16x8 points = splat_i16(point), ones = splat_i16(1);
+    const u8x16 flip = splat_u8(weights_.is_unsigned ? 0x80 : 0);  // minus 128
+    i32x4 sums{}, magnitudes{};
+    for (std::ptrdiff_t i = 0; i < k_; i += 8) {
+      const u8x16 codes = load_low_half(codes_.data() + i) ^ flip;
+      store_half(codes_.data() + i, codes);
+      const i16x8 w = ((i16x8)interleave_low_bytes(u8x16{}, codes) >> 8) - points;
+      store_lanes(centered_.data() + i, w);
+      sums += dot(w, ones);
+      magnitudes += dot((w ^ (w >> 15)) - (w >> 15), ones);
+    }
+    RowSums row{total(sums) + point * static_cast<std::int32_t>(k_), total(magnitudes)};
+    for (std::ptrdiff_t i = k_; i % 8 != 0; ++i) {  // what stood behind the row
+      row.sum -= centered_[static_cast<std::size_t>(i)];
+      row.magnitude -= std::abs(centered_[static_cast<std::size_t>(i)]);
+      codes_[static_cast<std::size_t>(i)] = 0;
+      centered_[static_cast<std::size_t>(i)] = 0;
+    }
+    return row;
   }
-  std::int8_t* row(std::ptrdiff_t j) { return reinterpret_cast<std::int8_t*>(rows_.data()) + j * length_; }
+
+  /// Four bytes at each step of a panel.
+  void place(bool is_centered, std::ptrdiff_t n_steps, std::byte* to) const {
+    const void* const row = is_centered ? static_cast<const void*>(centered_.data()) : codes_.data();
+    for (std::ptrdiff_t step = 0; step < n_steps; ++step)
+      std::memcpy(to + step * 32, static_cast<const std::byte*>(row) + step * 4, 4);
+  }
 
  private:
-  static void copy_strided(const std::int8_t* from, std::ptrdiff_t stride, std::ptrdiff_t n, std::int8_t* to) {
-    if (stride == 1 && n > 0) {
-      std::memcpy(to, from, static_cast<std::size_t>(n));
-      return;
-    }
-    for (std::ptrdiff_t i = 0; i < n; ++i) to[i] = from[i * stride];
-  }
+  static std::int32_t total(i32x4 v) { return v[0] + v[1] + v[2] + v[3]; }
 
   const ConvWeightsU8I8& weights_;
-  std::ptrdiff_t k_, length_;
-  std::vector<std::uint8_t> rows_;
+  std::ptrdiff_t k_;
+  std::vector<std::uint8_t> codes_;
+  std::vector<std::int16_t> centered_;
 };
 
 }  // namespace
@@ -62,35 +88,22 @@ std::ptrdiff_t pack_conv_u8_i8(KernelFamily family, const ConvWeightsU8I8& weigh
   const auto bytes = static_cast<std::ptrdiff_t>(panel_bytes(family, weights));
   if (k > kMaxConvU8I8K) return 0;
   std::ptrdiff_t unsafe = -1;
-  std::memset(packed, 0, packed_conv_u8_i8_bytes(family, weights));
-  PanelRows rows(weights);
+  const std::ptrdiff_t head = is_relaxed(family) ? 64 : 32;
+  ChannelRow row(weights);
   for (std::ptrdiff_t p = 0; p < weights.groups * panels; ++p) {
     const std::ptrdiff_t first_of_group = p % panels * 8, first = p / panels * weights.out_channels + first_of_group;
     const std::ptrdiff_t n_channels = std::min<std::ptrdiff_t>(8, weights.out_channels - first_of_group);
     std::byte* panel = packed + p * bytes;
-    rows.gather(first, n_channels);
+    std::memset(panel, 0, static_cast<std::size_t>(bytes));
     for (std::ptrdiff_t j = 0; j < n_channels; ++j) {
       const std::ptrdiff_t channel = first + j;
-      const std::int8_t* row = rows.row(j);
       const std::int32_t zero_point =
           (weights.zero_points != nullptr ? weights.zero_points[channel] : 0) - (weights.is_unsigned ? 128 : 0);
-      const std::int32_t zero_points = zero_point * static_cast<std::int32_t>(k), point = is_relaxed(family) ? 0 : zero_point;
-      std::int32_t sum = 0, magnitude = 0;  // k is small enough for both
-      for (std::ptrdiff_t i = 0; i < k; ++i) {
-        sum += row[i];
-        magnitude += std::abs(row[i] - point);
-      }
+      const std::int32_t zero_points = zero_point * static_cast<std::int32_t>(k);
+      const auto [sum, magnitude] = row.gather(channel, is_relaxed(family) ? 0 : zero_point);
+      row.place(!is_relaxed(family), (bytes - head) / 32, panel + head + j * 4);
       // Partial sums too stay in int32: of the centered weights, or of w and the zero point alone.
       std::int64_t reach = 255 * (std::int64_t{magnitude} + (is_relaxed(family) ? std::abs(zero_points) : 0));
-      if (is_relaxed(family)) {
-        for (std::ptrdiff_t i = 0; i < k; i += 4) std::memcpy(panel + 64 + i * 8 + j * 4, row + i, 4);
-      } else {
-        for (std::ptrdiff_t i = 0; i < k; i += 2) {
-          const std::int16_t pair[] = {static_cast<std::int16_t>(row[i] - zero_point),
-                                       i + 1 < k ? static_cast<std::int16_t>(row[i + 1] - zero_point) : std::int16_t{0}};
-          std::memcpy(panel + 32 + i * 16 + j * 4, pair, 4);
-        }
-      }
       // sdot sees x - 128: sum (x - 128) w + 128 sum w.
       std::int64_t bias =
           (weights.bias != nullptr ? weights.bias[channel] : 0) - std::int64_t{weights.x_zero_point} * (sum - zero_points);

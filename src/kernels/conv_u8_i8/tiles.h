@@ -135,11 +135,15 @@ class ConvTiles {
     const i32x4 any = zero_low | zero_high;
     if ((any[0] | any[1] | any[2] | any[3]) == 0) return;
     unrolled<kRows>([&](auto r) {
-      std::int32_t sum = 0;
-      for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(activations[r][i]) ^ flip_;
-      low[r] = low[r] - zero_low * splat(sum);
-      high[r] = high[r] - zero_high * splat(sum);
+      const i32x4 sum = splat(sum_of(activations[r]));
+      low[r] = low[r] - zero_low * sum;
+      high[r] = high[r] - zero_high * sum;
     });
+  }
+  [[gnu::noinline]] std::int32_t sum_of(const std::byte* activations) const {
+    std::int32_t sum = 0;
+    for (std::ptrdiff_t i = 0; i < conv_.k(); ++i) sum += std::to_integer<std::int32_t>(activations[i]) ^ flip_;
+    return sum;
   }
 
   std::byte* scratch(int r) { return scratch_ + r * kRowBytes; }
