@@ -13,25 +13,30 @@ namespace {
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 /// x[0 .. left) and zeros, or all four.
-f32x4 load_some(const float* x, std::ptrdiff_t left) {
-  if (left >= 4) return load_f32x4(x);
+[[gnu::noinline]] f32x4 load_last(const float* x, std::ptrdiff_t left) {
   f32x4 v = {};
   for (std::ptrdiff_t i = 0; i < left; ++i) v[i] = x[i];
   return v;
 }
-void store_some(float* y, f32x4 v, std::ptrdiff_t left) {
-  if (left >= 4) return store_f32x4(y, v);
+[[gnu::noinline]] void store_last(float* y, f32x4 v, std::ptrdiff_t left) {
   for (std::ptrdiff_t i = 0; i < left; ++i) y[i] = v[i];
+}
+f32x4 load_some(const float* x, std::ptrdiff_t left) { return left >= 4 ? load_f32x4(x) : load_last(x, left); }
+void store_some(float* y, f32x4 v, std::ptrdiff_t left) { left >= 4 ? store_f32x4(y, v) : store_last(y, v, left); }
+
+/// y = map(x).
+template <typename Map>
+void each(const float* x, float* y, std::ptrdiff_t n, const Map& map) {
+  for (; n > 0; x += 4, y += 4, n -= 4) store_some(y, map(load_some(x, n)), n);
 }
 
 void row(const SoftmaxF32& s) {
   const f32x4 largest = splat(max_f32(s.x, s.n));
-  for (std::ptrdiff_t i = 0; i < s.n; i += 4) store_some(s.y + i, exp(load_some(s.x + i, s.n - i) - largest), s.n - i);
-  const f32x4 sum = splat(sum_f32(s.y, s.n)), log_sum = log(sum);
-  for (std::ptrdiff_t i = 0; i < s.n; i += 4) {
-    const f32x4 y = s.is_log ? (load_some(s.x + i, s.n - i) - largest) - log_sum : load_some(s.y + i, s.n - i) / sum;
-    store_some(s.y + i, y, s.n - i);
-  }
+  each(s.x, s.y, s.n, [&](f32x4 x) { return exp(x - largest); });
+  const f32x4 sum = splat(sum_f32(s.y, s.n));
+  if (!s.is_log) return each(s.y, s.y, s.n, [&](f32x4 y) { return y / sum; });
+  const f32x4 log_sum = log(sum);
+  each(s.x, s.y, s.n, [&](f32x4 x) { return (x - largest) - log_sum; });
 }
 
 void four_columns(const SoftmaxF32& s, std::ptrdiff_t column) {
@@ -45,7 +50,7 @@ void four_columns(const SoftmaxF32& s, std::ptrdiff_t column) {
     sum = sum + power;
     store_some(y + i * s.stride, power, left);
   }
-  const f32x4 log_sum = log(sum);
+  const f32x4 log_sum = s.is_log ? log(sum) : sum;
   for (std::ptrdiff_t i = 0; i < s.n; ++i) {
     const f32x4 out =
         s.is_log ? (load_some(x + i * s.stride, left) - largest) - log_sum : load_some(y + i * s.stride, left) / sum;
