@@ -1,7 +1,7 @@
 #include "files/onnx/wire_writer.h"
 
 #include <bit>
-#include <iterator>
+#include <cstring>
 #include <protozero/varint.hpp>
 
 #include "base/error.h"
@@ -21,13 +21,13 @@ void WireWriter::start_writing(ByteSink& out, std::function<void(std::uint64_t)>
   out_ = &out;
   written_ = std::move(written);
   n_bytes_ = 0;
-  buffer_.reserve(kBufferBytes);
+  buffer_.resize(kBufferBytes);
 }
 
 void WireWriter::flush() {
-  if (buffer_.empty()) return;
-  out_->write(buffer_);
-  buffer_.clear();
+  if (n_buffered_ == 0) return;
+  out_->write(std::span(buffer_).first(n_buffered_));
+  n_buffered_ = 0;
   if (written_) written_(n_bytes_);
 }
 
@@ -45,8 +45,10 @@ void WireWriter::varint(std::uint64_t value) {
     n_bytes_ += varint_bytes(value);
     return;
   }
-  n_bytes_ += static_cast<std::uint64_t>(protozero::write_varint(std::back_inserter(buffer_), value));
-  if (buffer_.size() >= kBufferBytes) flush();
+  if (kBufferBytes - n_buffered_ < protozero::max_varint_length) flush();
+  const auto n = static_cast<std::size_t>(protozero::write_varint(buffer_.data() + n_buffered_, value));
+  n_buffered_ += n;
+  n_bytes_ += n;
 }
 
 void WireWriter::varint_field(std::uint32_t number, std::uint64_t value) {
@@ -79,12 +81,13 @@ void WireWriter::bytes_header(std::uint32_t number, std::uint64_t n_bytes) {
 void WireWriter::bytes(std::span<const std::uint8_t> content) {
   n_bytes_ += content.size();
   if (is_counting() || content.empty()) return;
-  if (buffer_.size() + content.size() > kBufferBytes) flush();
+  if (content.size() > kBufferBytes - n_buffered_) flush();
   if (content.size() > kBufferBytes) {
     out_->write(content);
     if (written_) written_(n_bytes_);
   } else {
-    buffer_.insert(buffer_.end(), content.begin(), content.end());
+    std::memcpy(buffer_.data() + n_buffered_, content.data(), content.size());
+    n_buffered_ += content.size();
   }
 }
 

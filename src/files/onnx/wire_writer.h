@@ -62,6 +62,7 @@ class WireWriter {
   std::vector<std::uint64_t> sizes_;
   std::size_t next_size_ = 0;
   std::vector<std::uint8_t> buffer_;
+  std::size_t n_buffered_ = 0;
 };
 
 /// Reads a range in pieces of at most 1 MiB and hands them to `take`.
