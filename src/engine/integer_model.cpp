@@ -1,7 +1,11 @@
 #include "engine/integer_model.h"
 
+#include <atomic>
+
 #include "base/error.h"
 #include "engine/node_run.h"
+#include "kernels/probe.h"
+#include "kernels/warm_up.h"
 #include "passes/clean_graph.h"
 #include "passes/fuse_float.h"
 #include "passes/fuse_integer.h"
@@ -49,6 +53,10 @@ bool has_codes(const Graph& graph) {
 std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options) {
   const bool has_integers = options.arithmetic != SessionArithmetic::simulated && has_codes(model.graph);
   if (options.is_deterministic && !has_integers) return nullptr;
+  const Arithmetic arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only;
+  static std::atomic<bool> is_warm{false};
+  if (has_integers && !is_warm.exchange(true))
+    warm_up_integer_kernels(options.family.value_or(probe_kernel_family()), arithmetic);
   auto copy = std::make_shared<Model>(model);
   lift_constants(*copy);
   remove_identities(*copy);
@@ -57,7 +65,7 @@ std::shared_ptr<const Model> integer_model(const Model& model, const SessionOpti
   if (has_integers)
     fuse_integer(
         *copy, infer_types(*copy),
-        {.arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only,
+        {.arithmetic = arithmetic,
          .family = options.family,
          .evaluate = [&](const Node& node, std::span<const Tensor* const> inputs) { return evaluate(*copy, node, inputs); }});
   const bool has_clamps = !options.is_deterministic && fuse_activations(*copy).n_changes > 0;
