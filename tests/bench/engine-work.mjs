@@ -1,5 +1,5 @@
 // What engine.bench.mjs times, the same in Node and in a page.
-import { median } from './work.mjs';
+import { median, shuffler } from './work.mjs';
 
 /** Seeded values for inputs as `model.info.inputs` says them; `shapes` for those that are not fixed. */
 export function noiseFeeds(inputs, shapes, seed) {
@@ -32,7 +32,7 @@ const now = () => {
 
 const ortTypes = { f32: 'float32', i64: 'int64', i32: 'int32' };
 
-/** Medians of every engine, in turn. `integerShare`: of our time, on codes. */
+/** Medians of every engine, in another order each round. `integerShare`: of our time, on codes. */
 export async function engineRuns({ openToolkit, loadModel, createSession }, ort, { quantized, float }, { shapes = {}, rounds }) {
   const toolkit = await openToolkit({ threads: 1 });
   const model = await loadModel(toolkit, quantized);
@@ -68,8 +68,9 @@ export async function engineRuns({ openToolkit, loadModel, createSession }, ort,
     }
   }
   const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
+  const shuffled = shuffler();
   for (let round = -Math.max(4, Math.ceil(rounds / 2)); round < rounds; ++round)
-    for (const [name, run] of Object.entries(engines)) {
+    for (const [name, run] of shuffled(Object.entries(engines))) {
       const start = now();
       await run();
       if (round >= 0) times[name].push(now() - start);

@@ -39,7 +39,7 @@ async function bundlePeer() {
 
 const script = `
 import { noiseFeeds } from './bench/engine-work.mjs';
-import { median } from './bench/work.mjs';
+import { median, shuffler } from './bench/work.mjs';
 import { openToolkit, loadModel, createSession } from './dist/index.js';
 import { loadLiteRt, loadAndCompile, Tensor } from './files/litert.js';
 const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
@@ -92,16 +92,9 @@ window.measure = async (rounds) => {
     same[name] = { cosine: ab / Math.sqrt(aa * bb), top1: best(first) === best(logits) };
   }
   const times = Object.fromEntries(Object.keys(engines).map((name) => [name, []]));
-  let seed = 1;
-  const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const shuffled = shuffler();
   for (let round = -8; round < rounds; ++round) {
-    // In another order each round: what ran before decides what caches hold, and how long our worker has slept.
-    const order = Object.entries(engines);
-    for (let i = order.length - 1; i > 0; --i) {
-      const j = below(i + 1);
-      [order[i], order[j]] = [order[j], order[i]];
-    }
-    for (const [name, run] of order) {
+    for (const [name, run] of shuffled(Object.entries(engines))) {
       const start = performance.now();
       await run();
       if (round >= 0) times[name].push(performance.now() - start);

@@ -5,6 +5,20 @@ export const median = (values) => {
   return sorted[Math.floor(sorted.length / 2)];
 };
 
+/** Puts lists in another order at each call: what ran before decides what caches hold, and how long our worker has slept. */
+export function shuffler() {
+  let seed = 1;
+  const below = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  return (list) => {
+    const order = [...list];
+    for (let i = order.length - 1; i > 0; --i) {
+      const j = below(i + 1);
+      [order[i], order[j]] = [order[j], order[i]];
+    }
+    return order;
+  };
+}
+
 const timed = async (times, work) => {
   const start = performance.now();
   const answer = await work();
