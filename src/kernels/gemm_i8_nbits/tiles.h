@@ -182,27 +182,24 @@ class NBitsTiles {
     }
     for (std::ptrdiff_t block = 0; block < n_blocks; ++block, scales += 8) {
       i32x4 acc[kRows][2];
-      for (int r = 0; r < kRows; ++r) acc[r][0] = acc[r][1] = start(g, a_sums[r] + block);
+      unrolled<kRows>([&](auto r) { acc[r][0] = acc[r][1] = start(g, a_sums[r] + block); });
       for (std::ptrdiff_t s = 0; s < strips; ++s) {
         Acc sum[kRows][2] = {};
 #pragma GCC unroll 1
         for (int group = 0; group < 8; ++group, unpacked += 2 * sizeof(Item), a += kRows * kGroupBytes) {
           const Item item0 = load_lanes<Item>(unpacked), item1 = load_lanes<Item>(unpacked + sizeof(Item));
-#pragma GCC unroll 4
-          for (int r = 0; r < kRows; ++r) {
+          unrolled<kRows>([&](auto r) {
             sum[r][0] = Dot::accumulate(sum[r][0], a + r * kGroupBytes, item0);
             sum[r][1] = Dot::accumulate(sum[r][1], a + r * kGroupBytes, item1);
-          }
+          });
         }
-#pragma GCC unroll 4
-        for (int r = 0; r < kRows; ++r) {
+        unrolled<kRows>([&](auto r) {
           acc[r][0] = acc[r][0] + fold(sum[r][0]);
           acc[r][1] = acc[r][1] + fold(sum[r][1]);
-        }
+        });
       }
       const f32x4 scale0 = load_f32x4(scales), scale1 = load_f32x4(scales + 4);
-#pragma GCC unroll 4
-      for (int r = 0; r < kRows; ++r) {
+      unrolled<kRows>([&](auto r) {
         const auto a_scale = (f32x4)load_splat(a_scales[r] + block);
         float* y = sums + r * 8;
         if (zeros == nullptr) {
@@ -214,7 +211,7 @@ class NBitsTiles {
           store_f32x4(y, add_block(load_f32x4(y), acc[r][0], a_scale, scale0, a_sum, load_f32x4(zero)));
           store_f32x4(y + 4, add_block(load_f32x4(y + 4), acc[r][1], a_scale, scale1, a_sum, load_f32x4(zero + 4)));
         }
-      }
+      });
     }
     for (std::ptrdiff_t r = 0; r < n_rows; ++r) store(g, row + r, panel, sums + r * 8, first_block + n_blocks == blocks);
   }

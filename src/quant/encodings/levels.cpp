@@ -87,7 +87,7 @@ class SmallFloatCodes {
     i32x4 digits[4];
     i32x4 exponents[4];
     i32x4 signs[4];
-    for (int k = 0; k < 4; ++k) {
+    unrolled<4>([&](auto k) {
       const f32x4 real = load_f32x4(x + 4 * k);
       const i32x4 bits = bits_of(real) & (real == real);
       const f32x4 magnitude = min(float_of_bits(bits & magnitude_bits_), largest_);
@@ -99,7 +99,7 @@ class SmallFloatCodes {
       digits[k] = bits_of(magnitude + float_of_bits(magic)) - magic;
       exponents[k] = exponent >> 16;
       signs[k] = bits >> 31;
-    }
+    });
     const auto eight = [&](int k) {
       const i16x8 code = narrow(digits[k], digits[k + 1]) + (narrow(exponents[k], exponents[k + 1]) >> exponent_shift_) - offset_;
       return code | (narrow(signs[k], signs[k + 1]) & sign_);
@@ -135,25 +135,35 @@ void few_ranks(const float* boundaries, const float* steps, std::uint8_t* ranks)
   store_codes(ranks, rank[0], rank[1], rank[2], rank[3]);
 }
 
-/// 0 to 15, never less for a larger real.
-inline i32x4 bucket_of(f32x4 x, f32x4 per_unit) {
-  constexpr float kMagic = 0x1.8p23f;
-  return bits_of(min(max(x * per_unit, splat(-8.0f)), splat(7.0f)) + splat(kMagic)) -
-         splat(std::bit_cast<std::int32_t>(kMagic) - 8);
+/// Halves of buckets, 0 to 31, never less for a larger real. The border between the two buckets about 0 is a quarter of a bucket below
+/// it: most codebooks have a boundary on either side of 0, near it.
+class HalfBuckets {
+ public:
+  explicit HalfBuckets(float per_unit) : per_unit_(splat(per_unit)) {}
+  i32x4 operator()(f32x4 x) const { return bits_of(min(max(x * per_unit_, lowest_), highest_) + magic_) - first_; }
+
+ private:
+  static constexpr float kMagic = 0x1.8p22f;  // its unit in the last place is one half
+  f32x4 per_unit_;
+  f32x4 lowest_ = in_register(splat(-8.0f)), highest_ = in_register(splat(7.5f)), magic_ = in_register(splat(kMagic));
+  i32x4 first_ = in_register(splat(std::bit_cast<std::int32_t>(kMagic) - 16));
+};
+inline u8x16 buckets_of(i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
+  return (u8x16)((u16x8)narrow(narrow(a, b), narrow(c, d)) >> 1) & splat_u8(15);
 }
 
 RankBuckets bucketed(std::span<const float> boundaries) {
   float furthest = 0.0f;
   for (const float boundary : boundaries) furthest = std::max(furthest, std::abs(boundary));
   RankBuckets best;
-  for (const float n_buckets : {7.0f, 7.4f}) {
+  for (const float n_buckets : {7.0f, 7.4f, 8.6f}) {
     RankBuckets found;
     found.per_unit = n_buckets / furthest;
     if (!std::isfinite(found.per_unit)) return {};
     std::size_t n_within[16] = {};
     std::fill_n(&found.boundaries[0][0][0], sizeof(found.boundaries), std::uint8_t{0xff});  // a NaN: no real is more
     for (const float boundary : boundaries) {
-      const auto bucket = static_cast<std::size_t>(bucket_of(splat(boundary), splat(found.per_unit))[0]);
+      const auto bucket = static_cast<std::size_t>(HalfBuckets(found.per_unit)(splat(boundary))[0] / 2);
       const std::size_t which = n_within[bucket]++;
       found.n_within = std::max(found.n_within, n_within[bucket]);
       if (found.n_within > RankBuckets::kMost) break;
@@ -181,17 +191,17 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
 
 /// Ranks of n reals, a multiple of 16.
 [[gnu::noinline]] void bucket_ranks(const RankBuckets& buckets, const float* steps, std::size_t n, std::uint8_t* ranks) {
-  const f32x4 per_unit = in_register(splat(buckets.per_unit));
+  const HalfBuckets half_buckets(buckets.per_unit);
   const u8x16 before = in_register(load_lanes<u8x16>(buckets.before));
   for (std::size_t i = 0; i < n; i += 16) {
     f32x4 x[4];
     i32x4 rank[4] = {};
-    i32x4 bucket[4];
+    i32x4 halves[4];
     unrolled<4>([&](auto k) {
       x[k] = numbers(load_f32x4(steps + i + 4 * k));
-      bucket[k] = bucket_of(x[k], per_unit);
+      halves[k] = half_buckets(x[k]);
     });
-    const u8x16 index = narrow(narrow(bucket[0], bucket[1]), narrow(bucket[2], bucket[3]));
+    const u8x16 index = buckets_of(halves[0], halves[1], halves[2], halves[3]);
     for (std::size_t which = 0; which < buckets.n_within; ++which) {
       u8x16 bytes[4];
       unrolled<4>([&](auto b) { bytes[b] = swizzle(load_lanes<u8x16>(buckets.boundaries[which][b]), index); });
