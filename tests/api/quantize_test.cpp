@@ -179,6 +179,10 @@ TEST_CASE("quantize: output_error weighs the errors of weights by what samples m
   Recipe fitted = recipe;
   fitted.weight = find_scheme("kmeans4")->scheme;
   fitted.weight.clipping = CalibrationMethod::output_error;
+  Recipe product = fitted;
+  product.weight = find_scheme("pq4")->scheme;
+  product.weight.n_entries = 8;
+  product.weight.clipping = CalibrationMethod::output_error;
   Recipe plain;
   const auto loses_less = [&](Recipe weighed_recipe, CalibrationMethod otherwise, const char* node) {
     CAPTURE(node);
@@ -199,6 +203,7 @@ TEST_CASE("quantize: output_error weighs the errors of weights by what samples m
   for (const char* node : {"Conv", "ConvTranspose", "MatMul", "Gemm"}) {
     loses_less(recipe, CalibrationMethod::mse, node);
     loses_less(fitted, CalibrationMethod::min_max, node);
+    loses_less(product, CalibrationMethod::min_max, node);
   }
   plain = recipe;
   plain.weight.clipping = CalibrationMethod::mse;

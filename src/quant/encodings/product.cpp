@@ -59,12 +59,15 @@ class ProductEncoder {
   ProductEncoder(EncodedTensor& e, std::span<const float> values, std::int64_t axis)
       : e_(e), values_(values), rows_(e.shape, axis, e.scheme), k_((rows_.n_entries + 3) / 4 * 4) {}
 
-  void run(std::span<const float> samples) {
+  void run(const EncodeOptions& options) {
     e_.n_not_finite = scan_min_max(values_).n_not_finite;
     e_.levels.assign(static_cast<std::size_t>(rows_.n_groups() * rows_.n_entries * rows_.length), 0.0f);
     std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows_.n_rows() * rows_.n_sub));
     for (std::int64_t g = 0; g < rows_.n_groups() && !codes.empty(); ++g) fit(g, codes);
-    if (!samples.empty()) refine(samples, codes);
+    if (!options.samples.empty())
+      refine(options.samples, codes);
+    else if (!options.importance.empty())
+      weigh(options, codes);
     e_.codes.assign((codes.size() * static_cast<std::size_t>(e_.scheme.bits) + 7) / 8, 0);
     Packer packer(e_.codes.data(), e_.scheme.bits);
     packer.append(codes.data(), codes.size());
@@ -78,10 +81,7 @@ class ProductEncoder {
   /// A sub-vector, by its number within the group's; not finite and missing elements as 0.
   void read(std::int64_t row, std::int64_t sub, float* out) const {
     std::fill_n(out, rows_.length, 0.0f);
-    for (std::int64_t e = 0; e < rows_.length_of(sub); ++e) {
-      const float value = values_[rows_.at(row, sub * rows_.length + e)];
-      if (std::isfinite(value)) out[e] = value;
-    }
+    for (std::int64_t e = 0; e < rows_.length_of(sub); ++e) out[e] = finite_at(row, sub * rows_.length + e);
   }
 
   void fit(std::int64_t group, std::vector<std::uint8_t>& codes) {
@@ -179,6 +179,36 @@ class ProductEncoder {
     return static_cast<std::uint8_t>(best_code[found]);
   }
 
+  /// The place of a row's element among the levels.
+  std::size_t level_at(const std::vector<std::uint8_t>& codes, std::int64_t row, std::int64_t column) const {
+    const std::int64_t sub = column / rows_.length;
+    return static_cast<std::size_t>((sub / rows_.column_group * rows_.n_entries + codes[rows_.code_at(row, sub)]) * rows_.length +
+                                    column % rows_.length);
+  }
+  float finite_at(std::int64_t row, std::int64_t column) const {
+    const float value = values_[rows_.at(row, column)];
+    return std::isfinite(value) ? value : 0.0f;
+  }
+
+  /// The same for samples whose columns are independent, of which mean squares are enough: entries become weighted means.
+  void weigh(const EncodeOptions& options, const std::vector<std::uint8_t>& codes) {
+    std::size_t stride = 1;
+    if (options.importance.size() != values_.size())
+      for (std::size_t i = normalized_axis(options.importance_axis, e_.shape.size()) + 1; i < e_.shape.size(); ++i)
+        stride *= static_cast<std::size_t>(e_.shape[i]);
+    std::vector<double> sums(e_.levels.size(), 0.0);
+    std::vector<double> weights(e_.levels.size(), 0.0);
+    for (std::int64_t row = 0; row < rows_.n_rows(); ++row)
+      for (std::int64_t c = 0; c < rows_.extent; ++c) {
+        const auto weight = static_cast<double>(options.importance[rows_.at(row, c) / stride % options.importance.size()]);
+        const std::size_t level = level_at(codes, row, c);
+        sums[level] += weight * static_cast<double>(finite_at(row, c));
+        weights[level] += weight;
+      }
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      if (weights[i] > 0.0) e_.levels[i] = static_cast<float>(sums[i] / weights[i]);
+  }
+
   /// Conjugate gradients on the normal equations: minimizes sum over rows and samples of (x . (w - w'))^2 over the codebooks.
   /// The error falls with each step, from where k-means left it.
   void refine(std::span<const float> samples, const std::vector<std::uint8_t>& codes) {
@@ -218,17 +248,11 @@ class ProductEncoder {
     std::vector<double> row_values(columns);
     std::vector<double> outputs(n_samples);
     std::fill(out.begin(), out.end(), 0.0);
-    const auto level_at = [&](std::int64_t row, std::size_t column) {
-      const std::int64_t sub = static_cast<std::int64_t>(column) / rows_.length;
-      return static_cast<std::size_t>((sub / rows_.column_group * rows_.n_entries + codes[rows_.code_at(row, sub)]) *
-                                          rows_.length +
-                                      static_cast<std::int64_t>(column) % rows_.length);
-    };
     for (std::int64_t row = 0; row < rows_.n_rows(); ++row) {
       for (std::size_t c = 0; c < columns; ++c) {
-        const double level = levels[level_at(row, c)];
-        const float value = values_[rows_.at(row, static_cast<std::int64_t>(c))];
-        row_values[c] = is_residual ? (std::isfinite(value) ? static_cast<double>(value) : 0.0) - level : level;
+        const auto column = static_cast<std::int64_t>(c);
+        const double level = levels[level_at(codes, row, column)];
+        row_values[c] = is_residual ? static_cast<double>(finite_at(row, column)) - level : level;
       }
       for (std::size_t s = 0; s < n_samples; ++s) {
         double sum = 0.0;
@@ -238,7 +262,7 @@ class ProductEncoder {
       for (std::size_t c = 0; c < columns; ++c) {
         double sum = 0.0;
         for (std::size_t s = 0; s < n_samples; ++s) sum += static_cast<double>(samples[s * columns + c]) * outputs[s];
-        out[level_at(row, c)] += sum;
+        out[level_at(codes, row, static_cast<std::int64_t>(c))] += sum;
       }
     }
   }
@@ -253,7 +277,7 @@ class ProductEncoder {
 }  // namespace
 
 void encode_product(EncodedTensor& encoded, std::span<const float> values, std::int64_t, const EncodeOptions& options) {
-  ProductEncoder(encoded, values, std::get<PerBlock>(encoded.granularity).axis).run(options.samples);
+  ProductEncoder(encoded, values, std::get<PerBlock>(encoded.granularity).axis).run(options);
 }
 
 void decode_product(const EncodedTensor& e, std::span<float> values) {

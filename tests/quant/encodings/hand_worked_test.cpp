@@ -369,6 +369,25 @@ TEST_CASE("product: refinement lowers the error of the outputs and leaves the co
   CHECK(output_error(refined) < 0.8 * output_error(plain));
 }
 
+TEST_CASE("product: importance makes entries weighted means and leaves the codes") {
+  // Two far clusters of sub-vectors: the entries are their means, (2, 4) and (102, 104).
+  const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 2, .sub_vector = 2};
+  const std::vector<float> w = {1.0f, 2.0f, 3.0f, 6.0f, 101.0f, 102.0f, 103.0f, 106.0f};
+  const Coded plain = code(w, scheme, {4, 2}, 1);
+  CHECK(plain.reals == std::vector<float>{2.0f, 4.0f, 2.0f, 4.0f, 102.0f, 104.0f, 102.0f, 104.0f});
+  const std::vector<float> of_elements = {1.0f, 1.0f, 3.0f, 0.0f, 0.0f, 2.0f, 0.0f, 6.0f};
+  const Coded weighed = code(w, scheme, {4, 2}, 1, {.importance = of_elements});
+  CHECK(weighed.codes == plain.codes);
+  // (1 * 1 + 3 * 3) / 4, 2 / 1; nobody weighs the third place; (2 * 102 + 6 * 106) / 8
+  CHECK(weighed.reals == std::vector<float>{2.5f, 2.0f, 2.5f, 2.0f, 102.0f, 105.0f, 102.0f, 105.0f});
+  // One for each column weighs all rows alike; one for each row weighs rows.
+  const std::vector<float> of_columns = {5.0f, 0.0f};
+  CHECK(code(w, scheme, {4, 2}, 1, {.importance = of_columns, .importance_axis = 1}).reals == plain.reals);
+  const std::vector<float> of_rows = {1.0f, 3.0f, 1.0f, 0.0f};
+  CHECK(code(w, scheme, {4, 2}, 1, {.importance = of_rows, .importance_axis = 0}).reals ==
+        std::vector<float>{2.5f, 5.0f, 2.5f, 5.0f, 101.0f, 102.0f, 101.0f, 102.0f});
+}
+
 TEST_CASE("rounding: floor, and floor plus a mask") {
   const std::vector<float> x = {7.0f, 0.9f, -0.1f, 1.0f, 2.5f, std::nanf("")};
   CHECK(code(x, unit_steps(Rounding::nearest_even)).codes == Codes{7, 1, 0, 1, 2, 0});
