@@ -43,13 +43,13 @@ const mutations = [
 
 /** Lines whose change is no change of the answer: where a loop is cut, how memory is reserved, what an error says, asserts. */
 const isHarmless = (line) =>
-  /^\s*std::int64_t \w+ = \d;|^\s*(\/\/|#|using|template|typedef|static_assert|namespace)|reserve\(|Error\(|refuse\(|ASSERT|std::to_string|kPieceLength|kCodePiece|kCopies|\/\/\/|#include|fail\(|operator|" \+|\+ "|case |kFewValues|CAPTURE/.test(
+  /^\s*std::int64_t \w+ = \d;|^\s*(\/\/|#|using|template|typedef|static_assert|namespace)|reserve\(|Error\(|refuse\(|ASSERT|std::to_string|kPieceLength|kCodePiece|kRefineSteps|kCopies|\/\/\/|#include|fail\(|operator|" \+|\+ "|case |kFewValues|CAPTURE/.test(
     line,
   );
 
 /** A bound whose change leaves the answer: the loop over whole vectors (the rest is done one by one), and min or max by hand. */
 const isBoundOfVectors = (line) =>
-  /for \(; i \+ \w+ <= n|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
+  /for \(; i \+ \w+ <= (n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
 
 function sourceFiles() {
   return readdirSync(join(root, 'src/quant'), { recursive: true })

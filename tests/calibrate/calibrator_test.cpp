@@ -127,6 +127,18 @@ TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order an
   }
 }
 
+TEST_CASE("WideningHistogram: what begins at 0 begins there however wide it grows") {
+  WideningHistogram histogram(64);
+  const std::vector<float> near = {0.0f, 1.0f, 2.0f, 3.5f}, far = {30.0f};
+  histogram.add(near, 0.0f, 3.5f, true);
+  histogram.add(far, 0.0f, 30.0f, true);
+  CHECK(histogram.min() == 0.0f);
+  CHECK(histogram.bin_width() == 0.5);  // 1/16 before
+  std::vector<std::uint64_t> expected(64, 0);
+  for (const std::size_t bin : {0, 2, 4, 7, 60}) expected[bin] = 1;
+  CHECK(histogram.counts() == expected);
+}
+
 TEST_CASE("WideningHistogram: zeros first, then the widest floats there are") {
   WideningHistogram histogram(64);
   const std::vector<float> zeros(10, 0.0f);

@@ -209,6 +209,13 @@ TEST_CASE("choose_range: mse is never worse than min_max, and better where there
         expected_mse(bins, {-1.0f, 1.0f}, {0, 255}, false));
 }
 
+TEST_CASE("occupied_bins: bins without width hold nothing") {
+  const std::vector<std::uint64_t> counts = {1, 2};
+  CHECK(occupied_bins(counts, 3.0, 3.0).counts.empty());
+  CHECK(occupied_bins(counts, 3.0, 3.0).total == 0);
+  CHECK(occupied_bins(counts, 3.0, 5.0).total == 3);
+}
+
 TEST_CASE("choose_range: every method holds 0, never exceeds what was seen, and takes constants and nothing") {
   for (const auto method : {CalibrationMethod::min_max, CalibrationMethod::moving_average, CalibrationMethod::percentile,
                             CalibrationMethod::entropy, CalibrationMethod::mse}) {

@@ -343,6 +343,19 @@ TEST_CASE("complete_scheme: codes of 8 bits are bytes, of 16 pairs of them") {
   CHECK(complete_scheme(named("bf16")).dtype == DType::u16);
 }
 
+TEST_CASE("complete_scheme: codes are held by the smallest type of their sign") {
+  constexpr DType kSigned[] = {DType::i2, DType::i4, DType::i4, DType::i8, DType::i8, DType::i8, DType::i8};
+  constexpr DType kUnsigned[] = {DType::u2, DType::u4, DType::u4, DType::u8, DType::u8, DType::u8, DType::u8};
+  for (int bits = 2; bits <= 8; ++bits) {
+    CHECK(complete_scheme({.dtype = DType::i8, .bits = bits}).dtype == kSigned[bits - 2]);
+    CHECK(complete_scheme({.dtype = DType::u8, .bits = bits}).dtype == kUnsigned[bits - 2]);
+    CHECK(complete_scheme({.encoding = Encoding::kmeans, .bits = bits}).dtype == kUnsigned[bits - 2]);
+  }
+  CHECK(complete_scheme({.dtype = DType::u8, .is_symmetric = false, .bits = 1}).dtype == DType::u2);
+  CHECK(complete_scheme({.dtype = DType::i8, .bits = 16}).dtype == DType::i16);
+  CHECK(complete_scheme({.dtype = DType::u8, .bits = 16}).dtype == DType::u16);
+}
+
 TEST_CASE("product: refinement lowers the error of the outputs and leaves the codes") {
   std::mt19937 bits(21);
   const auto next = [&] { return static_cast<float>(bits() >> 8) * 0x1p-23f - 1.0f; };
@@ -442,6 +455,23 @@ TEST_CASE("clip_ratio: both ends of the range are shortened") {
   CHECK(c.encoded.scales[0] == 2.0f / 255.0f);
   CHECK(c.encoded.zero_points[0] == 64);
   CHECK(c.codes == Codes{0, 255, 96, 0});
+}
+
+TEST_CASE("clip_ratio: in blocks too, whatever their codes and however scales are stored") {
+  const std::vector<float> x = {-7.0f, 1.0f, 3.5f, 0.0f, 14.0f, -2.0f, 7.0f, 0.5f};
+  TensorScheme scheme{.dtype = DType::i4, .is_symmetric = true, .narrow_range = true, .clip_ratio = 0.5};
+  scheme.grain = Grain::per_block;
+  scheme.block_size = 4;
+  for (const ScaleForm form : {ScaleForm::f32, ScaleForm::f16}) {
+    scheme.scale_form = form;
+    const Coded c = code(x, scheme, {1, 8}, 1);
+    CHECK(c.encoded.scales == std::vector<float>{0.5f, 1.0f});
+    CHECK(c.reals == std::vector<float>{-3.5f, 1.0f, 3.5f, 0.0f, 7.0f, -2.0f, 7.0f, 0.0f});
+  }
+  TensorScheme levels = named("nf4");
+  levels.block_size = 4;
+  levels.clip_ratio = 0.5;
+  CHECK(code(x, levels, {1, 8}, 1).encoded.scales == std::vector<float>{3.5f, 7.0f});
 }
 
 TEST_CASE("scales: the reals of the largest floats stay finite") {
