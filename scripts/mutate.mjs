@@ -49,7 +49,7 @@ const isHarmless = (line) =>
 
 /** A bound whose change leaves the answer: the loop over whole vectors (the rest is done one by one), and min or max by hand. */
 const isBoundOfVectors = (line) =>
-  /for \(; i \+ \w+ <= (n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
+  /for \(; i \+ \w+ <= (?:n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
 
 function sourceFiles() {
   return readdirSync(join(root, 'src/quant'), { recursive: true })
