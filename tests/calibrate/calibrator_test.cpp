@@ -143,6 +143,8 @@ TEST_CASE("WideningHistogram: zeros first, then the widest floats there are") {
   WideningHistogram histogram(64);
   const std::vector<float> zeros(10, 0.0f);
   histogram.add(zeros, 0.0f, 0.0f, true);
+  CHECK(histogram.min() == 0.0f);
+  CHECK((histogram.bin_width() > 0.0 && histogram.bin_width() < 1e-30));
   const float most = std::numeric_limits<float>::max();
   const std::vector<float> ends = {-most, most, -1e-45f};
   histogram.add(ends, -most, most, true);

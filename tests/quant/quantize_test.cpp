@@ -204,3 +204,17 @@ TEST_CASE("scan_min_max: NaN only, nothing, and one infinity") {
   CHECK(scan_min_max(x).rmin == 1.0f);
   CHECK(scan_min_max(x).n_not_finite == 1);
 }
+
+TEST_CASE("quantize: codes of floats and of more than 16 bits are refused, though they would fit") {
+  const std::vector<float> values = {1.0f, 2.0f};
+  for (const DType dtype : {DType::f16, DType::f8e4m3fn, DType::i32, DType::f32}) {
+    CAPTURE(dtype_name(dtype));
+    std::vector<std::uint8_t> codes(packed_bytes(dtype, 2));
+    try {
+      quantize(values, {2}, {dtype, {0, 127}, PerTensor{}, {1.0f}, {0}}, codes);
+      FAIL("no error");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::unsupported);
+    }
+  }
+}

@@ -488,6 +488,17 @@ TEST_CASE("scales: the reals of the largest floats stay finite") {
   }
 }
 
+TEST_CASE("scales: of the largest floats, as far as they may go") {
+  const float most = std::numeric_limits<float>::max();
+  const std::vector<float> values(32, most);
+  // 2^-20 of the largest float is left for rounding.
+  CHECK(code(values, named("nf4")).encoded.scales[0] == static_cast<float>(static_cast<double>(most) * (1.0 - 0x1p-20)));
+  // 6 * 2^124 is finite, 6 * 2^125 is not; of smaller values the exponent is their own.
+  CHECK(code(values, named("mxfp4")).encoded.scales[0] == 0x1p124f);
+  CHECK(code(std::vector<float>(32, 0x1p126f), named("mxfp4")).encoded.scales[0] == 0x1p124f);
+  CHECK(code(std::vector<float>(32, 0x1p125f), named("mxfp4")).encoded.scales[0] == 0x1p123f);
+}
+
 TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
   const double laplace[] = {2.83, 3.89, 5.03, 6.20, 7.41, 8.64, 9.89};
   const double gaussian[] = {1.71, 2.15, 2.55, 2.93, 3.28, 3.61, 3.92};
