@@ -43,7 +43,7 @@ const mutations = [
 
 /** Lines whose change is no change of the answer: where a loop is cut, how memory is reserved, what an error says, asserts. */
 const isHarmless = (line) =>
-  /^\s*std::int64_t \w+ = \d;|^\s*(\/\/|#|using|template|typedef|static_assert|namespace)|reserve\(|Error\(|refuse\(|ASSERT|std::to_string|kPieceLength|kCodePiece|kRefineSteps|kCopies|\/\/\/|#include|fail\(|operator|" \+|\+ "|case |kFewValues|CAPTURE/.test(
+  /^\s*std::int64_t \w+ = \d;|^\s*(\/\/|#|using|template|typedef|static_assert|namespace)|reserve\(|Error\(|refuse\(|ASSERT|std::to_string|kPieceLength|kCodePiece|kRefineSteps|layout\.block = std::max|kCopies|\/\/\/|#include|fail\(|operator|" \+|\+ "|case |kFewValues|CAPTURE/.test(
     line,
   );
 

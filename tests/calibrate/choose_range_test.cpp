@@ -153,6 +153,16 @@ TEST_CASE("choose_range: percentile keeps the share asked for, 100 keeps everyth
   CHECK(choose_range(statistics, options, {0, 255}, false).rmin == -999.0f);
 }
 
+TEST_CASE("percentile_range: where no bin holds anything, all go and nothing else is looked at") {
+  const std::vector<std::uint64_t> neighbours(3, 0);
+  Bins bins;
+  bins.counts = std::span(neighbours).subspan(1, 1);
+  bins.width = 1.0;
+  const RealRange range = percentile_range(bins, 50.0);
+  CHECK(range.rmin == 0.0f);
+  CHECK(range.rmax == 0.0f);
+}
+
 TEST_CASE("percentile_range: a bin goes where just as many values may go as it holds") {
   const std::vector<std::uint64_t> counts = {5, 1, 2};
   const Bins bins{counts, 1.0, 0, 8};

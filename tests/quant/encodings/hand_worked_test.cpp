@@ -499,6 +499,33 @@ TEST_CASE("scales: of the largest floats, as far as they may go") {
   CHECK(code(std::vector<float>(32, 0x1p125f), named("mxfp4")).encoded.scales[0] == 0x1p123f);
 }
 
+TEST_CASE("scales as powers of two: by what the codes of a type reach") {
+  const auto scale_of = [](std::vector<float> x, DType dtype, bool is_symmetric) {
+    TensorScheme scheme{.dtype = dtype, .is_symmetric = is_symmetric, .narrow_range = false, .scale_form = ScaleForm::e8m0};
+    scheme.grain = Grain::per_block;
+    scheme.block_size = 4;
+    return code(std::move(x), scheme, {1, 4}, 1).encoded.scales[0];
+  };
+  // 2^(exponent of the largest - exponent of the largest code from the zero point): 15 of 4 bits, 127 of 8 on either side of 128.
+  CHECK(scale_of({0.0f, 15.0f, 1.0f, 2.0f}, DType::i4, false) == 1.0f);
+  CHECK(scale_of({0.0f, 15.0f, 1.0f, 2.0f}, DType::u4, false) == 1.0f);
+  CHECK(scale_of({-100.0f, 15.0f, 127.0f, 2.0f}, DType::u8, true) == 1.0f);
+  CHECK(scale_of({-100.0f, 15.0f, 127.0f, 2.0f}, DType::i8, true) == 1.0f);
+  CHECK(scale_of({-100.0f, 15.0f, 128.0f, 2.0f}, DType::u8, true) == 2.0f);
+}
+
+TEST_CASE("binary_code: every scale has planes of its own") {
+  TensorScheme scheme{.encoding = Encoding::binary_code, .bits = 2};
+  scheme.grain = Grain::per_channel;
+  const Coded c = code({4, 2, -2, -4, 40, 20, -20, -40, 0.4f, 0.2f, -0.2f, -0.4f}, scheme, {3, 4}, 0);
+  REQUIRE(c.encoded.alphas.size() == 6);
+  for (std::size_t i = 0; i < 6; ++i) {
+    CAPTURE(i);
+    const double sizes[] = {1.0, 10.0, 0.1};
+    CHECK(static_cast<double>(c.encoded.alphas[i]) == doctest::Approx((i % 2 == 0 ? 3.0 : 1.0) * sizes[i / 2]));
+  }
+}
+
 TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
   const double laplace[] = {2.83, 3.89, 5.03, 6.20, 7.41, 8.64, 9.89};
   const double gaussian[] = {1.71, 2.15, 2.55, 2.93, 3.28, 3.61, 3.92};
