@@ -297,7 +297,7 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
       tried.model = model;
       tried.name = name;
     }
-    if (held) axis = scheme_axis(*held, name, tried.values.shape(), scheme.grain);
+    if (held) axis = scheme_axis(*held, name, tried.values.shape(), scheme);
     if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
     return to_js(
         report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &tried.histogram));

@@ -67,7 +67,7 @@ Tensor float_constant(const Model& model, std::string_view name) {
   return values;
 }
 
-std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, TensorScheme::Grain grain) {
+std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, const TensorScheme& scheme) {
   std::optional<WeightAxes> axes;
   visit_nodes(model, [&](const Node& node, const std::string&) {
     for (std::size_t i = 0; i < node.inputs.size() && !axes; ++i) {
@@ -79,9 +79,8 @@ std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape&
       axes = weight_axes(use);
     }
   });
-  const bool is_channel = grain == TensorScheme::Grain::per_channel;
-  if (!axes) return is_channel ? 0 : -1;
-  return is_channel ? axes->channel : axes->reduction;
+  if (!axes) return scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
+  return scheme_axis(scheme, shape, *axes);
 }
 
 }  // namespace bitwright

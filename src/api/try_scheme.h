@@ -14,8 +14,8 @@ namespace bitwright {
 /// Throws Error{invalid_argument} where there is none of that name, Error{unsupported} where it is no tensor of floats.
 Tensor float_constant(const Model& model, std::string_view name);
 
-/// The axis that a scheme's granularity means: what the first node that reads the constant takes as channels (per_channel), or
-/// sums along (the others); without such a node the first axis, or the last.
-std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, TensorScheme::Grain grain);
+/// The axis that a scheme means (passes/weights.h) for the first node that reads the constant; without such a node channels lie along
+/// the first axis, and the last is summed over.
+std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, const TensorScheme& scheme);
 
 }  // namespace bitwright

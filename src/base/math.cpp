@@ -34,10 +34,7 @@ f32x4 horner(const float (&coefficients)[N], f32x4 x) {
   return y;
 }
 
-}  // namespace
-
-namespace {
-
+/// exp for who has it in a loop or at the end of a function; the others call it.
 [[gnu::always_inline]] inline f32x4 inline_exp(f32x4 x) {
   static constexpr float kTable[] = {-104.0f, 89.0f, 1.44269504088896341f, 12582912.0f, kLn2High, kLn2Low, 1.0f};
   static constexpr float kSeries[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,

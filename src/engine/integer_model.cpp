@@ -48,6 +48,13 @@ bool has_codes(const Graph& graph) {
   return false;
 }
 
+/// Weights alone are no work for integer kernels.
+bool quantizes_activations(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (node.op_type == "QuantizeLinear") return true;
+  return false;
+}
+
 }  // namespace
 
 std::shared_ptr<const Model> integer_model(const Model& model, const SessionOptions& options) {
@@ -55,7 +62,7 @@ std::shared_ptr<const Model> integer_model(const Model& model, const SessionOpti
   if (options.is_deterministic && !has_integers) return nullptr;
   const Arithmetic arithmetic = options.arithmetic == SessionArithmetic::fast ? Arithmetic::fast : Arithmetic::integer_only;
   static std::atomic<bool> is_warm{false};
-  if (has_integers && !is_warm.exchange(true))
+  if (has_integers && quantizes_activations(model.graph) && !is_warm.exchange(true))
     warm_up_integer_kernels(options.family.value_or(probe_kernel_family()), arithmetic);
   auto copy = std::make_shared<Model>(model);
   lift_constants(*copy);

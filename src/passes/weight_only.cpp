@@ -58,11 +58,6 @@ TensorScheme fitted(TensorScheme scheme, const Shape& shape, const WeightAxes& a
   return scheme;
 }
 
-/// Sub-vectors lie along what is summed over, unless that is too short for one.
-bool has_sub_vectors(const TensorScheme& scheme, const Shape& shape, const WeightAxes& axes) {
-  return scheme.encoding == Encoding::product && shape[static_cast<std::size_t>(axes.reduction)] >= scheme.sub_vector;
-}
-
 bool saves_bytes(const Shape& shape, const TensorScheme& scheme, std::int64_t axis) {
   const auto n = static_cast<std::uint64_t>(n_elements(shape));
   const auto n_scales = static_cast<std::uint64_t>(n_elements(scale_shape(granularity_of(scheme, axis, shape.size()), shape)));
@@ -153,9 +148,7 @@ class WeightOnly {
     if (!verdict.refusal.empty()) return refuse(weight, verdict.refusal);
     const TensorRecord record = *weight.record;
     const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes, weight.uses[0].node->op_type == "Gather");
-    const bool is_summed_over =
-        scheme.grain == TensorScheme::Grain::per_block || has_sub_vectors(scheme, record.shape, verdict.axes);
-    const std::int64_t axis = is_summed_over ? verdict.axes.reduction : verdict.axes.channel;
+    const std::int64_t axis = scheme_axis(scheme, record.shape, verdict.axes);
     if (record.dtype == DType::f16 && has_dequantize_form(scheme) && model_.opset() < kHalfScaleOpset)
       return refuse(weight, "DequantizeLinear gives half floats from opset 19 on; upgrade the model");
     if (is_plain(scheme) && record.dtype == DType::f32)

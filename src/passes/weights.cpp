@@ -160,6 +160,12 @@ std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements
   return UseFinder(model).weights(min_elements, takes_halves);
 }
 
+std::int64_t scheme_axis(const TensorScheme& scheme, const Shape& shape, const WeightAxes& axes) {
+  const bool is_too_short =
+      scheme.encoding == Encoding::product && shape[static_cast<std::size_t>(axes.reduction)] < scheme.sub_vector;
+  return scheme.grain == TensorScheme::Grain::per_channel || is_too_short ? axes.channel : axes.reduction;
+}
+
 std::optional<WeightAxes> weight_axes(const WeightUse& use) {
   const Node& node = *use.node;
   if (!node.domain.empty()) return std::nullopt;

@@ -9,12 +9,12 @@ import { pathToFileURL } from 'node:url';
 import { findChrome } from '../../scripts/chromium.mjs';
 import { Failure, root } from '../../scripts/steps.mjs';
 import { engineRuns } from './engine-work.mjs';
+import { nLaunches } from './host.mjs';
 import { measureInPage, packageLinks } from './page.mjs';
 
 const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 const folder = join(root, 'build/bench-engine');
 const node24 = join(root, 'node_modules/node/bin/node');
-const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
 
 /** `shapes`: of inputs whose extents are not fixed. */
 const rows = [

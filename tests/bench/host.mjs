@@ -15,6 +15,9 @@ const besidePeer = new Set(['floatRuns', 'productRuns']);
 const shared = process.env.BITWRIGHT_SHARED ?? join(root, '../shared');
 export const modelPath = join(shared, 'models/classification/mobilenet_v2_1.0_224.onnx');
 
+/** An engine's best launch counts; BITWRIGHT_BENCH_LAUNCHES=1 is quick. */
+export const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
+
 export function needModel() {
   if (!existsSync(modelPath))
     throw new Failure(`The model ${modelPath} is not there: name the folder of shared models in BITWRIGHT_SHARED.`);

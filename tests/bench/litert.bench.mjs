@@ -7,11 +7,10 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { Failure, root } from '../../scripts/steps.mjs';
-import { modelPath, writeQuantized } from './host.mjs';
+import { modelPath, nLaunches, writeQuantized } from './host.mjs';
 import { measureInPage, packageLinks } from './page.mjs';
 
 const folder = join(root, 'build/bench-litert');
-const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
 
 async function makeFiles() {
   await writeQuantized(join(folder, 'quantized.onnx'));

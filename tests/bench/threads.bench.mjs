@@ -1,12 +1,11 @@
 // MobileNetV2 in int8 with two threads and with one, turn by turn, by the clock: two idle processors are needed.
 // Both are launched three times, and the best launch of each counts. Goal: 1.85 times as fast.
 import { join } from 'node:path';
-import { onEachHost, writeQuantized } from './host.mjs';
+import { nLaunches, onEachHost, writeQuantized } from './host.mjs';
 import { root } from '../../scripts/steps.mjs';
 
 const file = join(root, 'build/bench-threads/quantized.onnx');
 await writeQuantized(file);
-const nLaunches = Number(process.env.BITWRIGHT_BENCH_LAUNCHES ?? 3);
 const least = new Map();
 for (let launch = 0; launch < nLaunches; ++launch)
   await onEachHost(

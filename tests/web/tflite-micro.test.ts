@@ -10,64 +10,33 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { createSession, loadModel, openToolkit, type Tensor, type Toolkit } from '../../web/src/node.js';
-import { bytesField, integer, joined } from '../support/wire.js';
+import { bytesField } from '../support/wire.js';
+import { initializerField, modelFile, nodeField, type NodeSpec, type OnnxType, valueInfo } from './support/onnx-file.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 import { firstOperator, type TfliteOperator, type TfliteTensor } from './support/tflite-file.js';
 
 const pack = 'data/conformance/tflite_micro_and_quantizer_tests.tar.gz';
 const member = 'tensorflow/lite/micro/integration_tests/seanet';
 
-const onnxTypes = { f32: 1, i8: 3, i16: 5, i32: 6, i64: 7 } as const;
-
-interface Attributes {
-  readonly ints?: Readonly<Record<string, readonly number[]>>;
-  readonly floats?: Readonly<Record<string, number>>;
-}
+type Attributes = Pick<NodeSpec, 'ints' | 'floats'>;
 
 /** A graph that grows by nodes; values are named by whoever makes them. */
 class Graph {
-  private readonly parts: Uint8Array[] = [];
+  private readonly fields: Uint8Array[] = [];
   private n = 0;
 
-  constant(type: keyof typeof onnxTypes, shape: readonly number[], values: ArrayBufferView): string {
+  constant(type: OnnxType, shape: readonly number[], values: ArrayBufferView): string {
     const name = `constant${this.n++}`;
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-    const dims = shape.map((extent) => integer(1, extent));
-    this.parts.push(bytesField(5, joined([...dims, integer(2, onnxTypes[type]), bytesField(8, name), bytesField(9, bytes)])));
+    this.fields.push(initializerField(name, type, shape, values));
     return name;
   }
-  node(op: string, inputs: readonly string[], { ints = {}, floats = {} }: Attributes = {}, output = `value${this.n++}`): string {
-    const attributes = [
-      ...Object.entries(ints).map(([name, list]) =>
-        joined([bytesField(1, name), ...list.map((value) => integer(8, value)), integer(20, 7)]),
-      ),
-      ...Object.entries(floats).map(([name, value]) => {
-        const real = new Uint8Array(Float32Array.of(value).buffer);
-        return joined([bytesField(1, name), Uint8Array.of((2 << 3) | 5), real, integer(20, 1)]);
-      }),
-    ];
-    this.parts.push(
-      bytesField(
-        1,
-        joined([
-          ...inputs.map((name) => bytesField(1, name)),
-          bytesField(2, output),
-          bytesField(4, op),
-          ...attributes.map((attribute) => bytesField(5, attribute)),
-        ]),
-      ),
-    );
+  node(op: string, inputs: readonly string[], attributes: Attributes = {}, output = `value${this.n++}`): string {
+    this.fields.push(nodeField({ op, inputs, outputs: [output], ...attributes }));
     return output;
   }
   model(inputs: Readonly<Record<string, TfliteTensor>>, output: TfliteTensor): Uint8Array {
-    const value = (name: string, { type, shape }: TfliteTensor): Uint8Array => {
-      const dims = joined(shape.map((extent) => bytesField(1, integer(1, extent))));
-      const typed = bytesField(1, joined([integer(1, onnxTypes[type]), bytesField(2, dims)]));
-      return joined([bytesField(1, name), bytesField(2, typed)]);
-    };
-    const ends = Object.entries(inputs).map(([name, tensor]) => bytesField(11, value(name, tensor)));
-    const graph = joined([...this.parts, bytesField(2, 'layer'), ...ends, bytesField(12, value('y', output))]);
-    return joined([integer(1, 10), bytesField(8, joined([bytesField(1, ''), integer(2, 21)])), bytesField(7, graph)]);
+    const ends = Object.entries(inputs).map(([name, { shape, type }]) => bytesField(11, valueInfo(name, shape, type)));
+    return modelFile([...this.fields, ...ends, bytesField(12, valueInfo('y', output.shape, output.type))], { ir: 10, opset: 21 });
   }
 
   real(codes: string, { scales }: TfliteTensor): string {

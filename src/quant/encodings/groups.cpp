@@ -5,15 +5,21 @@
 
 namespace bitwright {
 
+std::size_t importance_stride(const EncodeOptions& options, const Shape& shape) {
+  std::size_t stride = 1;
+  if (options.importance.empty() || options.importance.size() == static_cast<std::size_t>(n_elements(shape))) return stride;
+  for (auto i = static_cast<std::size_t>(normalized_axis(options.importance_axis, shape.size())) + 1; i < shape.size(); ++i)
+    stride *= static_cast<std::size_t>(shape[i]);
+  return stride;
+}
+
 GroupReader::GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape,
                          const EncodeOptions& options, bool has_not_finite)
-    : values_(values), layout_(layout), importance_(options.importance), needs_copy_(has_not_finite) {
-  if (importance_.empty()) return;
-  importance_extent_ = static_cast<std::int64_t>(importance_.size());
-  if (importance_.size() == values.size()) return;
-  const auto axis = static_cast<std::size_t>(normalized_axis(options.importance_axis, shape.size()));
-  for (std::size_t i = axis + 1; i < shape.size(); ++i) importance_stride_ *= shape[i];
-}
+    : values_(values),
+      layout_(layout),
+      importance_(options.importance),
+      importance_stride_(importance_stride(options, shape)),
+      needs_copy_(has_not_finite) {}
 
 void GroupReader::gather(std::int64_t first, std::int64_t count) {
   for (std::int64_t i = first; i < first + count; ++i) {
@@ -21,7 +27,7 @@ void GroupReader::gather(std::int64_t first, std::int64_t count) {
     if (!std::isfinite(value)) continue;
     gathered_.push_back(value);
     if (!importance_.empty())
-      gathered_importance_.push_back(importance_[static_cast<std::size_t>(i / importance_stride_ % importance_extent_)]);
+      gathered_importance_.push_back(importance_[static_cast<std::size_t>(i) / importance_stride_ % importance_.size()]);
   }
 }
 

@@ -12,6 +12,9 @@
 
 namespace bitwright {
 
+/// One importance serves this many neighbours: element i has importance[i / stride % size].
+std::size_t importance_stride(const EncodeOptions& options, const Shape& shape);
+
 /// Hands out the finite values of each scale's group, with their importance, side by side: in place where they stand so.
 class GroupReader {
  public:
@@ -30,8 +33,7 @@ class GroupReader {
   std::span<const float> values_;
   ScaleLayout layout_;
   std::span<const float> importance_;
-  std::int64_t importance_extent_ = 1;
-  std::int64_t importance_stride_ = 1;
+  std::size_t importance_stride_;
   bool needs_copy_;
   std::vector<float> gathered_;
   std::vector<float> gathered_importance_;

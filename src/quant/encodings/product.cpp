@@ -192,10 +192,7 @@ class ProductEncoder {
 
   /// The same for samples whose columns are independent, of which mean squares are enough: entries become weighted means.
   void weigh(const EncodeOptions& options, const std::vector<std::uint8_t>& codes) {
-    std::size_t stride = 1;
-    if (options.importance.size() != values_.size())
-      for (std::size_t i = normalized_axis(options.importance_axis, e_.shape.size()) + 1; i < e_.shape.size(); ++i)
-        stride *= static_cast<std::size_t>(e_.shape[i]);
+    const std::size_t stride = importance_stride(options, e_.shape);
     std::vector<double> sums(e_.levels.size(), 0.0);
     std::vector<double> weights(e_.levels.size(), 0.0);
     for (std::int64_t row = 0; row < rows_.n_rows(); ++row)

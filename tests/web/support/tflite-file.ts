@@ -1,10 +1,11 @@
 /** Just enough of a .tflite file (a flatbuffer) to know one operator, its options and its tensors. */
 
-const elementTypes = { 0: 'f32', 2: 'i32', 4: 'i64', 7: 'i16', 9: 'i8' } as const;
-export type ElementType = (typeof elementTypes)[keyof typeof elementTypes];
+import type { OnnxType } from './onnx-file.js';
+
+const elementTypes: Readonly<Partial<Record<number, OnnxType>>> = { 0: 'f32', 2: 'i32', 4: 'i64', 7: 'i16', 9: 'i8' };
 
 export interface TfliteTensor {
-  readonly type: ElementType;
+  readonly type: OnnxType;
   readonly shape: readonly number[];
   readonly scales: readonly number[];
   /** The stored values; empty where they are fed or computed. */
@@ -79,7 +80,7 @@ export function firstOperator(file: Uint8Array): TfliteOperator {
   const operator = graph.tables(3)[0] ?? none();
   const code = model.tables(1)[operator.int32(0)] ?? none();
   const tensors = graph.tables(0).map((tensor): TfliteTensor => {
-    const type = (elementTypes as Partial<Record<number, ElementType>>)[tensor.int8(1)] ?? none();
+    const type = elementTypes[tensor.int8(1)] ?? none();
     const bytes = (model.tables(4)[tensor.int32(2)] ?? none()).bytes(0);
     return { type, shape: tensor.ints(0), scales: tensor.table(4)?.floats(2) ?? [], bytes };
   });
