@@ -32,6 +32,15 @@ if(binding_sources)
   # Linked in its own folder; scripts/build.mjs copies it to web/dist/wasm, so that presets never overwrite each other's work.
   set_target_properties(bitwright_module PROPERTIES
     OUTPUT_NAME ${module} SUFFIX .mjs RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/module)
+  if(NOT BITWRIGHT_DEV)
+    execute_process(COMMAND ${EMSCRIPTEN_ROOT_PATH}/em-config BINARYEN_ROOT COMMAND_ERROR_IS_FATAL ANY
+      OUTPUT_VARIABLE binaryen OUTPUT_STRIP_TRAILING_WHITESPACE)
+    find_program(BITWRIGHT_NODE node REQUIRED)
+    add_custom_command(TARGET bitwright_module POST_BUILD VERBATIM
+      COMMAND ${BITWRIGHT_NODE} ${PROJECT_SOURCE_DIR}/scripts/build/order-functions.mjs ${binaryen}/bin/wasm-opt
+        ${PROJECT_BINARY_DIR}/module/${module}.wasm)
+    set_property(TARGET bitwright_module APPEND PROPERTY LINK_DEPENDS ${PROJECT_SOURCE_DIR}/scripts/build/order-functions.mjs)
+  endif()
 endif()
 
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
