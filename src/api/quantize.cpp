@@ -12,8 +12,10 @@
 #include "base/sorted_order.h"
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
+#include "passes/clean_graph.h"
 #include "passes/dynamic.h"
 #include "passes/float16.h"
+#include "passes/fold_batch_norm.h"
 #include "passes/fuse_qoperators.h"
 #include "passes/graph_edit.h"
 #include "passes/insert_qdq.h"
@@ -159,6 +161,12 @@ PlannedEdit convert_to_half(Model& model, const Recipe& recipe, const Statistics
   return float16(model, recipe, infer_types(model), &peaks);
 }
 
+/// Activations become float16.
+bool computes_halves(const Recipe& recipe) {
+  return recipe.mode == QuantMode::float16 ? !recipe.float16_weights_only
+                                           : recipe.mode == QuantMode::weight_only && recipe.float16_rest;
+}
+
 bool weighs_errors(const Recipe& recipe) {
   return recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
 }
@@ -193,6 +201,13 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   QuantizeResult result;
   result.model = std::make_shared<Model>(model);
   own_subgraphs(*result.model);
+  PassResult prepared;
+  if (computes_halves(recipe) && recipe.fold_batch_norm) {  // runtimes fold too, but from what was rounded
+    prepared += freeze_initializers(*result.model);
+    prepared += lift_constants(*result.model);
+    prepared += fold_constant_views(*result.model);
+    prepared += fold_batch_norm(*result.model);
+  }
   InputsOfWeights inputs;
   if (weighs_errors(recipe)) {
     if (statistics == nullptr)
@@ -206,8 +221,8 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
       return nullptr;
     });
   }
-  const PassResult raise = raise_opset(*result.model, recipe);
-  take_result(result, raise);
+  prepared += raise_opset(*result.model, recipe);
+  take_result(result, prepared);
   std::vector<NodeDecision> halves;
   if (recipe.mode == QuantMode::weight_only && recipe.float16_rest) {
     Recipe rest = recipe;
@@ -216,14 +231,15 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
     halves = edit.plan.nodes;
     take_result(result, edit.result);
   }
-  // What the plan speaks of: the input, unless its opset was raised or its weights were halved.
+  // What the plan speaks of: the input, unless it was prepared or its weights were halved.
   std::optional<Model> copy;
-  if (raise.n_changes != 0 || !halves.empty()) copy = *result.model;
+  if (prepared.n_changes != 0 || !halves.empty()) copy = *result.model;
   const Model& raised = copy ? *copy : model;
   say(on_progress, "plan");
   PlannedEdit edit = edit_in_place(*result.model, recipe, statistics, inputs);
   if (!halves.empty()) edit.plan.nodes = merged(std::move(halves), edit.plan.nodes);
-  result.nodes = table_of(model, edit.plan.nodes, edit.result.removed);
+  prepared += edit.result;
+  result.nodes = table_of(model, edit.plan.nodes, prepared.removed);
   result.lint = lint_plan(raised, edit.plan, recipe);
   result.tensors = tensor_reports(raised, edit.plan, nullptr, measures_weights, on_progress);
   take_result(result, edit.result);
@@ -250,10 +266,8 @@ std::vector<std::string> float_values_of(const Model& model) {
 
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
   if (recipe.mode != QuantMode::static_) {
-    const bool is_half = recipe.mode == QuantMode::float16 ? !recipe.float16_weights_only
-                                                           : recipe.mode == QuantMode::weight_only && recipe.float16_rest;
     std::vector<std::string> values;
-    if (is_half) values = float_values_of(model);
+    if (computes_halves(recipe)) values = float_values_of(model);
     for (ChannelRequest& request : channels_to_calibrate(model, recipe)) values.push_back(std::move(request.value));
     return values;
   }

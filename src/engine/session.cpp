@@ -15,13 +15,40 @@
 #include "engine/integer_model.h"
 #include "engine/plan.h"
 #include "ops/fused.h"
+#include "passes/widen_halves.h"
 
 namespace bitwright {
+
+namespace {
+
+bool has_halves(const Graph& graph) {
+  for (const ValueInfo& input : graph.inputs)
+    if (input.dtype == DType::f16) return true;
+  for (const TensorRecord& record : graph.initializers)
+    if (record.dtype == DType::f16) return true;
+  for (const Node& node : graph.nodes) {
+    const Attribute* value = node.op_type == "Constant" ? node.find("value") : nullptr;
+    if (value != nullptr && value->t && value->t->dtype == DType::f16) return true;
+    if (node.op_type == "Cast" && node.attr_i("to", 0) == static_cast<std::int64_t>(DType::f16)) return true;
+  }
+  return false;
+}
+
+/// The model, with the arithmetic of halves that processors have.
+std::shared_ptr<const Model> with_wide_halves(std::shared_ptr<const Model> model) {
+  if (!has_halves(model->graph)) return model;
+  auto copy = std::make_shared<Model>(*model);
+  if (widen_halves(*copy, infer_types(*copy)).n_changes == 0) return model;
+  return copy;
+}
+
+}  // namespace
 
 class Session::Impl {
  public:
   Impl(std::shared_ptr<const Model> model, SessionOptions options) : model_(std::move(model)), options_(options) {
     check_runnable(*model_);
+    model_ = with_wide_halves(std::move(model_));
     for (const TensorRecord& record : model_->graph.initializers) initializers_.insert(record.name);
     integer_model_ = integer_model(*model_, options_);
     plan_ = plan_model(integer_model_ ? *integer_model_ : *model_, overridden_, options_.limits);

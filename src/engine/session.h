@@ -23,7 +23,8 @@ using OnValue = std::function<void(const std::string& value, const Tensor& tenso
 
 /// How quantized parts of a model are computed. fast: on codes, by integer kernels that requantize in float, as onnxruntime does.
 /// integer_only: on codes, without float from the first quantization to the last dequantization. simulated: each node in float,
-/// exactly as ONNX defines it; calibration and comparison use it.
+/// exactly as ONNX defines it; calibration and comparison use it. In all three float16 is computed as onnxruntime does on
+/// processors: in float, rounded where passes/widen_halves.h says.
 enum class SessionArithmetic { fast, integer_only, simulated };
 
 struct SessionOptions {

@@ -67,12 +67,10 @@ for (const mode of modes) {
         const reasonNot = mode === 'float16' || mode === 'weight_only' ? undefined : whyNotExact(name);
         let same = 0;
         const near: number[] = [];
-        const theirCosts: number[] = [];
         for (const [i, feed] of feeds.entries()) {
           const theirs = numbers((await runtime.run(feed))['logits']);
           same += argmax(theirs) === argmax(simulated[i] as ArrayLike<number>) ? 1 : 0;
           near.push(sqnrDb(simulated[i] as ArrayLike<number>, theirs));
-          theirCosts.push(sqnrDb(float[i] as ArrayLike<number>, theirs));
         }
         await runtime.close();
         const fidelity = median(near);
@@ -83,10 +81,7 @@ for (const mode of modes) {
           continue;
         }
         assert.ok(same >= 0.97 * feeds.length, figures);
-        // Half precision leaves it to the runtime how precise it is between nodes: it may be better than our rounding, not worse.
-        if (mode === 'float16')
-          assert.ok(median(theirCosts) >= cost - 3, `${figures}, float to runtime ${median(theirCosts)} dB`);
-        else assert.ok(fidelity >= cost + 6, figures);
+        assert.ok(fidelity >= cost + 6, figures);
       }
     });
   }
