@@ -39,6 +39,14 @@ class Packer {
     }
     while (i < n) push(codes[i++]);
   }
+  /// Where n codes belong that the caller packs itself; nullptr where they would not fill whole bytes.
+  std::uint8_t* place(std::size_t n) {
+    const std::size_t n_bits = n * bits_;
+    if (n_held_ != 0 || n_bits % 8 != 0) return nullptr;
+    std::uint8_t* const at = out_;
+    out_ += n_bits / 8;
+    return at;
+  }
   void finish() {
     if (n_held_ != 0) *out_ = static_cast<std::uint8_t>(held_);
   }

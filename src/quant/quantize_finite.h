@@ -25,4 +25,8 @@ void scales_of(const SymmetricScale& scale, const std::int32_t* bits, std::int64
 void quantize_finite(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
                      const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes, ReadAhead& ahead);
 
+/// The same for groups of whole 32 values and codes of 4 bits, which are packed: two in a byte, the first in its low half.
+void quantize_finite_to_nibbles(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
+                                const std::int32_t* zero_points, CodeRange range, std::uint8_t* nibbles, ReadAhead& ahead);
+
 }  // namespace bitwright

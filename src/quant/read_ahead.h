@@ -21,6 +21,14 @@ class ReadAhead {
     seen_ |= std::bit_cast<std::int32_t>(next_[line_ % kStretches * kStretch + line_ / kStretches * kLine]);
     if (++line_ == kStretches * kStretch / kLine) advance();
   }
+  /// For every 32.
+  [[gnu::always_inline]] void two_lines() {
+    if (next_ == nullptr) return;
+    if (line_ % 2 != 0) return line();  // one is left out: it comes with its neighbours
+    const float* at = next_ + line_ % kStretches * kStretch + line_ / kStretches * kLine;
+    seen_ |= std::bit_cast<std::int32_t>(at[0]) | std::bit_cast<std::int32_t>(at[kStretch]);
+    if ((line_ += 2) == kStretches * kStretch / kLine) advance();
+  }
 
  private:
   void advance() {

@@ -221,6 +221,13 @@ class ScaledEncoder {
       for (std::int64_t at = 0; at < n_groups * length; at += kCodePiece) {
         const std::int64_t n = std::min(kCodePiece, n_groups * length - at);
         const std::int64_t count = std::min(length, n);
+        if (is_small && e_.scheme.bits == 4 && count % 32 == 0) {
+          if (std::uint8_t* place = packer.place(static_cast<std::size_t>(n))) {
+            quantize_finite_to_nibbles(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, place, ahead);
+            x += n;
+            continue;
+          }
+        }
         if (is_small) {
           quantize_finite(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, codes, ahead);
         } else if (is_uniform_) {
