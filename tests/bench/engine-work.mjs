@@ -32,9 +32,9 @@ const now = () => {
 
 const ortTypes = { f32: 'float32', i64: 'int64', i32: 'int32' };
 
-/** Medians of every engine, in another order each round. `integerShare`: of our time, on codes. */
+/** Medians of every engine, all on the calling thread, in another order each round. `integerShare`: of our time, on codes. */
 export async function engineRuns({ openToolkit, loadModel, createSession }, ort, { quantized, float }, { shapes = {}, rounds }) {
-  const toolkit = await openToolkit({ threads: 1 });
+  const toolkit = await openToolkit({ threads: 1, runIn: 'caller' });
   const model = await loadModel(toolkit, quantized);
   const feeds = noiseFeeds(model.info.inputs, shapes, 7);
   ort.env.wasm.numThreads = 1;

@@ -48,7 +48,7 @@ window.measure = async (rounds) => {
   ort.env.wasm.wasmPaths = new URL('./ort/', location.href).href;
   ort.env.wasm.numThreads = 1;
   const quantized = await bytes('files/quantized.onnx');
-  const toolkit = await openToolkit({ threads: 1 });
+  const toolkit = await openToolkit({ threads: 1, runIn: 'caller' });
   const model = await loadModel(toolkit, quantized);
   const feeds = noiseFeeds(model.info.inputs, {}, 7);
   const [{ data, shape: [, channels, height, width] }] = Object.values(feeds);

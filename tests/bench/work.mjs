@@ -85,9 +85,9 @@ export async function staticMode({ openToolkit, loadModel, quantize, createSessi
   return { runsMs: median(runs), staticMs: median(ours), ratio: median(ours) / median(runs) };
 }
 
-/** One inference in float: our engine and onnxruntime-web in turn, one thread each. */
+/** One inference in float: our engine and onnxruntime-web in turn, on the calling thread. */
 export async function floatRuns({ openToolkit, loadModel, createSession }, ort, bytes, { rounds }) {
-  const toolkit = await openToolkit();
+  const toolkit = await openToolkit({ runIn: 'caller' });
   const model = await loadModel(toolkit, bytes);
   const input = model.info.inputs[0].name;
   const { feeds } = noiseFeeds(input, 1)[0];

@@ -49,6 +49,79 @@ void test(
   },
 );
 
+/** A worker of a page's own that uses the package on its own thread. */
+const callingWorker = `
+import { createSession, loadModel, openToolkit } from '${packagePath}';
+try {
+  const toolkit = await openToolkit({ runIn: 'caller' });
+  const model = await loadModel(toolkit, await (await fetch('/example/model.onnx')).blob());
+  const session = await createSession(model);
+  const data = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => Math.sin(i));
+  const made = await session.run({ [model.info.inputs[0].name]: { dtype: 'f32', shape: [1, 3, 64, 64], data } });
+  postMessage([...Object.values(made)[0].data].join());
+} catch (error) {
+  postMessage(String(error));
+}`;
+
+void test(
+  "in a page: on the caller's own thread, the page's or a worker's, results are those of the package's worker",
+  { skip, timeout: limitMs },
+  async () => {
+    await withPage({}, async (page) => {
+      await page.route('**/calling-worker.js', (route) =>
+        route.fulfill({
+          contentType: 'text/javascript',
+          headers: { 'Cross-Origin-Embedder-Policy': 'require-corp' },
+          body: callingWorker,
+        }),
+      );
+      const seen = await page.evaluate(async (path) => {
+        const { createSession, loadModel, openToolkit } = (await import(path)) as typeof import('../../web/src/index.js');
+        const file = await (await fetch('/example/model.onnx')).blob();
+        const data = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => Math.sin(i));
+        const inWorker = await openToolkit();
+        const onPage = await openToolkit({ runIn: 'caller', threads: 2 });
+        const results: string[] = [];
+        let isReused = false;
+        for (const toolkit of [inWorker, onPage]) {
+          const model = await loadModel(toolkit, file);
+          const session = await createSession(model);
+          const feeds = { [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape: [1, 3, 64, 64], data } as const };
+          const first = await session.run(feeds);
+          const [name, made] = Object.entries(first)[0] ?? ['', undefined];
+          const text = [...(made?.data as Float32Array)].join();
+          const again = await session.run(feeds, { outputs: { [name]: made?.data ?? data } });
+          isReused = again[name]?.data === made?.data;
+          results.push(text, [...(again[name]?.data as Float32Array)].join());
+          session.dispose();
+          model.dispose();
+        }
+        const { threads, reason } = onPage.info;
+        await inWorker.dispose();
+        await onPage.dispose();
+        const worker = new Worker('/calling-worker.js', { type: 'module' });
+        results.push(
+          await new Promise<string>((resolve) => {
+            worker.onmessage = (event: MessageEvent<string>) => {
+              resolve(event.data);
+            };
+            worker.onerror = (event) => {
+              resolve(`the worker failed: ${event.message}`);
+            };
+          }),
+        );
+        worker.terminate();
+        return { results, isReused, threads, reason };
+      }, packagePath);
+      assert.ok((seen.results[0]?.split(',').length ?? 0) > 5, seen.results[0]);
+      for (const result of seen.results) assert.equal(result, seen.results[0]);
+      assert.equal(seen.isReused, true);
+      assert.equal(seen.threads, 1);
+      assert.match(seen.reason, /page's own thread must not wait/);
+    });
+  },
+);
+
 void test(
   'in a page: a thousand times loading and disposing keep the memory level within 5 %',
   { skip, timeout: limitMs },

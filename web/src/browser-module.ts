@@ -34,9 +34,12 @@ function ownUrls(name: string): ModuleUrls {
 }
 
 export function chooseBrowserModule(options: OpenOptions): { choice: Choice; name: string; urls: ModuleUrls } {
+  const mayWait = options.mayNotWait !== true;
   const choice = chooseModule(options, {
-    canShareMemory: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined',
-    whyNotShared: 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)',
+    canShareMemory: mayWait && globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer !== 'undefined',
+    whyNotShared: mayWait
+      ? 'the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy and Cross-Origin-Embedder-Policy)'
+      : "a page's own thread must not wait for others: leave runIn at 'worker'",
     cores: navigator.hardwareConcurrency || 1,
   });
   const name = choice.threads > 1 ? `${choice.variant}-mt` : choice.variant;

@@ -1,10 +1,9 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-/** The package in browsers: everything runs in a worker. */
-import { QuantError } from './errors.js';
+/** The package in browsers: everything runs in a worker, unless the caller wants it on its own thread. */
 import { Toolkit, type ToolkitOptions } from './toolkit.js';
 import { compileAhead } from './browser-module.js';
 import { openClient, type WorkerPort } from './worker/client.js';
-import type { FromHost } from './worker/protocol.js';
+import type { Backend, FromHost, OpenOptions } from './worker/protocol.js';
 
 export * from './api.js';
 
@@ -33,8 +32,18 @@ function workerPort(): WorkerPort {
   };
 }
 
+/** What a page does not need that leaves the engine to the worker is loaded here. */
+async function openOnThisThread(open: OpenOptions): Promise<Backend> {
+  const [{ openDirect }, { browserPlatform }, compiled] = await Promise.all([
+    import('./worker/direct.js'),
+    import('./platform-browser.js'),
+    compileAhead(open),
+  ]);
+  return await openDirect(browserPlatform, compiled);
+}
+
 /**
- * Starts the engine in a worker of its own.
+ * Starts the engine, in a worker of its own unless `runIn` says otherwise.
  *
  * @returns dispose it when done
  * @throws QuantError `io_failed` where the module cannot be loaded
@@ -43,9 +52,13 @@ function workerPort(): WorkerPort {
  * try { ... } finally { await toolkit.dispose(); }
  */
 export async function openToolkit(options: ToolkitOptions = {}): Promise<Toolkit> {
-  if (options.runIn === 'caller')
-    throw new QuantError('invalid_argument', "runIn 'caller' is for Node: in a browser heavy work stays off the page's thread");
-  const open = { wasmUrl: options.wasmUrl ?? '', threads: options.threads ?? 1, variant: options.variant ?? 'auto' };
-  const backend = await openClient(workerPort(), compileAhead(open));
+  const isOnPage = options.runIn === 'caller' && typeof document !== 'undefined';
+  const open = {
+    wasmUrl: options.wasmUrl ?? '',
+    threads: options.threads ?? 1,
+    variant: options.variant ?? 'auto',
+    mayNotWait: isOnPage,
+  };
+  const backend = options.runIn === 'caller' ? await openOnThisThread(open) : await openClient(workerPort(), compileAhead(open));
   return new Toolkit(backend, await backend.call('info', {}));
 }

@@ -4,6 +4,7 @@
 
 #include "base/parallel_for.h"
 #include "base/simd_int.h"
+#include "kernels/probe.h"
 
 namespace bitwright {
 
@@ -19,8 +20,9 @@ std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants() {
 const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits) {
   const GemmI8NBitsVariant* variant = gemm_i8_nbits_variants().data();
 #if defined(BITWRIGHT_RELAXED)
-  static const bool is_exact = is_relaxed_dot_exact();
-  if (!is_exact) ++variant;
+  // Two need the relaxed dot, the first of them VNNI, to be the faster.
+  static const int first = !is_relaxed_dot_exact() ? 2 : probe_kernel_family() == KernelFamily::simd128 ? 1 : 0;
+  variant += first;
 #endif
   while (bits > variant->max_bits) ++variant;
   return *variant;

@@ -10,7 +10,20 @@ struct Relaxed {
   static i16x8 pairs(u8x16 a, u8x16 w) { return (i16x8)wasm_i16x8_relaxed_dot_i8x16_i7x16((v128_t)a, (v128_t)w); }
 };
 
+/// By fours of bytes into 32 bits: one instruction where the engine knows VNNI, three elsewhere.
+struct DotAdd : DotI7<Relaxed> {
+  using Acc = i32x4;
+  static Acc accumulate(Acc acc, const std::uint8_t* a, Item w) {
+    return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)load_splat(a), (v128_t)w, (v128_t)acc);
+  }
+  struct Fold {};
+};
+
 }  // namespace
+
+void gemm_i8_nbits__relaxed_add_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
+  NBitsTiles<DotAdd>::run(g, first_panel, last_panel);
+}
 
 void gemm_i8_nbits__relaxed_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
   NBitsTiles<DotI7<Relaxed>>::run(g, first_panel, last_panel);

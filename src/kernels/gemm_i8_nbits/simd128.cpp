@@ -21,9 +21,7 @@ struct Dot16 {
   static Acc accumulate(Acc acc, const std::uint8_t* a, const Item& w) {
     return acc + dot((i16x8)load_splat(a), w.even) + dot((i16x8)load_splat(a + 4), w.odd);
   }
-  struct Fold {
-    i32x4 operator()(Acc acc) const { return acc; }
-  };
+  struct Fold {};
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/simd_int.h"
 #include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
@@ -16,7 +17,7 @@ namespace bitwright {
 //     static Item item(u8x16 vector, int shift, u8x16 mask);     // the field of the vector's bytes
 //     static Item join(Item low_bits, Item third);
 //     static Acc accumulate(Acc, const std::uint8_t* activations, const Item&);
-//     static i32x4 fold(Acc);
+//     struct Fold { i32x4 operator()(Acc) const; };              // of sums that are no i32x4
 //   };
 
 template <typename Dot>
@@ -47,17 +48,20 @@ class NBitsTiles {
  private:
   template <int kBits>
   static void panels(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
-    for (std::ptrdiff_t panel = first; panel < last; ++panel)
-      if (g.m == 1)
-        one_row<kBits>(g, panel);
-      else
-        rows<kBits>(g, panel);
+    constexpr std::ptrdiff_t kPanels = kBits == 4 ? 4 : 1;
+    std::ptrdiff_t panel = first;
+    if (g.m == 1) {
+      for (; panel + kPanels <= last; panel += kPanels) one_row<kBits, kPanels>(g, panel);
+      for (; panel < last; ++panel) one_row<kBits, 1>(g, panel);
+    }
+    for (; panel < last; ++panel) rows<kBits>(g, panel);
   }
 
-  /// use(group, item of columns 0..3, item of columns 4..7) for the 8 groups of a strip.
-  template <int kBits, typename Use>
-  static void each_group(const std::uint8_t* strip, u8x16 mask, u8x16 mask_of_third, const Use& use) {
+  /// use(panel, group, item of columns 0..3, item of columns 4..7) for the 8 groups of a strip of each of these panels.
+  template <int kBits, int kPanels, typename Use>
+  static void each_group(const std::uint8_t* strip, std::ptrdiff_t panel_bytes, u8x16 mask, u8x16 mask_of_third, const Use& use) {
     constexpr int kLowBits = kBits == 3 ? 2 : kBits, kFields = 8 / kLowBits, kVectors = 8 / kFields;
+    static_assert(kBits != 3 || kPanels == 1);
     u16x8 third[2] = {};
     if constexpr (kBits == 3) {
       third[0] = load_lanes<u16x8>(strip + 64);
@@ -65,17 +69,19 @@ class NBitsTiles {
     }
 #pragma GCC unroll 1  // straight on, the compiler would load everything first and spill it
     for (int j = 0; j < kVectors; ++j, strip += 32) {
-      const u8x16 v0 = load_lanes<u8x16>(strip), v1 = load_lanes<u8x16>(strip + 16);
-#pragma GCC unroll 8
-      for (int f = 0; f < kFields; ++f) {
-        Item item0 = Dot::item(v0, f * kLowBits, mask), item1 = Dot::item(v1, f * kLowBits, mask);
-        if constexpr (kBits == 3) {  // the third bits stand at 0, 2, 4, 6 for this j, and go to 2
-          const int shift = f == 0 ? 0 : 2 * f - 2, up = f == 0 ? 2 : 0;
-          item0 = Dot::join(item0, Dot::item((u8x16)(third[0] << up), shift, mask_of_third));
-          item1 = Dot::join(item1, Dot::item((u8x16)(third[1] << up), shift, mask_of_third));
-        }
-        use(j + f * kVectors, item0, item1);
-      }
+      unrolled<kPanels>([&](auto panel) {
+        const std::uint8_t* at = strip + panel * panel_bytes;
+        const u8x16 v0 = load_lanes<u8x16>(at), v1 = load_lanes<u8x16>(at + 16);
+        unrolled<kFields>([&](auto f) {
+          Item item0 = Dot::item(v0, f * kLowBits, mask), item1 = Dot::item(v1, f * kLowBits, mask);
+          if constexpr (kBits == 3) {  // the third bits stand at 0, 2, 4, 6 for this j, and go to 2
+            const int shift = f == 0 ? 0 : 2 * f - 2, up = f == 0 ? 2 : 0;
+            item0 = Dot::join(item0, Dot::item((u8x16)(third[0] << up), shift, mask_of_third));
+            item1 = Dot::join(item1, Dot::item((u8x16)(third[1] << up), shift, mask_of_third));
+          }
+          use(panel, j + f * kVectors, item0, item1);
+        });
+      });
       if constexpr (kBits == 3) {
         third[0] >>= 1;
         third[1] >>= 1;
@@ -86,6 +92,20 @@ class NBitsTiles {
   /// What a block's sums begin with: the middle of the range, where that is the zero point.
   static i32x4 start(const GemmI8NBits& g, const std::int32_t* a_sum) {
     return g.zeros == nullptr ? -(load_splat(a_sum) << (g.layout.bits - 1)) : i32x4{};
+  }
+  /// Sums of 32 bits go on over the strips of a block.
+  static constexpr bool kGoesOn = std::is_same_v<Acc, i32x4>;
+  static Acc first_sum(i32x4 acc) {
+    if constexpr (kGoesOn)
+      return acc;
+    else
+      return Acc{};
+  }
+  static i32x4 with_sum(i32x4 acc, Acc sum, const typename Dot::Fold& fold) {
+    if constexpr (kGoesOn)
+      return sum;
+    else
+      return acc + fold(sum);
   }
   /// One block's part of 4 outputs.
   static f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale) { return y + to_f32x4(acc) * (a_scale * scale); }
@@ -100,43 +120,55 @@ class NBitsTiles {
     for (std::ptrdiff_t c = 0; c < columns; ++c) y[c] = bias != nullptr ? sums[c] + bias[c] : sums[c];
   }
 
-  template <int kBits>
+  /// Panels side by side share the loads of activations, and memory comes faster in several streams than in one.
+  template <int kBits, int kPanels>
   static void one_row(const GemmI8NBits& g, std::ptrdiff_t panel) {
     const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
-    const std::uint8_t* w = g.weights + panel * g.layout.panel_bytes();
+    const std::ptrdiff_t panel_bytes = g.layout.panel_bytes();
+    const std::uint8_t* w = g.weights + panel * panel_bytes;
     const auto* a = static_cast<const std::uint8_t*>(g.a);
     const float* scales = g.scales + panel * blocks * 8;
     const float* zeros = g.zeros != nullptr ? g.zeros + panel * blocks * 8 : nullptr;
     const u8x16 mask = in_register(Dot::mask(kBits == 3 ? 2 : kBits)), mask_of_third = in_register(Dot::mask_of_third());
     const typename Dot::Fold fold;
-    const float* a_scale = g.a_scales;
-    const std::int32_t* a_sum = g.a_sums;
-    f32x4 y0{}, y1{};
-    for (std::ptrdiff_t block = 0; block < blocks; ++block, scales += 8, ++a_scale, ++a_sum) {
-      i32x4 acc0 = start(g, a_sum), acc1 = acc0;
+    f32x4 y[kPanels][2] = {};
+    for (std::ptrdiff_t block = 0; block < blocks; ++block) {
+      i32x4 acc[kPanels][2];
+      unrolled<kPanels>([&](auto p) { acc[p][0] = acc[p][1] = start(g, g.a_sums + block); });
       for (std::ptrdiff_t s = 0; s < strips; ++s, w += 32 * kBits, a += 8 * kGroupBytes) {
-        Acc sum0{}, sum1{};
-        each_group<kBits>(w, mask, mask_of_third, [&](int group, const Item& item0, const Item& item1) {
-          const std::uint8_t* at = a + group * kGroupBytes;
-          sum0 = Dot::accumulate(sum0, at, item0);
-          sum1 = Dot::accumulate(sum1, at, item1);
+        Acc sum[kPanels][2];
+        unrolled<kPanels>([&](auto p) {
+          sum[p][0] = first_sum(acc[p][0]);
+          sum[p][1] = first_sum(acc[p][1]);
         });
-        acc0 = acc0 + fold(sum0);
-        acc1 = acc1 + fold(sum1);
+        each_group<kBits, kPanels>(w, panel_bytes, mask, mask_of_third,
+                                   [&](auto p, int group, const Item& item0, const Item& item1) {
+                                     const std::uint8_t* at = a + group * kGroupBytes;
+                                     sum[p][0] = Dot::accumulate(sum[p][0], at, item0);
+                                     sum[p][1] = Dot::accumulate(sum[p][1], at, item1);
+                                   });
+        unrolled<kPanels>([&](auto p) {
+          acc[p][0] = with_sum(acc[p][0], sum[p][0], fold);
+          acc[p][1] = with_sum(acc[p][1], sum[p][1], fold);
+        });
       }
-      const auto a_scales = (f32x4)load_splat(a_scale);
-      if (zeros == nullptr) {
-        y0 = add_block(y0, acc0, a_scales, load_f32x4(scales));
-        y1 = add_block(y1, acc1, a_scales, load_f32x4(scales + 4));
-      } else {
-        y0 = add_block(y0, acc0, a_scales, load_f32x4(scales), a_sum, load_f32x4(zeros + block * 8));
-        y1 = add_block(y1, acc1, a_scales, load_f32x4(scales + 4), a_sum, load_f32x4(zeros + block * 8 + 4));
-      }
+      const auto a_scale = (f32x4)load_splat(g.a_scales + block);
+      unrolled<kPanels>([&](auto p) {
+        const std::ptrdiff_t at = (p * blocks + block) * 8;
+        unrolled<2>([&](auto q) {
+          const f32x4 scale = load_f32x4(scales + at + 4 * q);
+          y[p][q] = zeros == nullptr
+                        ? add_block(y[p][q], acc[p][q], a_scale, scale)
+                        : add_block(y[p][q], acc[p][q], a_scale, scale, g.a_sums + block, load_f32x4(zeros + at + 4 * q));
+        });
+      });
     }
-    float sums[8];
-    store_f32x4(sums, y0);
-    store_f32x4(sums + 4, y1);
-    store(g, 0, panel, sums, true);
+    unrolled<kPanels>([&](auto p) {
+      float sums[8];
+      store_f32x4(sums, y[p][0]);
+      store_f32x4(sums + 4, y[p][1]);
+      store(g, 0, panel + p, sums, true);
+    });
   }
 
   /// Unpacks as many blocks of the panel as fit the scratch, then lets every tile of rows pass over them.
@@ -151,7 +183,7 @@ class NBitsTiles {
       const std::ptrdiff_t n = std::min(blocks_at_once, blocks - first);
       std::uint8_t* to = unpacked;
       for (std::ptrdiff_t s = 0; s < n * strips; ++s, w += 32 * kBits, to += kUnpackedBytes)
-        each_group<kBits>(w, mask, mask_of_third, [&](int group, const Item& item0, const Item& item1) {
+        each_group<kBits, 1>(w, 0, mask, mask_of_third, [&](auto, int group, const Item& item0, const Item& item1) {
           store_lanes(to + group * 2 * sizeof(Item), item0);
           store_lanes(to + (group * 2 + 1) * sizeof(Item), item1);
         });
@@ -184,7 +216,11 @@ class NBitsTiles {
       i32x4 acc[kRows][2];
       unrolled<kRows>([&](auto r) { acc[r][0] = acc[r][1] = start(g, a_sums[r] + block); });
       for (std::ptrdiff_t s = 0; s < strips; ++s) {
-        Acc sum[kRows][2] = {};
+        Acc sum[kRows][2];
+        unrolled<kRows>([&](auto r) {
+          sum[r][0] = first_sum(acc[r][0]);
+          sum[r][1] = first_sum(acc[r][1]);
+        });
 #pragma GCC unroll 1
         for (int group = 0; group < 8; ++group, unpacked += 2 * sizeof(Item), a += kRows * kGroupBytes) {
           const Item item0 = load_lanes<Item>(unpacked), item1 = load_lanes<Item>(unpacked + sizeof(Item));
@@ -194,8 +230,8 @@ class NBitsTiles {
           });
         }
         unrolled<kRows>([&](auto r) {
-          acc[r][0] = acc[r][0] + fold(sum[r][0]);
-          acc[r][1] = acc[r][1] + fold(sum[r][1]);
+          acc[r][0] = with_sum(acc[r][0], sum[r][0], fold);
+          acc[r][1] = with_sum(acc[r][1], sum[r][1], fold);
         });
       }
       const f32x4 scale0 = load_f32x4(scales), scale1 = load_f32x4(scales + 4);

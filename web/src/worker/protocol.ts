@@ -205,6 +205,8 @@ export interface OpenOptions {
   readonly wasmUrl: string;
   readonly threads: number;
   readonly variant: 'auto' | 'simd' | 'relaxed';
+  /** The engine's own thread is a page's, which must not wait for other threads. */
+  readonly mayNotWait?: boolean;
   /** The module, where the page compiled it already. */
   readonly compiled?: CompiledModule;
 }
