@@ -1,9 +1,11 @@
 #include "passes/widen_halves.h"
 
 #include <algorithm>
+#include <set>
 
 #include "passes/graph_edit.h"
 #include "passes/graph_rewriter.h"
+#include "tensor/elements.h"
 
 namespace bitwright {
 
@@ -67,7 +69,10 @@ class HalfWidener {
   PassResult run() {
     decide();
     for (std::size_t i = 0; i < is_wide_.size(); ++i) add(rewriter_.graph.nodes[i], is_wide_[i]);
-    if (result_.n_changes > 0) rewriter_.finish();
+    if (result_.n_changes > 0) {
+      rewriter_.finish();
+      drop_unread();
+    }
     std::erase_if(rewriter_.graph.value_infos, [&](const ValueInfo& info) { return wide_.contains(info.name); });
     return std::move(result_);
   }
@@ -95,6 +100,13 @@ class HalfWidener {
            std::none_of(node.attributes.begin(), node.attributes.end(), [](const Attribute& one) { return one.g != nullptr; }) &&
            std::none_of(node.inputs.begin(), node.inputs.end(),
                         [&](const std::string& value) { return !value.empty() && is_of(value, DType::undefined); });
+  }
+  /// The initializer of that name that no caller can replace; nullptr where there is none.
+  const TensorRecord* constant(const std::string& value) const {
+    const std::vector<ValueInfo>& inputs = rewriter_.graph.inputs;
+    return std::any_of(inputs.begin(), inputs.end(), [&](const ValueInfo& input) { return input.name == value; })
+               ? nullptr
+               : rewriter_.index.initializer(value);
   }
   bool is_constant(const std::string& value) const {
     const std::int64_t producer = rewriter_.index.producer(value);
@@ -143,7 +155,15 @@ class HalfWidener {
     const std::int64_t producer = rewriter_.index.producer(value);
     if (producer >= 0) {
       const Node& node = rewriter_.graph.nodes[static_cast<std::size_t>(producer)];
-      if (is_cast(node) && is_of(node.inputs[0], DType::f32)) return wide_[value] = node.inputs[0];
+      if (is_cast(node) && is_of(input_of(node, 0), DType::f32)) return wide_[value] = node.inputs[0];
+    }
+    if (const TensorRecord* record = constant(value)) {
+      // Made when asked for: weights may be larger than what the planner computes ahead.
+      return wide_[value] = rewriter_.add_constant(value + "_float32", DType::f32, record->shape, Generated{[half = *record] {
+                                                     Tensor values(DType::f32, half.shape);
+                                                     read_elements(half.load(), 0, values.data<float>());
+                                                     return values;
+                                                   }});
     }
     return wide_[value] = cast(value, DType::f32, rewriter_.fresh(value + "_float32"));
   }
@@ -151,7 +171,7 @@ class HalfWidener {
   void add(const Node& node, bool is_wide) {
     Node made = node;
     // What no node has rounded is not rounded for a conversion either.
-    if (is_cast(node) && is_made_wide(node.inputs[0])) made.inputs[0] = wide(node.inputs[0]);
+    if (is_cast(node) && is_made_wide(input_of(node, 0))) made.inputs[0] = wide(node.inputs[0]);
     if (!is_wide) return rewriter_.keep(made);
     ++result_.n_changes;
     for (std::string& input : made.inputs)
@@ -173,6 +193,15 @@ class HalfWidener {
   bool is_made_wide(const std::string& value) const {
     const std::int64_t producer = rewriter_.index.producer(value);
     return producer >= 0 && is_wide_[static_cast<std::size_t>(producer)];
+  }
+
+  /// Of constants that everybody reads in float32 the halves are not loaded.
+  void drop_unread() {
+    const GraphIndex index(rewriter_.graph);
+    std::set<std::string> unread;
+    for (const auto& [value, name] : wide_)
+      if (constant(value) != nullptr && index.consumers(value).empty() && !index.is_graph_output(value)) unread.insert(value);
+    erase_initializers(rewriter_.graph, unread);
   }
 
   const ValueTypes& types_;

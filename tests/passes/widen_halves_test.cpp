@@ -50,6 +50,24 @@ TEST_CASE("widen_halves: nothing rounds between nodes that compute") {
   CHECK(widen_halves(model, infer_types(model)).n_changes == 0);
 }
 
+TEST_CASE("widen_halves: constants that nobody reads as float16 are kept in float32 alone") {
+  Model model = half_model({make_node("Abs", {"a"}, {"b"})});
+  model.graph.initializers.push_back(TensorRecord::of("fed", halves({1}, {0.25f})));
+  model.graph.inputs.push_back(ValueInfo::of("fed", DType::f16, {1}));  // a default that callers may replace
+  model.graph.nodes[3].inputs[1] = "fed";
+  const auto dtypes = [&] {
+    std::map<std::string, DType> all;
+    for (const TensorRecord& record : model.graph.initializers) all[record.name] = record.dtype;
+    return all;
+  };
+  Session session(tests::share(model));
+  const Tensor x = Tensor::of<float>({1, 2}, {kBetween, 3.0f});
+  CHECK(session.run({{"x", x}}).at("y").data<float>()[0] == (1.0f + kBetween) * 0.25f);
+  CHECK(session.run({{"x", x}, {"fed", halves({1}, {2.0f})}}).at("y").data<float>()[1] == 8.0f);
+  widen_halves(model, infer_types(model));
+  CHECK(dtypes() == std::map<std::string, DType>{{"one_float32", DType::f32}, {"shape", DType::i64}, {"fed", DType::f16}});
+}
+
 TEST_CASE("widen_halves: one node that moves elements alone is no reason to round, two in a row are") {
   CHECK(result_of(half_model({make_node("Transpose", {"a"}, {"b"})})) == 1.0f + kBetween);
   CHECK(result_of(half_model({make_node("Transpose", {"a"}, {"t"}), make_node("Reshape", {"t", "shape"}, {"b"})})) == 2.0f);
