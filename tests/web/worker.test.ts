@@ -98,6 +98,26 @@ void test('a disposed toolkit refuses everything, disposing it twice is harmless
   }
 });
 
+void test('calls begin in the order in which they were made, whatever they wait for', async () => {
+  for (const runIn of ['worker', 'caller'] as const) {
+    await withToolkit(
+      async (toolkit) => {
+        const model = await loadExample(toolkit);
+        const session = await createSession(model);
+        const data = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => Math.sin(i));
+        const feeds = { [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape: [1, 3, 64, 64], data } } as const;
+        await new Promise((resolve) => setTimeout(resolve, 50)); // a turn of the event loop is due
+        const [first, second] = [session.run(feeds), session.run(feeds)];
+        const one = await first;
+        session.dispose(); // behind the second run
+        assert.deepEqual(await second, one);
+        model.dispose();
+      },
+      { runIn },
+    );
+  }
+});
+
 /** A worker that is told what to do. */
 function puppet(): { port: WorkerPort; sent: ToHost[]; answer(message: FromHost): void; die(reason: string): void } {
   const sent: ToHost[] = [];

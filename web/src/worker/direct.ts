@@ -25,6 +25,14 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
     typeof setImmediate === 'function' ? () => new Promise<void>((resolve) => setImmediate(resolve)) : turnsByMessages();
   let isOpen = true;
   let lastTurnMs = 0;
+  /** A turn of the event loop now and then between calls: signals fire, timers run, progress is drawn. */
+  const turnWhereDue = async (): Promise<void> => {
+    if (performance.now() - lastTurnMs <= turnEveryMs) return;
+    await nextTurn();
+    lastTurnMs = performance.now();
+  };
+  /** When the last call has begun: calls begin in the order in which they were made. */
+  let started = Promise.resolve();
   return {
     isDirect: true,
     async call<V extends Verb>(
@@ -33,11 +41,8 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
       callOptions: Parameters<Backend['call']>[2] = {},
     ): Promise<AnswerOf<V>> {
       if (!isOpen) throw new QuantError('disposed', 'the toolkit was disposed');
-      // A turn of the event loop now and then between calls: signals fire, timers run, progress is drawn.
-      if (performance.now() - lastTurnMs > turnEveryMs) {
-        await nextTurn();
-        lastTurnMs = performance.now();
-      }
+      started = started.then(turnWhereDue);
+      await started;
       callOptions.signal?.throwIfAborted();
       try {
         return await host.call(verb, request, callOptions.onProgress ?? (() => undefined));
