@@ -2,39 +2,16 @@
 // each engine's best counts. LiteRT.js gets the same network with the same codes and scales as a .tflite file
 // (tests/bench/tflite_from_qdq.py: needs python3 with onnx, numpy, flatbuffers and tflite). The peer is installed on demand below
 // build/. BITWRIGHT_BENCH_LAUNCHES=1 is quick.
-import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { Failure, root } from '../../scripts/steps.mjs';
+import { root } from '../../scripts/steps.mjs';
+import { bundleLiteRt, makeTflite } from './litert.mjs';
 import { modelPath, nLaunches, writeQuantized } from './host.mjs';
 import { measureInPage, packageLinks } from './page.mjs';
 
 const folder = join(root, 'build/bench-litert');
 
-async function makeFiles() {
-  await writeQuantized(join(folder, 'quantized.onnx'));
-  const script = join(root, 'tests/bench/tflite_from_qdq.py');
-  try {
-    execFileSync('python3', [script, join(folder, 'quantized.onnx'), join(folder, 'quantized.tflite')], { stdio: 'pipe' });
-  } catch (error) {
-    throw new Failure(`${script} did not run; it needs 'pip install onnx numpy flatbuffers tflite':\n${error.stderr ?? error}`);
-  }
-}
-
-async function bundlePeer() {
-  const peer = join(folder, 'node_modules/@litertjs/core');
-  if (!existsSync(peer))
-    execFileSync('npm', ['install', '--prefix', folder, '--no-save', '--no-audit', '@litertjs/core@2.5.3'], { stdio: 'inherit' });
-  await build({
-    stdin: { contents: "export * from '@litertjs/core';", resolveDir: folder },
-    bundle: true,
-    format: 'esm',
-    outfile: join(folder, 'litert.js'),
-    logLevel: 'error',
-  });
-  return join(peer, 'wasm');
-}
+await writeQuantized(join(folder, 'quantized.onnx'));
+makeTflite('tflite_from_qdq.py', [join(folder, 'quantized.onnx'), join(folder, 'quantized.tflite')]);
 
 const script = `
 import { noiseFeeds } from './bench/engine-work.mjs';
@@ -104,8 +81,7 @@ window.measure = async (rounds) => {
 };
 `;
 
-await makeFiles();
-const wasm = await bundlePeer();
+const wasm = await bundleLiteRt(folder);
 const least = new Map();
 for (let launch = 0; launch < nLaunches; ++launch) {
   const links = { ...packageLinks, files: folder, wasm, 'model.onnx': modelPath };

@@ -69,15 +69,25 @@ const noise = (n, make) => {
   });
 };
 
-/** x [m, k] times 4-bit weights in blocks along k, which quantize their activations to 8 bits where the engine can. */
-export function fourBits({ m, n, k, block }) {
+/** 4-bit codes of n rows of k, two in a byte, zero at 8. */
+export const fourBitCodes = ({ n, k }) => noise((n * k) / 2, Uint8Array);
+/** A scale for each row. */
+export const rowScales = ({ n }) => noise(n, Float32Array).map(Math.abs);
+
+/**
+ * x [m, k] times 4-bit weights in blocks along k, which quantize their activations to 8 bits where the engine can. `isByRow`: all
+ * blocks of a row have its scale.
+ */
+export function fourBits({ m, n, k, block, isByRow = false }) {
   const blocks = k / block;
   const nbits = node('MatMulNBits', ['x', 'w', 's'], ['y'], {
     domain: 'com.microsoft',
     ints: { K: k, N: n, bits: 4, block_size: block, accuracy_level: 4 },
   });
-  const weights = tensor('w', 'u8', [n, blocks, block / 2], noise((n * k) / 2, Uint8Array));
-  const scales = tensor('s', 'f32', [n * blocks], noise(n * blocks, Float32Array));
+  const weights = tensor('w', 'u8', [n, blocks, block / 2], fourBitCodes({ n, k }));
+  const ofRows = rowScales({ n });
+  const ofBlocks = isByRow ? Float32Array.from({ length: n * blocks }, (_, i) => ofRows[Math.floor(i / blocks)]) : undefined;
+  const scales = tensor('s', 'f32', [n * blocks], ofBlocks ?? noise(n * blocks, Float32Array));
   return model([nbits], [weights, scales], valueInfo('x', 'f32', [m, k]), valueInfo('y', 'f32', [m, n]));
 }
 
