@@ -108,9 +108,9 @@ export async function floatRuns({ openToolkit, loadModel, createSession }, ort, 
   return { oursMs: median(ours), ortWebMs: median(theirs), ratio: median(ours) / median(theirs) };
 }
 
-/** Runs of an int8 model with one thread and with two, in turn. */
+/** Runs of an int8 model with one thread and with two, in turn, on the calling thread. */
 export async function threadRuns({ openToolkit, loadModel, createSession }, bytes, { rounds }) {
-  const toolkits = [await openToolkit({ threads: 1 }), await openToolkit({ threads: 2 })];
+  const toolkits = [await openToolkit({ threads: 1, runIn: 'caller' }), await openToolkit({ threads: 2, runIn: 'caller' })];
   const [sessions, times] = [[], [[], []]];
   for (const toolkit of toolkits) sessions.push(await createSession(await loadModel(toolkit, bytes.slice())));
   const [{ feeds }] = noiseFeeds('input', 1);
