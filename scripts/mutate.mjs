@@ -52,10 +52,13 @@ const isBoundOfVectors = (line) =>
   /for \(; i \+ \w+ <= (?:n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
 
 function sourceFiles() {
-  return readdirSync(join(root, 'src/quant'), { recursive: true })
-    .filter((name) => /\.(cpp|h)$/.test(name))
-    .filter((name) => !/^(reference|glob|read_ahead)\./.test(name)) // the slow twins define the answer; globs are no arithmetic, and reading ahead changes no answer
-    .sort();
+  return (
+    readdirSync(join(root, 'src/quant'), { recursive: true })
+      .filter((name) => /\.(cpp|h)$/.test(name))
+      // The slow twins define the answer, globs are no arithmetic, and what is read ahead changes no answer.
+      .filter((name) => !/^(reference|glob|read_ahead)\./.test(name))
+      .sort()
+  );
 }
 
 function allMutants() {

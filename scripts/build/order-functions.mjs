@@ -92,7 +92,7 @@ function stretchesOf(body) {
 }
 
 /** The functions in their new order: always the one that shares most, for its length, with the last few. */
-export function similarityOrder(bodies) {
+function similarityOrder(bodies) {
   const stretches = bodies.map(stretchesOf);
   const holders = new Map();
   for (const [index, set] of stretches.entries()) {
@@ -158,8 +158,6 @@ function orderFunctions(wasmOpt, path) {
   }
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) {
-  const [wasmOpt, path] = process.argv.slice(2);
-  if (path === undefined) throw new Error('usage: node scripts/build/order-functions.mjs WASM-OPT MODULE');
-  orderFunctions(wasmOpt, path);
-}
+const [wasmOpt, path] = process.argv.slice(2);
+if (path === undefined) throw new Error('usage: node scripts/build/order-functions.mjs WASM-OPT MODULE');
+orderFunctions(wasmOpt, path);

@@ -18,7 +18,7 @@ INT4 = 17  # of schema.fbs; older tflite packages do not name it
 def main(codes_path, scales_path, m, n, k, out_path):
     VERSIONS[tflite.BuiltinOperator.FULLY_CONNECTED] = 12
     codes = np.fromfile(codes_path, np.uint8) ^ 0x88  # two's complement
-    scales = np.abs(np.fromfile(scales_path, np.float32))
+    scales = np.fromfile(scales_path, np.float32)
     assert codes.size == n * k // 2 and scales.size == n
     writer = Writer()
     x = writer.tensor("x", [m, k], tflite.TensorType.FLOAT32)
