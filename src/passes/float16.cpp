@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "model/half_name.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
 
@@ -168,7 +169,7 @@ class Float16 {
       if (fixed.contains(value))
         twins_[value] = {names_.fresh(concat({value, "_float32"})), value};
       else
-        twins_[value] = {value, names_.fresh(concat({value, "_float16"}))};
+        twins_[value] = {value, names_.fresh(half_name(value))};
     };
     for (const ValueInfo& input : graph_.inputs) add(input.name);
     for (const auto& [name, record] : constants_) add(name);

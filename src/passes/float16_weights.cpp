@@ -3,6 +3,7 @@
 
 #include "base/float16.h"
 #include "base/text.h"
+#include "model/half_name.h"
 #include "passes/float16.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
@@ -61,7 +62,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
     if (is_refused) continue;
     const TensorRecord record = *weight.record;
     TensorRecord half;
-    half.name = names.fresh(concat({weight.name, "_float16"}));
+    half.name = names.fresh(half_name(weight.name));
     half.dtype = DType::f16;
     half.shape = record.shape;
     const HalfTensor made = to_half(record.load());

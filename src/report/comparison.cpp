@@ -1,10 +1,9 @@
 #include "report/comparison.h"
 
-#include <algorithm>
-#include <set>
 #include <utility>
 
 #include "base/error.h"
+#include "model/half_name.h"
 #include "report/metrics.h"
 
 namespace bitwright {
@@ -54,16 +53,21 @@ class Comparison::Impl {
     const std::vector<std::string> outputs = names_of(reference_session_.outputs());
     if (outputs != names_of(quantized_session_.outputs()))
       throw_error(ErrorCode::shape_mismatch, {"the two models have other outputs; compare a model with what was made of it"});
-    std::set<std::string, std::less<>> made;
-    for (const Node& node : quantized_->graph.nodes) made.insert(node.outputs.begin(), node.outputs.end());
+    const GraphIndex made(quantized_->graph);
+    const GraphIndex known(reference_->graph);
     std::vector<std::string> observed;
+    std::vector<std::string> counterparts;
     for (const Node& node : reference_->graph.nodes)
-      for (const std::string& value : node.outputs)
-        if (!value.empty() && made.contains(value) && node.op_type != "Constant") {
-          place_.emplace(value, rows_.size());
-          rows_.push_back({value, node.name.empty() ? node.outputs.front() : node.name, node.op_type, {}});
-          observed.push_back(value);
-        }
+      for (const std::string& value : node.outputs) {
+        if (value.empty() || node.op_type == "Constant") continue;
+        std::string counterpart = value;
+        if (made.producer(value) < 0) counterpart = half_name(value);
+        if (made.producer(counterpart) < 0 || (counterpart != value && known.producer(counterpart) >= 0)) continue;
+        place_.emplace(counterpart, rows_.size());
+        rows_.push_back({value, node.name.empty() ? node.outputs.front() : node.name, node.op_type, {}});
+        observed.push_back(value);
+        counterparts.push_back(std::move(counterpart));
+      }
     for (const std::string& name : outputs) {
       const auto inner = place_.find(name);
       outputs_.push_back({});
@@ -75,7 +79,7 @@ class Comparison::Impl {
       output_sums_.emplace_back();
     }
     reference_session_.observe(observed);
-    quantized_session_.observe(observed);
+    quantized_session_.observe(counterparts);
   }
 
   Outputs feed(const std::map<std::string, Tensor>& feeds, std::int64_t label) {
@@ -86,9 +90,12 @@ class Comparison::Impl {
       if (is_comparable(tensor)) seen.insert_or_assign(value, tensor.clone());
     });
     outputs.quantized = quantized_session_.run(feeds, [&](const std::string& value, const Tensor& tensor) {
-      const auto found = seen.find(value);
-      if (found == seen.end() || !is_comparable(tensor)) return;
-      if (found->second.n_elements() == tensor.n_elements()) add_pair(rows_[place_.at(value)].sums, found->second, tensor);
+      const auto place = place_.find(value);
+      if (place == place_.end() || !is_comparable(tensor)) return;
+      Row& row = rows_[place->second];
+      const auto found = seen.find(row.value);
+      if (found == seen.end()) return;
+      if (found->second.n_elements() == tensor.n_elements()) add_pair(row.sums, found->second, tensor);
       seen.erase(found);
     });
     ++n_samples_;
@@ -164,7 +171,7 @@ class Comparison::Impl {
   Session reference_session_;
   Session quantized_session_;
   std::vector<Row> rows_;
-  std::map<std::string, std::size_t, std::less<>> place_;
+  std::map<std::string, std::size_t, std::less<>> place_;  // of rows, by the value's name in the quantized model
   std::vector<OutputComparison> outputs_;
   std::vector<ErrorSums> output_sums_;
   std::uint64_t n_samples_ = 0;

@@ -47,7 +47,8 @@ struct ComparisonResult {
 };
 
 /// Runs a float model and what was made of it side by side. Values are matched by name: passes keep the names of what they
-/// quantize. Memory holds the float values of one sample at a time.
+/// quantize; what there is in float16 alone is found by half_name. Memory holds the float values of one sample at
+/// a time.
 class Comparison {
  public:
   struct Outputs {
