@@ -63,6 +63,29 @@ for (const mode of modes) {
   });
 }
 
+for (const recipe of ['float16', 'q4f16'] as const)
+  void test(`${recipe}: every node that computes is compared, whatever its values are called in half precision`, async () => {
+    await withToolkit(async (toolkit) => {
+      const model = await loadExample(toolkit);
+      const evaluation = exampleSamples(model, 'eval', 4);
+      const result = await quantize(model, { recipe, calibration: exampleSamples(model, 'images', 4), evaluation });
+      const { nodes, comparison } = result.report;
+      const compared = new Map(comparison?.values.map((row) => [row.node, row]));
+      const inHalf = nodes.filter((row) => row.mode.endsWith('float16'));
+      assert.ok(inHalf.length > 10, `${inHalf.length} nodes`);
+      const leastDb = recipe === 'float16' ? 40 : 10;
+      for (const row of inHalf) {
+        // What a layer makes with a batch norm in it is the float model's value behind that.
+        const behind = nodes[nodes.indexOf(row) + 1];
+        const { node } = behind?.mode === 'folded' ? behind : row;
+        const { sqnr, cosine } = compared.get(node) ?? assert.fail(`${node} is not compared`);
+        assert.ok((sqnr.isExact || (sqnr.sqnrDb ?? 0) > leastDb) && cosine > 0.9, `${node}: ${sqnr.sqnrDb} dB`);
+      }
+      result.dispose();
+      model.dispose();
+    });
+  });
+
 void test('float16 leaves in float32 what the calibration samples showed beyond 65504', async () => {
   await withToolkit(async (toolkit) => {
     const model = await loadExample(toolkit);
