@@ -1,3 +1,4 @@
+import { checkTensor } from './check-sample.js';
 import { QuantError } from './errors.js';
 import type { Model } from './load-model.js';
 import { parseRecipe, type Recipe, type RecipeInput, type RecipePreset } from './recipe.js';
@@ -35,11 +36,7 @@ export class Calibration extends Owned {
   }
 }
 
-/** Adds the outputs of the last run to the feeds of the next, where the model carries state. */
-export function withFeedback(feeds: Feeds, state: Readonly<Record<string, Tensor>>): Feeds {
-  return { ...feeds, ...state };
-}
-
+/** What the outputs of a run feed to the next, where the model carries state. */
 export function nextState(
   feedback: Readonly<Record<string, string>>,
   outputs: Readonly<Record<string, Tensor>>,
@@ -83,18 +80,19 @@ export async function calibrate(
     tell(0);
     for await (const sample of samples) {
       run.signal?.throwIfAborted();
+      const spec = await sampleSpec(sample, state);
       if (runner !== undefined) {
-        if (!('feeds' in sample))
+        if (spec.kind !== 'feeds')
           throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
-        const seen = await runner.run(withFeedback(sample.feeds, state));
+        const seen = await runner.run(spec.feeds);
+        for (const [name, tensor] of Object.entries(seen)) checkTensor(tensor, `the runner's value '${name}'`, name);
         await toolkit.call(
           'observeCalibration',
-          { calibrationId, values: { ...sample.feeds, ...state, ...seen } },
+          { calibrationId, values: { ...spec.feeds, ...seen } },
           run.signal ? { signal: run.signal } : {},
         );
         state = nextState(feedback, seen);
       } else {
-        const spec = await sampleSpec('feeds' in sample ? { ...sample, feeds: withFeedback(sample.feeds, state) } : sample);
         const { outputs } = await toolkit.call(
           'feedCalibration',
           { calibrationId, sample: spec },

@@ -1,5 +1,5 @@
 import { QuantError } from './errors.js';
-import { nextState, withFeedback } from './calibrate.js';
+import { nextState } from './calibrate.js';
 import type { Model } from './load-model.js';
 import type { Comparison } from './report/schema.js';
 import { countOf, progressOf, sampleSpec } from './toolkit.js';
@@ -41,7 +41,7 @@ export async function compare(
     tell(0);
     for await (const sample of samples) {
       run.signal?.throwIfAborted();
-      const spec = await sampleSpec('feeds' in sample ? { ...sample, feeds: withFeedback(sample.feeds, state) } : sample);
+      const spec = await sampleSpec(sample, state);
       const outputs = await toolkit.call('feedComparison', { comparisonId, sample: spec, label: sample.label ?? -1 }, stop);
       // One state for both: the float model's. So every sample compares like with like.
       state = nextState(feedback, outputs.reference);

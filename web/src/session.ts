@@ -75,7 +75,7 @@ export class Session extends Owned {
    * One run.
    *
    * @param input tensors by input name, or a picture with its preprocessing
-   * @throws QuantError `invalid_argument` where a feed's name, type or shape is wrong
+   * @throws QuantError `invalid_argument` where a feed is no tensor, or its name, type or shape is wrong
    */
   async run(input: Feeds | ImageSample, run: SessionRunOptions = {}): Promise<Readonly<Record<string, Tensor>>> {
     return (await this.runObserved(input, [], run)).outputs;
@@ -88,7 +88,7 @@ export class Session extends Owned {
     run: SessionRunOptions = {},
   ): Promise<{ readonly outputs: Readonly<Record<string, Tensor>>; readonly observed: Readonly<Record<string, Tensor>> }> {
     this.checkLive();
-    const isImage = 'image' in input && 'preprocessing' in input;
+    const isImage = typeof input === 'object' && input !== null && 'image' in input && 'preprocessing' in input;
     const sample = await sampleSpec(isImage ? (input as ImageSample) : { feeds: input as Feeds });
     const { toolkit } = this.model;
     const reused = run.outputs ?? {};

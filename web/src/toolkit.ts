@@ -1,6 +1,7 @@
+import { checkSample } from './check-sample.js';
 import { QuantError } from './errors.js';
 import type { AnswerOf, Backend, RequestOf, SampleSpec, SourceSpec, Verb, WasmInfo } from './worker/protocol.js';
-import type { ByteInput, Progress, RunOptions, Sample } from './types.js';
+import type { ByteInput, Feeds, Progress, RunOptions, Sample } from './types.js';
 
 /** Older engines have no Symbol.dispose: `using` is compiled to this one there. */
 export const disposeSymbol: typeof Symbol.dispose = Symbol.dispose ?? (Symbol.for('Symbol.dispose') as typeof Symbol.dispose);
@@ -171,8 +172,10 @@ export async function sourceSpec(input: ByteInput, name: string, backend: Backen
   throw new QuantError('invalid_argument', `${name}: give a Uint8Array, ArrayBuffer, Blob, path or reader`);
 }
 
-export async function sampleSpec(sample: Sample): Promise<SampleSpec> {
-  if ('feeds' in sample) return { kind: 'feeds', feeds: sample.feeds };
+/** How a checked sample crosses to the backend. `state` replaces feeds: outputs of the last run, where the model carries state. */
+export async function sampleSpec(sample: Sample, state: Feeds = {}): Promise<SampleSpec> {
+  checkSample(sample);
+  if ('feeds' in sample) return { kind: 'feeds', feeds: { ...sample.feeds, ...state } };
   const bytes = sample.image instanceof Uint8Array ? sample.image : new Uint8Array(await sample.image.arrayBuffer());
   return { kind: 'image', bytes, name: sample.name ?? 'image', input: sample.input, preprocessing: sample.preprocessing };
 }

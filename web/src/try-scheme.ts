@@ -1,3 +1,4 @@
+import { checkTensor } from './check-sample.js';
 import { QuantError } from './errors.js';
 import type { Model } from './load-model.js';
 import type { NamedScheme, SchemeReport } from './report/schema.js';
@@ -87,5 +88,6 @@ export async function tryScheme(target: SchemeTarget, scheme: SchemeInput, run: 
     return await target.toolkit.call('tryScheme', { ...none, distribution: target.distribution, scheme }, run);
   }
   const tensor = { dtype: 'f32', shape: target.shape, data: target.values } as const;
+  checkTensor(tensor, 'values', 'values');
   return await target.toolkit.call('tryScheme', { ...none, tensor, scheme }, run);
 }

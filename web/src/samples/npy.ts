@@ -1,3 +1,4 @@
+import { checkTensor } from '../check-sample.js';
 import { QuantError } from '../errors.js';
 import type { DType, Tensor, TypedArray } from '../types.js';
 
@@ -107,6 +108,7 @@ export function readNpy(bytes: Uint8Array, name: string): Tensor {
 
 /** Writes one array as .npy format 1, for `bitwright run --output`. Types NumPy lacks are refused. */
 export function writeNpy(tensor: Tensor): Uint8Array {
+  checkTensor(tensor, 'writeNpy', 'tensor');
   const entry = Object.entries(kinds).find(([, kind]) => kind.dtype === tensor.dtype);
   if (entry === undefined) throw new QuantError('unsupported', `elements of ${tensor.dtype} have no .npy type`);
   const [code, kind] = entry;

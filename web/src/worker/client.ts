@@ -40,8 +40,8 @@ class Lending {
     if (!('sample' in request) || request.sample.kind !== 'feeds') return { request, lent: [] };
     const lent: ArrayBuffer[] = [];
     const feeds = Object.entries(request.sample.feeds).map(([name, tensor]): [string, Tensor] => {
-      const data = (tensor as Tensor | null)?.data; // what is no tensor, the core refuses
-      if (!ArrayBuffer.isView(data) || data.byteLength === 0) return [name, tensor];
+      const { data } = tensor;
+      if (data.byteLength === 0) return [name, tensor];
       const { buffer, byteOffset, byteLength } = data;
       const place = this.take(byteLength);
       new Uint8Array(place).set(new Uint8Array(buffer, byteOffset, byteLength));
