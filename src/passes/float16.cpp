@@ -108,7 +108,35 @@ class Float16 {
       for (const std::string& value : *values)
         if (!value.empty() && type_of(value) == DType::undefined && !constants_.contains(value))
           return concat({"the type of value ", in_quotes(value), " is not known"});
+    if (softmax_parts_.contains(&node)) return "part of a softmax: float16 would round its sum and its quotients";
     return overflow(node);
+  }
+
+  /// The node that makes an input, where it is of one of these operators.
+  const Node* maker(const GraphIndex& index, const Node& node, std::size_t input, std::span<const std::string_view> types) const {
+    const std::int64_t producer = index.producer(input_of(node, input));
+    if (producer < 0) return nullptr;
+    const Node& made_by = graph_.nodes[static_cast<std::size_t>(producer)];
+    return made_by.domain.empty() && std::find(types.begin(), types.end(), made_by.op_type) != types.end() ? &made_by : nullptr;
+  }
+
+  /// A softmax written out: Div of Exp (of a Sub, mostly) by its ReduceSum, spread or not. The operator Softmax sums in float32
+  /// and rounds once; its parts in float16 round the sum too, which shifts a whole row.
+  void find_softmax_parts() {
+    static constexpr std::string_view kSum[] = {"ReduceSum", "Reshape", "Expand", "Unsqueeze"};
+    static constexpr std::string_view kExp[] = {"Exp"};
+    static constexpr std::string_view kSub[] = {"Sub"};
+    const GraphIndex index(graph_);
+    for (const Node& node : graph_.nodes) {
+      const Node* exp = is_onnx(node, "Div") ? maker(index, node, 0, kExp) : nullptr;
+      if (exp == nullptr) continue;
+      std::vector<const Node*> parts = {&node, exp, maker(index, *exp, 0, kSub)};
+      const Node* sum = maker(index, node, 1, kSum);
+      for (; sum != nullptr && sum->op_type != "ReduceSum"; sum = maker(index, *sum, 0, kSum)) parts.push_back(sum);
+      if (sum == nullptr || input_of(*sum, 0) != exp->outputs[0]) continue;
+      parts.push_back(sum);
+      softmax_parts_.insert(parts.begin(), parts.end());
+    }
   }
 
   /// Whoever makes or reads a value that float16 does not hold needs the float32 one.
@@ -142,6 +170,7 @@ class Float16 {
                                                                              std::span<const float>(values))));
       }
     }
+    find_softmax_parts();
     for (const Node& node : graph_.nodes) {
       const std::string reason = blocked_because(node);
       bool has_float =
@@ -314,7 +343,8 @@ class Float16 {
   NameAllocator names_;
   std::map<std::string, TensorRecord, std::less<>> constants_;  // f32, of the main graph
   std::map<std::string, DType, std::less<>> given_types_;       // of graph inputs and initializers
-  std::vector<bool> is_half_;                                   // one a node
+  std::set<const Node*> softmax_parts_;
+  std::vector<bool> is_half_;  // one a node
   std::map<std::string, Twin, std::less<>> twins_;
   std::set<std::string> dropped_;  // initializers and Constant nodes that nobody needs any more
   std::vector<Node> nodes_;

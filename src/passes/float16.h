@@ -31,7 +31,7 @@ PlannedEdit float16_weights(Model& model, const Recipe& recipe, std::int64_t min
 
 /// Computes the main graph in float16. Where a node stays in float32, casts stand around it: operators of other domains, those
 /// with subgraphs (their constants are stored as by float16_weights), those of recipe.float16_block_list and of a built-in list,
-/// nodes the recipe excludes, and nodes with a value whose type is not known. Inputs that the standard keeps in float (scales of
+/// the parts of a softmax that is written out, nodes the recipe excludes, and nodes with a value whose type is not known. Inputs that the standard keeps in float (scales of
 /// Resize) stay so. Graph inputs and outputs keep float32 unless recipe.float16_keep_io is false. With
 /// recipe.float16_weights_only it is float16_weights.
 ///

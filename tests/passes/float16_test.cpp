@@ -188,6 +188,32 @@ TEST_CASE("float16: with peaks, who makes or reads a value beyond 65504 stays in
   CHECK(edit.result.messages.empty());
 }
 
+TEST_CASE("float16: a softmax that is written out stays in float32, what only looks like one does not") {
+  Model model;
+  model.ir_version = 8;
+  model.set_opset("", 13);
+  model.graph.inputs.push_back(ValueInfo::of("x", DType::f32, {2, 8}));
+  model.graph.outputs.push_back(ValueInfo::of("y", DType::f32, {2, 8}));
+  model.graph.initializers.push_back(TensorRecord::of("axis", Tensor::of<std::int64_t>({1}, {1})));
+  model.graph.initializers.push_back(TensorRecord::of("shape", Tensor::of<std::int64_t>({2}, {2, 8})));
+  model.graph.nodes = {node_of("max", "ReduceMax", {"x"}, {"m"}),
+                       node_of("sub", "Sub", {"x", "m"}, {"d"}),
+                       node_of("exp", "Exp", {"d"}, {"e"}),
+                       node_of("sum", "ReduceSum", {"e", "axis"}, {"s"}),
+                       node_of("spread", "Expand", {"s", "shape"}, {"t"}),
+                       node_of("div", "Div", {"e", "t"}, {"p"}),
+                       node_of("exp2", "Exp", {"p"}, {"e2"}),
+                       node_of("div2", "Div", {"e2", "t"}, {"y"})};
+  const PlannedEdit edit = float16(model, half_recipe(), types_of(model));
+  std::vector<std::string> in_float;
+  for (const NodeDecision& row : edit.plan.nodes)
+    if (!row.is_quantized) {
+      CHECK(row.reason.starts_with("part of a softmax"));
+      in_float.push_back(row.node);
+    }
+  CHECK(in_float == std::vector<std::string>{"sub", "exp", "sum", "spread", "div"});
+}
+
 TEST_CASE("float16: a model that computes on codes is refused by name, and stays as it was") {
   Model model = small_model();
   model.graph.nodes[2] = node_of("codes", "DequantizeLinear", {"m", "b"}, {"r"});
