@@ -95,6 +95,18 @@ inline u8x16 load_low_half(const void* p) {
 #endif
 }
 
+/// 8 bytes from each of two places.
+inline u8x16 load_halves(const void* low, const void* high) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_v128_load64_lane(high, wasm_v128_load64_zero(low), 1);
+#else
+  u8x16 v;
+  std::memcpy(&v, low, 8);
+  std::memcpy(reinterpret_cast<char*>(&v) + 8, high, 8);
+  return v;
+#endif
+}
+
 template <typename V>
 V interleave_low_bytes(V a, V b) {
   return (V)__builtin_shufflevector((u8x16)a, (u8x16)b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -236,6 +248,27 @@ inline i16x8 add_saturated(i16x8 a, i16x8 b) {
   const i16x8 sum = a + b;
   const auto is_over = (i16x8)(sum < a);
   return (splat_i16(32767) & is_over) | (sum & ~is_over);
+#endif
+}
+
+/// The bits that are set in each byte.
+inline u8x16 popcount(u8x16 v) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_i8x16_popcnt((v128_t)v);
+#else
+  v = v - ((v >> 1) & 0x55);
+  v = (v & 0x33) + ((v >> 2) & 0x33);
+  return (v + (v >> 4)) & 0x0f;
+#endif
+}
+/// Sums of four neighbours each.
+inline i32x4 sum_of_fours(i8x16 v) {
+#if defined(__wasm_simd128__)
+  return (i32x4)wasm_i32x4_extadd_pairwise_i16x8(wasm_i16x8_extadd_pairwise_i8x16((v128_t)v));
+#else
+  i32x4 sums{};
+  for (int i = 0; i < 16; ++i) sums[i / 4] += v[i];
+  return sums;
 #endif
 }
 

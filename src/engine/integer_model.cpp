@@ -75,8 +75,9 @@ std::shared_ptr<const Model> integer_model(const Model& model, const SessionOpti
         {.arithmetic = arithmetic,
          .family = options.family,
          .evaluate = [&](const Node& node, std::span<const Tensor* const> inputs) { return evaluate(*copy, node, inputs); }});
+  const bool has_signs = !options.is_deterministic && fuse_ternary_products(*copy).n_changes > 0;
   const bool has_clamps = !options.is_deterministic && fuse_activations(*copy).n_changes > 0;
-  if (!has_integers && !has_blocks && !has_clamps) return nullptr;
+  if (!has_integers && !has_blocks && !has_signs && !has_clamps) return nullptr;
   copy->graph.inputs = model.graph.inputs;  // unused ones too: feeds are given by their order
   return copy;
 }

@@ -6,10 +6,12 @@
 
 namespace bitwright {
 
-std::unique_ptr<NBitsWeights> pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, const BlockValues& blocks) {
+std::unique_ptr<NBitsWeights> pack_nbits(const NBitsLayout& wanted, const StoredCodes& codes, const BlockValues& blocks) {
   auto weights = std::make_unique<NBitsWeights>();
-  weights->layout = layout;
-  weights->variant = &choose_gemm_i8_nbits(layout.bits);
+  weights->variant = &choose_gemm_i8_nbits(wanted.bits);
+  weights->layout = wanted;
+  weights->layout.is_by_table = weights->variant->is_by_table;
+  const NBitsLayout& layout = weights->layout;
   weights->packed.resize(static_cast<std::size_t>(layout.packed_bytes()) + kSlackBytes);
   parallel_for(layout.n_panels(), 4, [&](std::int64_t begin, std::int64_t end) {
     pack_nbits(layout, codes, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end), weights->packed.data());
@@ -36,7 +38,7 @@ void multiply_nbits(const float* a, std::int64_t m, const NBitsWeights& weights,
   const std::int64_t n_blocks = m * layout.n_blocks(), n_codes = m * layout.padded_k();
   Tensor codes(DType::i8, {n_codes}, allocator), scales(DType::f32, {n_blocks}, allocator),
       sums(DType::i32, {n_blocks}, allocator);
-  Tensor arranged(DType::u8, {arranged_bytes(rows, layout.padded_k())}, allocator);
+  Tensor arranged(DType::u8, {arranged_bytes(rows, layout)}, allocator);
   quantize_blocks_i8(a, rows, layout, codes.data<std::int8_t>().data(), scales.data<float>().data(),
                      sums.data<std::int32_t>().data());
   weights.variant->arrange(codes.data<std::int8_t>().data(), rows, layout.padded_k(), arranged.bytes().data());

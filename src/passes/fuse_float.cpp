@@ -1,6 +1,9 @@
 #include "passes/fuse_float.h"
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <set>
 
 #include "base/text.h"
 #include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
@@ -68,6 +71,25 @@ bool is_plain_gemm(const GraphIndex& index, const Node& node) {
          bias->shape[0] > 1;
 }
 
+/// Names of values, as a walk over the nodes finds them.
+using ValueNames = std::set<std::string>;
+
+/// True where nothing but -1, 0 and 1 can stand in the node's first output (NaN aside, which Sign hands on).
+bool is_ternary(const GraphIndex& index, const Node& node, const ValueNames& ternary) {
+  static constexpr std::string_view kMoving[] = {"Flatten", "Identity",  "MaxPool",  "Reshape",
+                                                 "Squeeze", "Transpose", "Unsqueeze"};
+  if (!node.domain.empty()) return false;
+  if (std::binary_search(std::begin(kMoving), std::end(kMoving), std::string_view(node.op_type)))
+    return ternary.contains(node.inputs[0]);
+  if (node.op_type != "Where") return node.op_type == "Sign";
+  return std::all_of(node.inputs.begin() + 1, node.inputs.end(), [&](const std::string& choice) {
+    const std::optional<std::vector<float>> known = small_constant(index, choice, 1);
+    if (!known || known->size() != 1) return false;
+    const float size = std::fabs(known->front());
+    return size == 0.0f || size == 1.0f;
+  });
+}
+
 }  // namespace
 
 PassResult fuse_activations(Model& model) {
@@ -123,6 +145,27 @@ PassResult fuse_block_products(Model& model) {
   if (result.n_changes == 0) return result;
   erase_nodes(graph, is_dead);
   model.set_opset(kInternalDomain, 1);
+  return result;
+}
+
+PassResult fuse_ternary_products(Model& model) {
+  const GraphIndex index(model.graph);
+  PassResult result;
+  ValueNames ternary, constant;
+  const auto is_constant = [&](const std::string& value) {
+    return value.empty() || constant.contains(value) || index.initializer(value) != nullptr;
+  };
+  for (Node& node : model.graph.nodes) {
+    if (is_ternary(index, node, ternary)) ternary.insert(node.outputs[0]);
+    if (!node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), is_constant))
+      constant.insert(node.outputs.begin(), node.outputs.end());
+    if (!is_plain_gemm(index, node) && !is_onnx(node, "MatMul") && !is_onnx(node, "Conv")) continue;
+    if (!ternary.contains(node.inputs[0]) || !is_constant(node.inputs[1])) continue;
+    node.op_type = concat({"Ternary", node.op_type});
+    node.domain = kInternalDomain;
+    ++result.n_changes;
+  }
+  if (result.n_changes > 0) model.set_opset(kInternalDomain, 1);
   return result;
 }
 

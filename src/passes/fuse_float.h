@@ -12,6 +12,11 @@ PassResult fuse_activations(Model& model);
 /// one BlockMatMul, which quantizes its left operand to 8 bits block by block, as onnxruntime does by default for this pattern.
 PassResult fuse_block_products(Model& model);
 
-// Both for our engine alone, main graph only, and only where the value between has one consumer and is no graph output.
+/// MatMul, plain Gemm and Conv by a constant, of what can only be -1, 0 and 1: Sign, Where between such constants, and what only
+/// moves or pools these. TernaryMatMul, TernaryGemm and TernaryConv take them by xor and popcount where every output channel of the
+/// constant holds -a, 0 and a alone (weights of XNOR-Net, TWN), with exact sums; else they compute as before.
+PassResult fuse_ternary_products(Model& model);
+
+// All for our engine alone, main graph only, and only where the value between has one consumer and is no graph output.
 
 }  // namespace bitwright

@@ -78,13 +78,14 @@ export const rowScales = ({ n }) => noise(n, Float32Array).map(Math.abs);
  * x [m, k] times 4-bit weights in blocks along k, which quantize their activations to 8 bits where the engine can. `isByRow`: all
  * blocks of a row have its scale.
  */
-export function fourBits({ m, n, k, block, isByRow = false }) {
+export function fourBits({ m, n, k, block, isByRow = false, bits = 4 }) {
   const blocks = k / block;
   const nbits = node('MatMulNBits', ['x', 'w', 's'], ['y'], {
     domain: 'com.microsoft',
-    ints: { K: k, N: n, bits: 4, block_size: block, accuracy_level: 4 },
+    ints: { K: k, N: n, bits, block_size: block, accuracy_level: 4 },
   });
-  const weights = tensor('w', 'u8', [n, blocks, block / 2], fourBitCodes({ n, k }));
+  const codes = bits === 4 ? fourBitCodes({ n, k }) : noise((n * k * bits) / 8, Uint8Array);
+  const weights = tensor('w', 'u8', [n, blocks, (block * bits) / 8], codes);
   const ofRows = rowScales({ n });
   const ofBlocks = isByRow ? Float32Array.from({ length: n * blocks }, (_, i) => ofRows[Math.floor(i / blocks)]) : undefined;
   const scales = tensor('s', 'f32', [n * blocks], ofBlocks ?? noise(n * blocks, Float32Array));
@@ -110,6 +111,20 @@ export function float({ m, n, k }) {
     valueInfo('y', 'f32', [m, n]),
   );
 }
+
+/** The signs of x [m, k] times weights of one magnitude; in ternary ones a third is 0. */
+export function signs({ m, n, k, isTernary }) {
+  const weights = noise(k * n, Float32Array).map((v) => (isTernary && Math.abs(v) < 1 / 3 ? 0 : Math.sign(v) / 32));
+  return model(
+    [node('Sign', ['x'], ['s']), node('MatMul', ['s', 'w'], ['y'])],
+    [tensor('w', 'f32', [k, n], weights)],
+    valueInfo('x', 'f32', [m, k]),
+    valueInfo('y', 'f32', [m, n]),
+  );
+}
+
+/** As fourBits, with codes of 2 bits. */
+export const twoBits = (of) => fourBits({ ...of, bits: 2 });
 
 /** What the convolutions below share: square, of stride 1, padded; x and y are [1, channels, size, size]. */
 const conv = ({ channels, outputs, kernel, size, groups }) => ({

@@ -35,8 +35,12 @@ void arrange_emulated(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t
 std::vector<GemmI8NBitsVariant> all_variants() {
   const auto known = gemm_i8_nbits_variants();
   std::vector<GemmI8NBitsVariant> all(known.begin(), known.end());
-  all.push_back({"emulated relaxed dot", emulated, arrange_emulated, 4});
+  all.push_back({"emulated relaxed dot", emulated, arrange_emulated, 1 << 2 | 1 << 4});
   return all;
+}
+
+GemmI8NBitsVariant reference(int bits) {
+  return {"reference", gemm_i8_nbits__reference, arrange_i8__reference, 1 << bits, bits < 4};
 }
 
 struct Problem {
@@ -44,7 +48,6 @@ struct Problem {
   std::ptrdiff_t m = 0;
   bool has_zeros = false, has_bias = false;
   std::vector<std::uint8_t> codes;  // [n][k]
-  std::vector<std::uint8_t> packed;
   std::vector<float> scales, zeros, bias;
   std::vector<std::int8_t> a;  // [m][padded_k]
   std::vector<float> a_scales;
@@ -53,8 +56,6 @@ struct Problem {
   Problem(NBitsLayout l, std::ptrdiff_t rows, bool with_zeros, bool with_bias, const std::vector<float>& x,
           const std::vector<std::uint8_t>& w)
       : layout(l), m(rows), has_zeros(with_zeros), has_bias(with_bias), codes(w) {
-    packed.resize(static_cast<std::size_t>(l.packed_bytes()) + 16);
-    pack_nbits(l, {.bytes = w.data(), .stored_bits = 8, .column_stride = l.k}, 0, l.n_panels(), packed.data());
     scales = random_floats(static_cast<std::size_t>(l.n_scales()), 11);
     zeros.resize(scales.size());
     for (std::size_t i = 0; i < zeros.size(); ++i) zeros[i] = static_cast<float>(i * 7 % (std::size_t{1} << l.bits));
@@ -66,10 +67,14 @@ struct Problem {
   }
 
   std::vector<float> run(const GemmI8NBitsVariant& variant) const {
-    std::vector<std::uint8_t> arranged(static_cast<std::size_t>(arranged_bytes(m, layout.padded_k())) + 16);
+    NBitsLayout own = layout;
+    own.is_by_table = variant.is_by_table;
+    std::vector<std::uint8_t> packed(static_cast<std::size_t>(own.packed_bytes()) + 16);
+    pack_nbits(own, {.bytes = codes.data(), .stored_bits = 8, .column_stride = own.k}, 0, own.n_panels(), packed.data());
+    std::vector<std::uint8_t> arranged(static_cast<std::size_t>(arranged_bytes(m, own)) + 16);
     variant.arrange(a.data(), m, layout.padded_k(), arranged.data());
     std::vector<float> y(static_cast<std::size_t>(m * (layout.n + 3)) + 1, kUntouched);
-    variant.run({.layout = layout,
+    variant.run({.layout = own,
                  .m = m,
                  .a = arranged.data(),
                  .a_scales = a_scales.data(),
@@ -80,7 +85,7 @@ struct Problem {
                  .bias = has_bias ? bias.data() : nullptr,
                  .y = y.data(),
                  .y_row_stride = layout.n + 3},
-                0, layout.n_panels());
+                0, own.n_panels());
     return y;
   }
 };
@@ -111,6 +116,7 @@ TEST_CASE("gemm_i8_nbits: a product worked by hand") {
   std::fill(problem.scales.begin(), problem.scales.end(), 0.5f);
   const double expected = 0.5 * (127 * 1 + 64 * 2) / 127.0 + 0.5 * 2.0 * 7.0;
   for (const GemmI8NBitsVariant& variant : all_variants()) {
+    if (!variant.takes(l.bits)) continue;
     CAPTURE(variant.name);
     CHECK(problem.run(variant)[0] == doctest::Approx(expected).epsilon(1e-6));
   }
@@ -127,9 +133,9 @@ TEST_CASE("gemm_i8_nbits: every variant gives the bits of the reference and writ
             const bool has_zeros = (m + n + k) % 2 != 0;
             const Problem problem(l, m, has_zeros, n == 19, random_floats(static_cast<std::size_t>(m * k), 3),
                                   random_codes(l, 4));
-            const std::vector<float> expected = problem.run({"", gemm_i8_nbits__reference, arrange_i8__reference, 8});
+            const std::vector<float> expected = problem.run(reference(bits));
             for (const GemmI8NBitsVariant& variant : all_variants()) {
-              if (bits > variant.max_bits) continue;
+              if (!variant.takes(bits)) continue;
               CAPTURE(variant.name);
               CAPTURE(bits);
               CAPTURE(block_size);
@@ -147,9 +153,9 @@ TEST_CASE("gemm_i8_nbits: the largest codes leave no lane of 16 bits") {
     std::vector<float> x(96 * 5, 1.0f);
     for (std::size_t i = 96; i < 192; ++i) x[i] = -1.0f;
     const Problem problem(l, 5, true, false, x, std::vector<std::uint8_t>(9 * 96, static_cast<std::uint8_t>((1 << bits) - 1)));
-    const std::vector<float> expected = problem.run({"", gemm_i8_nbits__reference, arrange_i8__reference, 8});
+    const std::vector<float> expected = problem.run(reference(bits));
     for (const GemmI8NBitsVariant& variant : all_variants())
-      if (bits <= variant.max_bits) CHECK_MESSAGE(problem.run(variant) == expected, variant.name);
+      if (variant.takes(bits)) CHECK_MESSAGE(problem.run(variant) == expected, variant.name);
   }
 }
 
@@ -159,6 +165,7 @@ TEST_CASE("gemm_i8_nbits: near the product in double of what the codes stand for
   const auto x = random_floats(3 * 200, 5);
   const Problem problem(l, 3, true, true, x, random_codes(l, 6));
   for (const GemmI8NBitsVariant& variant : all_variants()) {
+    if (!variant.takes(l.bits)) continue;
     const std::vector<float> y = problem.run(variant);
     for (std::ptrdiff_t i = 0; i < 3; ++i)
       for (std::ptrdiff_t j = 0; j < 10; ++j) {
@@ -210,4 +217,35 @@ TEST_CASE("quantize_blocks_i8: rounds half to even by the largest of a block, an
   CHECK(codes[63] == 0);
   CHECK(scales == std::vector<float>{1.0f, 2.0f, 0.0f, 0.0f});
   CHECK(sums == std::vector<std::int32_t>{127, -125, 0, 0});
+}
+
+TEST_CASE("pack_nbits: bits of neighbours lie side by side for tables") {
+  // One column of 2 bits: group 0 has the codes 1, 2, 3, 0: low bits 1, 0, 1, 0, high ones 0, 1, 1, 0. Group 5 has 3, 0, 0, 1: low 1, 0, 0,
+  // 1, high 1, 0, 0, 0, in the high half of the bytes of j = 1.
+  const NBitsLayout l{.bits = 2, .n = 1, .k = 32, .block_size = 32, .is_by_table = true};
+  std::vector<std::uint8_t> codes(32, 0), packed(static_cast<std::size_t>(l.packed_bytes())), expected(64, 0);
+  const std::uint8_t first[] = {1, 2, 3, 0}, sixth[] = {3, 0, 0, 1};
+  std::copy(std::begin(first), std::end(first), codes.begin());
+  std::copy(std::begin(sixth), std::end(sixth), codes.begin() + 20);
+  pack_nbits(l, {.bytes = codes.data(), .stored_bits = 8, .column_stride = 32}, 0, 1, packed.data());
+  expected[0] = 0b0101;
+  expected[32] = 0b0110;
+  expected[8] = 0b1001'0000;
+  expected[40] = 0b0001'0000;
+  CHECK(packed == expected);
+}
+
+TEST_CASE("gemm_i8_nbits: a table worked by hand") {
+  const std::int8_t codes[] = {1, -2, 4, -100};
+  std::uint8_t table[32];
+  arrange_i8__table_1x16(codes, 1, 4, table);
+  const int sums[] = {0, 1, -2, -1, 4, 5, 2, 3};
+  for (int i = 0; i < 16; ++i) {
+    CAPTURE(i);
+    CHECK(static_cast<std::int16_t>(table[i] | table[16 + i] << 8) == sums[i % 8] - (i < 8 ? 0 : 100));
+  }
+}
+
+TEST_CASE("gemm_i8_nbits: there is a variant for every number of bits") {
+  for (const int bits : {1, 2, 3, 4, 8}) CHECK(choose_gemm_i8_nbits(bits).takes(bits));
 }

@@ -65,6 +65,41 @@ Model product(DType dtype, bool has_zeros, bool is_gemm) {
   return make_model(std::move(graph), 21);
 }
 
+/// -0.5 and 0.5, and as many zeros as `share` says.
+TensorRecord ternary_weights(const char* name, Shape shape, float share, std::uint32_t seed) {
+  std::vector<float> values = random_floats(static_cast<std::size_t>(n_elements(shape)), seed);
+  for (float& v : values) v = std::fabs(v) < share ? 0.0f : std::copysign(0.5f, v);
+  return TensorRecord::of(name, Tensor::of<float>(std::move(shape), std::span<const float>(values)));
+}
+
+/// Sign, then a convolution with pads, strides and groups, Sign and MaxPool, MatMul and Gemm: a network of XNOR-Net's kind.
+Model signs(float share) {
+  Graph graph;
+  graph.inputs.push_back(ValueInfo::of("x", DType::f32, {2, 8, 9, 11}));
+  graph.outputs.push_back(ValueInfo::of("y", DType::f32, {2, 7}));
+  const std::vector<std::int64_t> rows{2, -1};
+  graph.initializers = {ternary_weights("w1", {10, 4, 3, 3}, share, 2),
+                        constant("b1", {10}, 3),
+                        ternary_weights("w2", {10 * 4 * 5, 33}, 0.0f, 4),
+                        ternary_weights("w3", {7, 33}, share, 5),
+                        constant("b3", {7}, 6),
+                        TensorRecord::of("rows", Tensor::of<std::int64_t>({2}, std::span(rows)))};
+  for (const float v : {-1.0f, 0.0f, 1.0f})
+    graph.initializers.push_back(TensorRecord::of(v < 0 ? "minus" : v > 0 ? "plus" : "zero", Tensor::scalar(v)));
+  graph.nodes = {
+      make_node("Sign", {"x"}, {"s"}),
+      make_node("Conv", {"s", "w1", "b1"}, {"c"},
+                {Attribute::of_ints("pads", {1, 1, 1, 0}), Attribute::of_ints("strides", {1, 1}), Attribute::of_int("group", 2)}),
+      make_node("Sign", {"c"}, {"cs"}),
+      make_node("MaxPool", {"cs"}, {"p"}, {Attribute::of_ints("kernel_shape", {2, 2}), Attribute::of_ints("strides", {2, 2})}),
+      make_node("Reshape", {"p", "rows"}, {"r"}),
+      make_node("MatMul", {"r", "w2"}, {"m"}),
+      make_node("Greater", {"m", "zero"}, {"g"}),
+      make_node("Where", {"g", "plus", "minus"}, {"ms"}),
+      make_node("Gemm", {"ms", "w3", "b3"}, {"y"}, {Attribute::of_int("transB", 1)})};
+  return make_model(std::move(graph), 13);
+}
+
 }  // namespace
 
 TEST_CASE("fuse_activations: convolutions end with Relu and Clip, with the same bits, and nothing is left to do") {
@@ -113,4 +148,53 @@ TEST_CASE("fuse_block_products: blocks along the columns stay") {
   Model model = product(DType::i4, false, false);
   model.graph.nodes[0].set(Attribute::of_int("axis", 1));
   CHECK(fuse_block_products(model).n_changes == 0);
+}
+
+TEST_CASE("fuse_ternary_products: products of signs by ternary weights give the exact sums") {
+  for (const float share : {0.0f, 0.4f}) {
+    const Model model = signs(share);
+    Model fused = model;
+    CHECK(fuse_ternary_products(fused).n_changes == 3);
+    CHECK(fused.graph.nodes[1].op_type == "TernaryConv");
+    CHECK(fused.graph.nodes[5].op_type == "TernaryMatMul");
+    CHECK(fused.graph.nodes[8].op_type == "TernaryGemm");
+    // Sums of halves are exact in float too.
+    CHECK(output(model, {2, 8, 9, 11}, false) == output(model, {2, 8, 9, 11}));
+    CHECK(fuse_ternary_products(fused).n_changes == 0);
+  }
+}
+
+TEST_CASE("fuse_ternary_products: other weights, and NaN, are computed in float by the same node") {
+  Model model = signs(0.0f);
+  model.graph.initializers[0] = constant("w1", {10, 4, 3, 3}, 2);
+  model.graph.initializers[2] = constant("w2", {10 * 4 * 5, 33}, 4);
+  Model fused = model;
+  CHECK(fuse_ternary_products(fused).n_changes == 3);
+  CHECK(output(model, {2, 8, 9, 11}, false) == output(model, {2, 8, 9, 11}));
+
+  const Model ternary = signs(0.4f);
+  Session session(share(ternary), {.is_deterministic = false}), plain(share(ternary), {.is_deterministic = true});
+  std::vector<float> x = random_floats(2 * 8 * 9 * 11, 1);
+  const auto run = [&](Session& of) {
+    return to_f32_vector(of.run({{"x", Tensor::of<float>({2, 8, 9, 11}, std::span<const float>(x))}}).at("y"));
+  };
+  const std::vector<float> before = run(session);
+  CHECK(before == run(plain));
+  x[40] = std::nanf("");
+  const std::vector<float> with_nan = run(session), wanted = run(plain);
+  CHECK(with_nan == wanted);  // MaxPool drops NaN where it can, Where after a comparison the rest
+  CHECK(with_nan != before);
+  x[40] = 0.5f;
+  CHECK(run(session) == run(plain));
+}
+
+TEST_CASE("fuse_ternary_products: what is no sign, and what is no constant, stays") {
+  Model model = signs(0.4f);
+  model.graph.nodes[0].op_type = "Softsign";
+  model.graph.initializers.back() = TensorRecord::of("plus", Tensor::scalar(1.5f));
+  CHECK(fuse_ternary_products(model).n_changes == 1);  // the MatMul
+  Model fed = signs(0.4f);
+  fed.graph.inputs.push_back(ValueInfo::of("w2", DType::f32, {10 * 4 * 5, 33}));
+  fed.graph.initializers.erase(fed.graph.initializers.begin() + 2);
+  CHECK(fuse_ternary_products(fed).n_changes == 2);
 }

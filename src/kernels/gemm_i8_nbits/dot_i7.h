@@ -11,11 +11,10 @@ template <typename Multiply>
 struct DotI7 {
   using Item = u8x16;
   using Acc = i16x8;
-  static constexpr int kActivationBytes = 1, kMaxBits = 4;
+  static constexpr int kActivationBytes = 1;
+  static constexpr bool kHas2Bits = true, kHas8Bits = false;
   static u8x16 mask(int bits) { return splat_u8((1 << bits) - 1); }
-  static u8x16 mask_of_third() { return splat_u8(4); }
   static Item item(u8x16 vector, int shift, u8x16 mask) { return (u8x16)((u16x8)vector >> shift) & mask; }
-  static Item join(Item low_bits, Item third) { return low_bits | third; }
   static Acc accumulate(Acc acc, const std::uint8_t* a, Item w) { return acc + Multiply::pairs((u8x16)load_splat(a), w); }
   struct Fold {
     i16x8 ones = in_register(splat_i16(1));

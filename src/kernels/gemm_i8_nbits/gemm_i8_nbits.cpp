@@ -10,7 +10,7 @@ namespace bitwright {
 
 std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants() {
   static constexpr GemmI8NBitsVariant kVariants[] = {
-#define GEMM_I8_NBITS_KERNEL(function, arrange, max_bits) {#function, function, arrange, max_bits},
+#define GEMM_I8_NBITS_KERNEL(function, arrange, widths, is_by_table) {#function, function, arrange, widths, is_by_table},
 #include "kernels/gemm_i8_nbits/variants.inc"
 #undef GEMM_I8_NBITS_KERNEL
   };
@@ -18,13 +18,19 @@ std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants() {
 }
 
 const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits) {
-  const GemmI8NBitsVariant* variant = gemm_i8_nbits_variants().data();
+  static constexpr GemmI8NBitsVariant kVariants[] = {
+#define GEMM_I8_NBITS_NO_REFERENCE  // not linked where nothing else names it
+#define GEMM_I8_NBITS_KERNEL(function, arrange, widths, is_by_table) {#function, function, arrange, widths, is_by_table},
+#include "kernels/gemm_i8_nbits/variants.inc"
+#undef GEMM_I8_NBITS_KERNEL
+  };
+  const GemmI8NBitsVariant* variant = kVariants;
 #if defined(BITWRIGHT_RELAXED)
   // Two need the relaxed dot, the first of them VNNI, to be the faster.
   static const int first = !is_relaxed_dot_exact() ? 2 : probe_kernel_family() == KernelFamily::simd128 ? 1 : 0;
   variant += first;
 #endif
-  while (bits > variant->max_bits) ++variant;
+  while (!variant->takes(bits)) ++variant;
   return *variant;
 }
 

@@ -15,12 +15,12 @@ namespace bitwright {
 /// the panel, group g = 0 .. 7 the place of 4 neighbours in the strip.
 ///   4 bits   [j 0..3][q]   low nibble: group j, high nibble: group j + 4
 ///   2 bits   [j 0..1][q]   from the low bits: groups j, j + 2, j + 4, j + 6
-///   1 bit    [q]           bit g: group g
-///   3 bits   the low two bits as 2 bits, then the third as 1 bit
 ///   8 bits   [g 0..7][q]
+/// By table (1, 2 and 3 bits) a strip is [bit][j 0..3][column], bytes: that bit of group j's neighbours, then of group j + 4's.
 struct NBitsLayout {
   int bits = 4;
   std::ptrdiff_t n = 0, k = 0, block_size = 32;
+  bool is_by_table = false;
   std::ptrdiff_t n_panels() const { return (n + 7) / 8; }
   std::ptrdiff_t n_blocks() const { return (k + block_size - 1) / block_size; }
   std::ptrdiff_t strips_per_block() const { return (block_size + 31) / 32; }
@@ -51,14 +51,16 @@ struct GemmI8NBits {
 
 /// Panels [first, last).
 using GemmI8NBitsKernel = void (*)(const GemmI8NBits&, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel);
-/// Rows of codes, [m][padded_k], in the order in which a variant reads them: `arranged` has arranged_bytes(m, padded_k).
+/// Rows of codes, [m][padded_k], in the order in which a variant reads them, or tables: `arranged` has arranged_bytes(...).
 using ArrangeI8 = void (*)(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged);
 
 struct GemmI8NBitsVariant {
   std::string_view name;
   GemmI8NBitsKernel run;
   ArrangeI8 arrange;
-  int max_bits;
+  int widths;  // bit b is set where it takes weights of b bits
+  bool is_by_table = false;
+  bool takes(int bits) const { return (widths >> bits & 1) != 0; }
 };
 /// The list, best first.
 std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants();
@@ -70,9 +72,11 @@ const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits);
 bool is_relaxed_dot_exact();
 #endif
 
-/// Rows are arranged in tiles of 4, the last filled with zeros, but a single row alone; 2 bytes an element at most.
-constexpr std::ptrdiff_t arranged_bytes(std::ptrdiff_t m, std::ptrdiff_t padded_k) {
-  return (m == 1 ? 1 : (m + 3) / 4 * 4) * padded_k * 2;
+/// Rows are arranged in tiles of 4, the last filled with zeros, but a single row alone; 2 bytes an element at most. Tables have 32 for
+/// 4 elements.
+inline std::ptrdiff_t arranged_bytes(std::ptrdiff_t m, const NBitsLayout& layout) {
+  if (layout.is_by_table) return m * layout.padded_k() * 8;
+  return (m == 1 ? 1 : (m + 3) / 4 * 4) * layout.padded_k() * 2;
 }
 
 /// Codes of rows by blocks: scale = max |x| / 127, code = round half to even of x / scale; sums of codes. codes: [m][padded_k].
@@ -93,7 +97,7 @@ struct StoredCodes {
 void pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel,
                 std::uint8_t* packed);
 
-#define GEMM_I8_NBITS_KERNEL(function, arrange, max_bits)            \
+#define GEMM_I8_NBITS_KERNEL(function, arrange, widths, is_by_table) \
   void function(const GemmI8NBits&, std::ptrdiff_t, std::ptrdiff_t); \
   void arrange(const std::int8_t*, std::ptrdiff_t, std::ptrdiff_t, void*);
 #include "kernels/gemm_i8_nbits/variants.inc"

@@ -16,6 +16,12 @@ void put(std::uint8_t* part, int bits, int g, std::ptrdiff_t c, std::uint32_t co
   std::memcpy(part + place.byte, &word, sizeof(word));
 }
 
+/// Each of their bits into the four of a group.
+void put_bits(std::uint8_t* strip, int bits, int g, std::ptrdiff_t c, std::uint32_t codes) {
+  for (int bit = 0; bit < bits; ++bit, codes >>= 1)
+    strip[(bit * 4 + g % 4) * 8 + c] |= static_cast<std::uint8_t>((codes & 0x01010101) * 0x01020408u >> 24 << g / 4 * 4);
+}
+
 }  // namespace
 
 void pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel,
@@ -36,12 +42,7 @@ void pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, std::ptrdif
             const std::ptrdiff_t left = std::min<std::ptrdiff_t>(4, end - block - s * 32 - g * 4);
             for (int i = 0; i < left; ++i, at += codes.k_stride)
               word |= (((codes.bytes[at / per_byte] >> at % per_byte * codes.stored_bits) ^ codes.flip) & mask) << 8 * i;
-            if (layout.bits == 3) {
-              put(strip, 2, g, c, word & 0x03030303);
-              put(strip + 64, 1, g, c, word >> 2 & 0x01010101);
-            } else {
-              put(strip, layout.bits, g, c, word);
-            }
+            layout.is_by_table ? put_bits(strip, layout.bits, g, c, word) : put(strip, layout.bits, g, c, word);
           }
       }
     }

@@ -7,12 +7,14 @@ namespace bitwright {
 namespace {
 
 /// The code of column c (0..7) at place p (0..31) of a strip.
-int code_at(const std::uint8_t* strip, int bits, int c, int p) {
-  const auto field = [&](const std::uint8_t* part, int n_bits) {
-    const NBitsPlace place = nbits_place(n_bits, p / 4, c / 4, c % 4 * 4 + p % 4);
-    return part[place.byte] >> place.shift & ((1 << n_bits) - 1);
-  };
-  return bits == 3 ? field(strip, 2) | field(strip + 64, 1) << 2 : field(strip, bits);
+int code_at(const NBitsLayout& l, const std::uint8_t* strip, int c, int p) {
+  if (!l.is_by_table) {
+    const NBitsPlace place = nbits_place(l.bits, p / 4, c / 4, c % 4 * 4 + p % 4);
+    return strip[place.byte] >> place.shift & ((1 << l.bits) - 1);
+  }
+  int code = 0;
+  for (int bit = 0; bit < l.bits; ++bit) code |= (strip[(bit * 4 + p / 4 % 4) * 8 + c] >> (p / 16 * 4 + p % 4) & 1) << bit;
+  return code;
 }
 
 }  // namespace
@@ -28,7 +30,7 @@ void gemm_i8_nbits__reference(const GemmI8NBits& g, std::ptrdiff_t first_panel, 
         std::int32_t acc = 0;
         for (std::ptrdiff_t p = block * strips * 32; p < (block + 1) * strips * 32; ++p)
           acc += static_cast<const std::int8_t*>(g.a)[i * l.padded_k() + p] *
-                 code_at(g.weights + j / 8 * l.panel_bytes() + p / 32 * 32 * l.bits, l.bits, c, static_cast<int>(p % 32));
+                 code_at(l, g.weights + j / 8 * l.panel_bytes() + p / 32 * 32 * l.bits, c, static_cast<int>(p % 32));
         const std::ptrdiff_t at = (j / 8 * l.n_blocks() + block) * 8 + c, row_block = i * l.n_blocks() + block;
         const float zero = g.zeros != nullptr ? g.zeros[at] : static_cast<float>(1 << (l.bits - 1));
         const float steps = static_cast<float>(acc) - zero * static_cast<float>(g.a_sums[row_block]);

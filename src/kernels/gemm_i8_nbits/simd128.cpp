@@ -10,14 +10,13 @@ struct Dot16 {
     i16x8 even, odd;
   };
   using Acc = i32x4;
-  static constexpr int kActivationBytes = 2, kMaxBits = 8;
+  static constexpr int kActivationBytes = 2;
+  static constexpr bool kHas2Bits = false, kHas8Bits = true;
   static u8x16 mask(int bits) { return (u8x16)splat_i16((1 << bits) - 1); }
-  static u8x16 mask_of_third() { return (u8x16)splat_i16(4); }
   static Item item(u8x16 vector, int shift, u8x16 mask) {
     const auto v = (u16x8)vector;
     return {(i16x8)((v >> shift) & (u16x8)mask), (i16x8)((v >> (shift + 8)) & (u16x8)mask)};
   }
-  static Item join(const Item& low_bits, const Item& third) { return {low_bits.even | third.even, low_bits.odd | third.odd}; }
   static Acc accumulate(Acc acc, const std::uint8_t* a, const Item& w) {
     return acc + dot((i16x8)load_splat(a), w.even) + dot((i16x8)load_splat(a + 4), w.odd);
   }

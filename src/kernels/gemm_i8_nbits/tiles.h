@@ -8,14 +8,31 @@
 
 namespace bitwright {
 
+/// What a block's sums begin with: the middle of the range, where that is the zero point.
+inline i32x4 start_of_sums(const GemmI8NBits& g, const std::int32_t* a_sum) {
+  return g.zeros == nullptr ? -(load_splat(a_sum) << (g.layout.bits - 1)) : i32x4{};
+}
+/// One block's part of 4 outputs.
+inline f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale) { return y + to_f32x4(acc) * (a_scale * scale); }
+inline f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale, const std::int32_t* a_sum, f32x4 zero) {
+  return y + (to_f32x4(acc) - zero * to_f32x4(load_splat(a_sum))) * (a_scale * scale);
+}
+
+inline void store_panel(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel, const float* sums, bool is_last) {
+  const std::ptrdiff_t columns = std::min<std::ptrdiff_t>(8, g.layout.n - panel * 8);
+  float* y = g.y + row * g.y_row_stride + panel * 8;
+  const float* bias = is_last && g.bias != nullptr ? g.bias + panel * 8 : nullptr;
+  for (std::ptrdiff_t c = 0; c < columns; ++c) y[c] = bias != nullptr ? sums[c] + bias[c] : sums[c];
+}
+
 // The product over any instruction that multiplies bytes:
 //
 //   struct Dot {
 //     using Item = ...;              // 4 columns with 4 neighbours in k each, ready to be multiplied
 //     using Acc = ...;               // sums of a strip for 4 columns
+//     static constexpr bool kHas2Bits, kHas8Bits;                // beside 4
 //     static constexpr int kActivationBytes;                     // of one element
 //     static Item item(u8x16 vector, int shift, u8x16 mask);     // the field of the vector's bytes
-//     static Item join(Item low_bits, Item third);
 //     static Acc accumulate(Acc, const std::uint8_t* activations, const Item&);
 //     struct Fold { i32x4 operator()(Acc) const; };              // of sums that are no i32x4
 //   };
@@ -31,18 +48,11 @@ class NBitsTiles {
   static constexpr std::ptrdiff_t kScratchBytes = 16 * 1024;
 
   static void run(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
-    switch (g.layout.bits) {
-      case 1:
-        return panels<1>(g, first, last);
-      case 2:
-        return panels<2>(g, first, last);
-      case 3:
-        return panels<3>(g, first, last);
-      case 4:
-        return panels<4>(g, first, last);
-      default:
-        if constexpr (Dot::kMaxBits == 8) panels<8>(g, first, last);
-    }
+    if constexpr (Dot::kHas2Bits)
+      if (g.layout.bits == 2) return panels<2>(g, first, last);
+    if constexpr (Dot::kHas8Bits)
+      if (g.layout.bits == 8) return panels<8>(g, first, last);
+    panels<4>(g, first, last);
   }
 
  private:
@@ -59,40 +69,18 @@ class NBitsTiles {
 
   /// use(panel, group, item of columns 0..3, item of columns 4..7) for the 8 groups of a strip of each of these panels.
   template <int kBits, int kPanels, typename Use>
-  static void each_group(const std::uint8_t* strip, std::ptrdiff_t panel_bytes, u8x16 mask, u8x16 mask_of_third, const Use& use) {
-    constexpr int kLowBits = kBits == 3 ? 2 : kBits, kFields = 8 / kLowBits, kVectors = 8 / kFields;
-    static_assert(kBits != 3 || kPanels == 1);
-    u16x8 third[2] = {};
-    if constexpr (kBits == 3) {
-      third[0] = load_lanes<u16x8>(strip + 64);
-      third[1] = load_lanes<u16x8>(strip + 80);
-    }
+  static void each_group(const std::uint8_t* strip, std::ptrdiff_t panel_bytes, u8x16 mask, const Use& use) {
+    constexpr int kFields = 8 / kBits, kVectors = 8 / kFields;
 #pragma GCC unroll 1  // straight on, the compiler would load everything first and spill it
-    for (int j = 0; j < kVectors; ++j, strip += 32) {
+    for (int j = 0; j < kVectors; ++j, strip += 32)
       unrolled<kPanels>([&](auto panel) {
         const std::uint8_t* at = strip + panel * panel_bytes;
         const u8x16 v0 = load_lanes<u8x16>(at), v1 = load_lanes<u8x16>(at + 16);
-        unrolled<kFields>([&](auto f) {
-          Item item0 = Dot::item(v0, f * kLowBits, mask), item1 = Dot::item(v1, f * kLowBits, mask);
-          if constexpr (kBits == 3) {  // the third bits stand at 0, 2, 4, 6 for this j, and go to 2
-            const int shift = f == 0 ? 0 : 2 * f - 2, up = f == 0 ? 2 : 0;
-            item0 = Dot::join(item0, Dot::item((u8x16)(third[0] << up), shift, mask_of_third));
-            item1 = Dot::join(item1, Dot::item((u8x16)(third[1] << up), shift, mask_of_third));
-          }
-          use(panel, j + f * kVectors, item0, item1);
-        });
+        unrolled<kFields>(
+            [&](auto f) { use(panel, j + f * kVectors, Dot::item(v0, f * kBits, mask), Dot::item(v1, f * kBits, mask)); });
       });
-      if constexpr (kBits == 3) {
-        third[0] >>= 1;
-        third[1] >>= 1;
-      }
-    }
   }
 
-  /// What a block's sums begin with: the middle of the range, where that is the zero point.
-  static i32x4 start(const GemmI8NBits& g, const std::int32_t* a_sum) {
-    return g.zeros == nullptr ? -(load_splat(a_sum) << (g.layout.bits - 1)) : i32x4{};
-  }
   /// Sums of 32 bits go on over the strips of a block.
   static constexpr bool kGoesOn = std::is_same_v<Acc, i32x4>;
   static Acc first_sum(i32x4 acc) {
@@ -107,19 +95,6 @@ class NBitsTiles {
     else
       return acc + fold(sum);
   }
-  /// One block's part of 4 outputs.
-  static f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale) { return y + to_f32x4(acc) * (a_scale * scale); }
-  static f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale, const std::int32_t* a_sum, f32x4 zero) {
-    return y + (to_f32x4(acc) - zero * to_f32x4(load_splat(a_sum))) * (a_scale * scale);
-  }
-
-  static void store(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel, const float* sums, bool is_last) {
-    const std::ptrdiff_t columns = std::min<std::ptrdiff_t>(8, g.layout.n - panel * 8);
-    float* y = g.y + row * g.y_row_stride + panel * 8;
-    const float* bias = is_last && g.bias != nullptr ? g.bias + panel * 8 : nullptr;
-    for (std::ptrdiff_t c = 0; c < columns; ++c) y[c] = bias != nullptr ? sums[c] + bias[c] : sums[c];
-  }
-
   /// Panels side by side share the loads of activations, and memory comes faster in several streams than in one.
   template <int kBits, int kPanels>
   static void one_row(const GemmI8NBits& g, std::ptrdiff_t panel) {
@@ -129,24 +104,23 @@ class NBitsTiles {
     const auto* a = static_cast<const std::uint8_t*>(g.a);
     const float* scales = g.scales + panel * blocks * 8;
     const float* zeros = g.zeros != nullptr ? g.zeros + panel * blocks * 8 : nullptr;
-    const u8x16 mask = in_register(Dot::mask(kBits == 3 ? 2 : kBits)), mask_of_third = in_register(Dot::mask_of_third());
+    const u8x16 mask = in_register(Dot::mask(kBits));
     const typename Dot::Fold fold;
     f32x4 y[kPanels][2] = {};
     for (std::ptrdiff_t block = 0; block < blocks; ++block) {
       i32x4 acc[kPanels][2];
-      unrolled<kPanels>([&](auto p) { acc[p][0] = acc[p][1] = start(g, g.a_sums + block); });
+      unrolled<kPanels>([&](auto p) { acc[p][0] = acc[p][1] = start_of_sums(g, g.a_sums + block); });
       for (std::ptrdiff_t s = 0; s < strips; ++s, w += 32 * kBits, a += 8 * kGroupBytes) {
         Acc sum[kPanels][2];
         unrolled<kPanels>([&](auto p) {
           sum[p][0] = first_sum(acc[p][0]);
           sum[p][1] = first_sum(acc[p][1]);
         });
-        each_group<kBits, kPanels>(w, panel_bytes, mask, mask_of_third,
-                                   [&](auto p, int group, const Item& item0, const Item& item1) {
-                                     const std::uint8_t* at = a + group * kGroupBytes;
-                                     sum[p][0] = Dot::accumulate(sum[p][0], at, item0);
-                                     sum[p][1] = Dot::accumulate(sum[p][1], at, item1);
-                                   });
+        each_group<kBits, kPanels>(w, panel_bytes, mask, [&](auto p, int group, const Item& item0, const Item& item1) {
+          const std::uint8_t* at = a + group * kGroupBytes;
+          sum[p][0] = Dot::accumulate(sum[p][0], at, item0);
+          sum[p][1] = Dot::accumulate(sum[p][1], at, item1);
+        });
         unrolled<kPanels>([&](auto p) {
           acc[p][0] = with_sum(acc[p][0], sum[p][0], fold);
           acc[p][1] = with_sum(acc[p][1], sum[p][1], fold);
@@ -167,7 +141,7 @@ class NBitsTiles {
       float sums[8];
       store_f32x4(sums, y[p][0]);
       store_f32x4(sums + 4, y[p][1]);
-      store(g, 0, panel + p, sums, true);
+      store_panel(g, 0, panel + p, sums, true);
     });
   }
 
@@ -178,12 +152,12 @@ class NBitsTiles {
     const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
     const std::ptrdiff_t blocks_at_once = kScratchBytes / (kUnpackedBytes * strips);
     const std::uint8_t* w = g.weights + panel * g.layout.panel_bytes();
-    const u8x16 mask = in_register(Dot::mask(kBits == 3 ? 2 : kBits)), mask_of_third = in_register(Dot::mask_of_third());
+    const u8x16 mask = in_register(Dot::mask(kBits));
     for (std::ptrdiff_t first = 0; first < blocks; first += blocks_at_once) {
       const std::ptrdiff_t n = std::min(blocks_at_once, blocks - first);
       std::uint8_t* to = unpacked;
       for (std::ptrdiff_t s = 0; s < n * strips; ++s, w += 32 * kBits, to += kUnpackedBytes)
-        each_group<kBits, 1>(w, 0, mask, mask_of_third, [&](auto, int group, const Item& item0, const Item& item1) {
+        each_group<kBits, 1>(w, 0, mask, [&](auto, int group, const Item& item0, const Item& item1) {
           store_lanes(to + group * 2 * sizeof(Item), item0);
           store_lanes(to + (group * 2 + 1) * sizeof(Item), item1);
         });
@@ -214,7 +188,7 @@ class NBitsTiles {
     }
     for (std::ptrdiff_t block = 0; block < n_blocks; ++block, scales += 8) {
       i32x4 acc[kRows][2];
-      unrolled<kRows>([&](auto r) { acc[r][0] = acc[r][1] = start(g, a_sums[r] + block); });
+      unrolled<kRows>([&](auto r) { acc[r][0] = acc[r][1] = start_of_sums(g, a_sums[r] + block); });
       for (std::ptrdiff_t s = 0; s < strips; ++s) {
         Acc sum[kRows][2];
         unrolled<kRows>([&](auto r) {
@@ -249,7 +223,7 @@ class NBitsTiles {
         }
       });
     }
-    for (std::ptrdiff_t r = 0; r < n_rows; ++r) store(g, row + r, panel, sums + r * 8, first_block + n_blocks == blocks);
+    for (std::ptrdiff_t r = 0; r < n_rows; ++r) store_panel(g, row + r, panel, sums + r * 8, first_block + n_blocks == blocks);
   }
 };
 
