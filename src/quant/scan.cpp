@@ -75,19 +75,19 @@ void scan(const float* x, std::size_t n, MinMax& ends) {
   }
 }
 
-/// x[i] into ends[i]: neighbours belong to different scales.
+/// x[i] into ends[i]: neighbours belong to different scales. Infinities show in `low` and `high`, where the caller finds them.
 void scan_varying(const float* x, std::size_t n, float* low, float* high, MinMax* ends) {
-  i32x4 is_not_finite = splat(std::int32_t{0});
+  i32x4 is_nan = splat(std::int32_t{0});
   std::size_t i = 0;
   for (; i + 4 <= n; i += 4) {
     const f32x4 a = load_f32x4(x + i);
-    is_not_finite |= (a - a) != splat(0.0f);
+    is_nan |= a != a;
     store_f32x4(low + i, min(load_f32x4(low + i), a));
     store_f32x4(high + i, max(load_f32x4(high + i), a));
   }
   const std::size_t n_vector = i;
   for (; i < n; ++i) widen(ends[i], x[i]);
-  if ((is_not_finite[0] | is_not_finite[1] | is_not_finite[2] | is_not_finite[3]) == 0) return;
+  if ((is_nan[0] | is_nan[1] | is_nan[2] | is_nan[3]) == 0) return;
   for (i = 0; i < n_vector; ++i) ends[i].n_not_finite += is_finite(x[i]) ? 0 : 1;
 }
 

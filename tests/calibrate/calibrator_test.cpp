@@ -139,6 +139,18 @@ TEST_CASE("WideningHistogram: what begins at 0 begins there however wide it grow
   CHECK(histogram.counts() == expected);
 }
 
+TEST_CASE("WideningHistogram: equal values are counted, and those that are not finite leave it empty") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  WideningHistogram histogram(64);
+  const std::vector<float> nothing = {infinity, std::nanf("")}, sevens(3, 7.0f);
+  histogram.add(nothing, infinity, -infinity, false);
+  histogram.add({}, 0.0f, 1.0f, true);
+  CHECK(histogram.bin_width() == 0.0f);
+  histogram.add(sevens, 7.0f, 7.0f, true);
+  CHECK(histogram.bin_width() == 0.125f);  // 7 / 0.125 = 56, the least of at most 63
+  CHECK(histogram.counts()[56] == 3);
+}
+
 TEST_CASE("WideningHistogram: zeros first, then the widest floats there are") {
   WideningHistogram histogram(64);
   const std::vector<float> zeros(10, 0.0f);

@@ -205,6 +205,20 @@ TEST_CASE("scan_min_max: NaN only, nothing, and one infinity") {
   CHECK(scan_min_max(x).n_not_finite == 1);
 }
 
+TEST_CASE("scan_min_max: channels side by side that hold nothing finite are counted") {
+  std::vector<float> x(18, std::nanf(""));  // two rows of nine channels
+  for (const MinMax& ends : scan_min_max(x, {2, 9}, PerChannel{1})) {
+    CHECK_FALSE(ends.has_finite());
+    CHECK(ends.n_not_finite == 2);
+  }
+  x[3] = kInfinity;
+  x[14] = 5.0f;
+  const auto found = scan_min_max(x, {2, 9}, PerChannel{1});
+  CHECK(found[3].n_not_finite == 2);
+  CHECK(found[5].n_not_finite == 1);
+  CHECK(found[5].rmin == 5.0f);
+}
+
 TEST_CASE("quantize: codes of floats and of more than 16 bits are refused, though they would fit") {
   const std::vector<float> values = {1.0f, 2.0f};
   for (const DType dtype : {DType::f16, DType::f8e4m3fn, DType::i32, DType::f32}) {

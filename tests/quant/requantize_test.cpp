@@ -39,6 +39,12 @@ TEST_CASE("fixed_point: scales that are not positive, not finite or too large ar
   CHECK(fixed_point(std::array{1024.0, 1.0}));
 }
 
+TEST_CASE("fixed_point: multipliers of 2^16 and more keep all codes from saturating") {
+  CHECK(fixed_point(std::array{0.125, 0x1p-14}));  // shifted left by 1: 2^-14 * 2^30 = 2^16
+  CHECK_FALSE(fixed_point(std::array{0.125, 0x1.ffp-15}));
+  CHECK(fixed_point(std::array{0.1249, 0x1p-30}));  // nothing is shifted, so nothing saturates
+}
+
 TEST_CASE("requantize_fixed: halves go up, and the rounding is that of the exact product") {
   for (const double scale : {1e-7, 3e-6, 0.0123, 0.2499, 0.25, 0.7, 1.0, 3.0, 250.0, 0x1p20}) {
     CAPTURE(scale);

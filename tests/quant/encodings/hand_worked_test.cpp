@@ -343,6 +343,12 @@ TEST_CASE("complete_scheme: codes of 8 bits are bytes, of 16 pairs of them") {
   CHECK(complete_scheme(named("bf16")).dtype == DType::u16);
 }
 
+TEST_CASE("complete_scheme: uniform codes are integers of at most 16 bits, whatever their bits") {
+  CHECK_THROWS_WITH(complete_scheme({.dtype = DType::f8e4m3fn}), doctest::Contains("choose an integer type"));
+  CHECK_THROWS_WITH(complete_scheme({.dtype = DType::i32, .bits = 8}), doctest::Contains("choose an integer type"));
+  CHECK(complete_scheme({.dtype = DType::i16}).bits == 16);
+}
+
 TEST_CASE("complete_scheme: codes are held by the smallest type of their sign") {
   constexpr DType kSigned[] = {DType::i2, DType::i4, DType::i4, DType::i8, DType::i8, DType::i8, DType::i8};
   constexpr DType kUnsigned[] = {DType::u2, DType::u4, DType::u4, DType::u8, DType::u8, DType::u8, DType::u8};
@@ -540,6 +546,14 @@ TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
   CHECK(m.mean == 4.0);
   CHECK(m.mean_distance == 2.0);
   CHECK(m.deviation == doctest::Approx(std::sqrt(5.0)));
+}
+
+TEST_CASE("moments_of: values of a histogram lie in the middle of their bins") {
+  const std::vector<std::uint64_t> counts = {1, 0, 2, 1};
+  const Moments m = moments_of({.counts = counts, .width = 4.0, .zero = 1, .total = 4});  // -2, 6, 6 and 10
+  CHECK(m.mean == 5.0);
+  CHECK(m.mean_distance == 3.5);
+  CHECK(m.deviation == doctest::Approx(std::sqrt(19.0)));
 }
 
 TEST_CASE("clipping: each method narrows the range of 4-bit Laplace weights, and mse has the least error") {
