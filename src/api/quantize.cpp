@@ -213,12 +213,14 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
     if (statistics == nullptr)
       throw_error(ErrorCode::invalid_argument, {"clipping output_error weighs errors by samples: give some, or choose mse"});
     inputs = inputs_of_weights(*result.model, recipe);
-    weigh(inputs, [&](const ChannelRequest& request) -> const std::vector<double>* {
+    weigh(inputs, [&](const ChannelRequest& request) -> const ChannelStatistics* {
       const auto row = statistics->find(request.value);
       if (row == statistics->end()) return nullptr;
-      for (const auto& seen : row->second.mean_squares)
-        if (seen.axis == request.axis) return &seen.squares;
-      return nullptr;
+      // Statistics of another recipe may have the mean squares without the rows.
+      const ChannelStatistics* found = nullptr;
+      for (const ChannelStatistics& seen : row->second.channels)
+        if (seen.request == request || (found == nullptr && seen.request.axis == request.axis)) found = &seen;
+      return found;
     });
   }
   prepared += raise_opset(*result.model, recipe);

@@ -51,7 +51,8 @@ struct QuantizeResult {
 /// Throws what quantize throws for the recipe: Error{bad_recipe, pattern_unmatched, unsupported}.
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe);
 
-/// The channels of such values whose mean squares the recipe needs: none but for weights with clipping output_error.
+/// The channels of such values whose mean squares (and rows, for product encodings) the recipe needs: none but for weights with
+/// clipping output_error.
 std::vector<ChannelRequest> channels_to_calibrate(const Model& model, const Recipe& recipe);
 
 struct QuantizeLimits {

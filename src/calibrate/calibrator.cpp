@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/random.h"
 #include "quant/observers/histogram.h"
 #include "quant/quantize.h"
 
@@ -14,11 +15,49 @@ namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// Adds to the sums of squares. Tensors without the axis, or of another extent there, are left out.
-void add(TensorStatistics::MeanSquares& sums, const Tensor& tensor) {
+/// Where in a plane of this shape the window around a place has its element; -1: outside of it.
+std::int64_t in_window(std::span<const std::int64_t> shape, std::span<const std::int64_t> window, std::int64_t place,
+                       std::int64_t element) {
+  if (window.empty()) return place;
+  std::int64_t found = 0;
+  std::int64_t stride = 1;
+  for (std::size_t d = shape.size(); d-- > 0;) {
+    const std::int64_t at = place % shape[d] + element % window[d] - window[d] / 2;
+    if (at < 0 || at >= shape[d]) return -1;
+    found += at * stride;
+    stride *= shape[d];
+    place /= shape[d];
+    element /= window[d];
+  }
+  return found;
+}
+
+/// Keeps rows in a reservoir. Source: Vitter 1985, Random sampling with a reservoir, algorithm R.
+void add_rows(ChannelStatistics& seen, std::span<const float> values, std::span<const std::int64_t> plane, std::size_t inner) {
+  const auto& [value, axis, extent, wants_rows, window] = seen.request;
+  if (!wants_rows || (!window.empty() && window.size() != plane.size())) return;
+  const std::size_t length = seen.request.row_length();
+  const auto n_channels = static_cast<std::size_t>(extent);
+  const std::size_t n_window = length / n_channels;
+  for (std::size_t place = 0; place < values.size() / n_channels; ++place) {
+    const std::uint64_t n = seen.n_places++;
+    const std::uint64_t row = n < kMaxSampleRows ? n : random_bits(0, n) % (n + 1);
+    if (row >= kMaxSampleRows) continue;
+    if (row == n) seen.rows.resize(seen.rows.size() + length);
+    for (std::size_t i = 0; i < length; ++i) {
+      const std::int64_t at =
+          in_window(plane, window, static_cast<std::int64_t>(place % inner), static_cast<std::int64_t>(i % n_window));
+      const float x = at < 0 ? 0.0f : values[(place / inner * n_channels + i / n_window) * inner + static_cast<std::size_t>(at)];
+      seen.rows[row * length + i] = x - x == 0.0f ? x : 0.0f;
+    }
+  }
+}
+
+/// Adds to the sums of squares and the rows. Tensors without the axis, or of another extent there, are left out.
+void add(ChannelStatistics& sums, const Tensor& tensor) {
   const Shape& shape = tensor.shape();
   const auto rank = static_cast<std::int64_t>(shape.size());
-  const std::int64_t axis = sums.axis < 0 ? sums.axis + rank : sums.axis;
+  const std::int64_t axis = sums.request.axis < 0 ? sums.request.axis + rank : sums.request.axis;
   if (axis < 0 || axis >= rank || shape[static_cast<std::size_t>(axis)] != static_cast<std::int64_t>(sums.squares.size())) return;
   std::size_t inner = 1;
   for (std::int64_t i = axis + 1; i < rank; ++i) inner *= static_cast<std::size_t>(shape[static_cast<std::size_t>(i)]);
@@ -31,6 +70,7 @@ void add(TensorStatistics::MeanSquares& sums, const Tensor& tensor) {
         if (x - x == 0.0) sum += x * x;
       }
   sums.n += static_cast<double>(values.size()) / static_cast<double>(sums.squares.size());
+  add_rows(sums, values, std::span(shape).subspan(static_cast<std::size_t>(axis) + 1), inner);
 }
 
 /// Everything kept of one value.
@@ -45,7 +85,7 @@ struct Observer {
   double average_rmax = 0.0;
   std::int64_t first_not_finite_sample = -1;
   std::optional<WideningHistogram> histogram;
-  std::vector<TensorStatistics::MeanSquares> channels;  // sums until `finish`
+  std::vector<ChannelStatistics> channels;  // sums until `finish`
 };
 
 void merge(MinMax& into, const MinMax& from) {
@@ -82,10 +122,10 @@ Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string
   for (const ChannelRequest& request : channels) {
     const auto found = impl_->observers.find(request.value);
     if (found == impl_->observers.end()) continue;
-    auto& channels_of_value = found->second.channels;
-    bool is_new = true;
-    for (const auto& row : channels_of_value) is_new &= row.axis != request.axis;
-    if (is_new) channels_of_value.push_back({request.axis, std::vector<double>(static_cast<std::size_t>(request.extent)), 0.0});
+    auto& asked = found->second.channels;
+    if (std::any_of(asked.begin(), asked.end(), [&](const ChannelStatistics& seen) { return seen.request == request; })) continue;
+    asked.emplace_back().request = request;
+    asked.back().squares.resize(static_cast<std::size_t>(request.extent));
   }
 }
 
@@ -146,10 +186,10 @@ Statistics Calibrator::finish() const {
       row.histogram_max = observer.histogram->max();
       row.histogram = observer.histogram->counts();
     }
-    row.mean_squares = observer.channels;
-    for (auto& [axis, squares, n] : row.mean_squares) {
-      if (n == 0.0) squares.clear();
-      for (double& square : squares) square /= n;
+    row.channels = observer.channels;
+    for (ChannelStatistics& seen : row.channels) {
+      if (seen.n == 0.0) seen.squares.clear();
+      for (double& square : seen.squares) square /= seen.n;
     }
   }
   return table;

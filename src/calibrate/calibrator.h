@@ -13,11 +13,12 @@ namespace bitwright {
 
 /// Collects statistics of named values, pushed sample by sample by any runner. Its memory does not grow with the samples:
 /// a few numbers for each value, and one histogram of options.n_bins bins where the method asks for it (percentile, entropy,
-/// mse) or `with_histograms` does (for the report), and a number for each index of an axis that `channels` asks for.
+/// mse) or `with_histograms` does (for the report), and for what `channels` asks a number for each index of an axis and at most
+/// kMaxSampleRows rows.
 class Calibrator {
  public:
   /// Throws Error{invalid_argument} for options out of range.
-  /// `channels` are of such values; two of one value and axis agree in the extent, or the first counts.
+  /// `channels` are of such values.
   Calibrator(CalibrationOptions options, const std::vector<std::string>& values, bool with_histograms = false,
              const std::vector<ChannelRequest>& channels = {});
   ~Calibrator();

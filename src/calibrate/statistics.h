@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "quant/channel_request.h"
 #include "quant/quant_params.h"
 #include "quant/recipe.h"
 
@@ -24,13 +25,7 @@ struct TensorStatistics {
   float histogram_min = 0.0f;
   float histogram_max = 0.0f;
   std::vector<std::uint64_t> histogram;
-  /// Of each ChannelRequest.
-  struct MeanSquares {
-    std::int64_t axis;            // as the request named it
-    std::vector<double> squares;  // the mean over the finite values at each index; empty where none was seen
-    double n;                     // values at each index
-  };
-  std::vector<MeanSquares> mean_squares;
+  std::vector<ChannelStatistics> channels;  // of each ChannelRequest
 };
 
 /// One row per observed value.

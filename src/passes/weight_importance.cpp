@@ -1,5 +1,6 @@
 #include "passes/weight_importance.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/error.h"
@@ -35,6 +36,17 @@ std::optional<ChannelRequest> input_of(const WeightUse& use, const Shape& shape)
   return node.op_type != "Gather" && use.input == 1 ? of(0, -1) : std::nullopt;
 }
 
+/// Of a convolution: rows of its unfolded input, as if it moved by single steps. Where its kernel is not dense, or the weight was
+/// turned, each place of the kernel is taken for an output of its own.
+void want_rows(ChannelRequest& request, const WeightUse& use, const Shape& shape) {
+  const Node& node = *use.node;
+  request.wants_rows = node.attr_i("group", 1) == 1;
+  const std::vector<std::int64_t> dilations = node.attr_ints("dilations");
+  if (request.wants_rows && node.op_type == "Conv" && std::is_sorted(use.axes.begin(), use.axes.end()) &&
+      std::all_of(dilations.begin(), dilations.end(), [](std::int64_t dilation) { return dilation == 1; }))
+    request.window.assign(shape.begin() + 2, shape.end());
+}
+
 }  // namespace
 
 std::string constant_key(const std::string& graph, const std::string& name) { return concat({graph, "\n", name}); }
@@ -44,8 +56,9 @@ InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe) {
   for (const ConstantWeight& weight : find_weights(model, recipe.min_weight_elements(), true)) {
     std::vector<ChannelRequest> requests;
     for (const WeightUse& use : weight.uses) {
-      const std::optional<ChannelRequest> request = input_of(use, weight.record->shape);
-      if (request && (requests.empty() || requests[0].extent == request->extent)) requests.push_back(*request);
+      std::optional<ChannelRequest> request = input_of(use, weight.record->shape);
+      if (request && recipe.weight.encoding == Encoding::product) want_rows(*request, use, weight.record->shape);
+      if (request && (requests.empty() || requests[0].row_length() == request->row_length())) requests.push_back(*request);
     }
     if (!requests.empty() && requests.size() == weight.uses.size())
       found[constant_key(weight.path, weight.name)].requests = std::move(requests);
@@ -53,20 +66,24 @@ InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe) {
   return found;
 }
 
-void weigh(InputsOfWeights& inputs, FunctionRef<const std::vector<double>*(const ChannelRequest&)> mean_squares) {
+void weigh(InputsOfWeights& inputs, FunctionRef<const ChannelStatistics*(const ChannelRequest&)> seen) {
   for (auto& [key, row] : inputs) {
     const auto extent = static_cast<std::size_t>(row.requests[0].extent);
     std::vector<double> sum(extent);
     std::size_t n_seen = 0;
     for (const ChannelRequest& request : row.requests) {
-      const std::vector<double>* squares = mean_squares(request);
-      if (squares == nullptr || squares->size() != extent) continue;
-      for (std::size_t i = 0; i < extent; ++i) sum[i] += (*squares)[i];
+      const ChannelStatistics* found = seen(request);
+      if (found == nullptr || found->squares.size() != extent) continue;
+      for (std::size_t i = 0; i < extent; ++i) sum[i] += found->squares[i];
+      if (found->request == request) row.rows.insert(row.rows.end(), found->rows.begin(), found->rows.end());
       ++n_seen;
     }
     double mean = 0.0;
     for (const double square : sum) mean += square / static_cast<double>(extent);
-    if (n_seen != row.requests.size() || !(mean > 0.0)) continue;
+    if (n_seen != row.requests.size() || !(mean > 0.0)) {
+      row.rows.clear();
+      continue;
+    }
     for (const double square : sum) row.importance.push_back(static_cast<float>((square / mean + kDamping) / (1.0 + kDamping)));
   }
 }

@@ -16,6 +16,9 @@ struct WeightInputs {
   std::vector<ChannelRequest> requests;  // one for each of its readers
   /// Weights for the errors of the weight's columns; empty until `weigh`. With group > 1, of every group, one after the other.
   std::vector<float> importance;
+  /// For product encodings: rows of what the weight is multiplied with, of all readers, [n, requests[0].row_length()]. Empty until
+  /// `weigh`, and where there are groups.
+  std::vector<float> rows;
 };
 /// By constant_key of the weight.
 using InputsOfWeights = std::map<std::string, WeightInputs>;
@@ -28,8 +31,8 @@ InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe);
 
 /// Sets the importance of each column: how much an error there adds to the squared error of the outputs, that is the mean square of
 /// what the column is multiplied with, divided by their mean. A hundredth of the mean is added to each, as Frantar et al. 2022 (GPTQ,
-/// arXiv 2210.17323, section 3.3) do, so that columns which the samples never reached are not lost. `mean_squares` answers a
-/// request, with null where its value was not seen; such weights get none.
-void weigh(InputsOfWeights& inputs, FunctionRef<const std::vector<double>*(const ChannelRequest&)> mean_squares);
+/// arXiv 2210.17323, section 3.3) do, so that columns which the samples never reached are not lost. `seen` answers a
+/// request, with null where its value was not seen; such weights get none. Passes on the rows too.
+void weigh(InputsOfWeights& inputs, FunctionRef<const ChannelStatistics*(const ChannelRequest&)> seen);
 
 }  // namespace bitwright

@@ -195,23 +195,28 @@ class WeightOnly {
     edits.push_back({weight, {{std::move(made.node)}, std::move(made.records)}, {}});
   }
 
+  /// Null where nobody knows.
+  const WeightInputs* inputs_of(const ConstantWeight& weight) const {
+    if (options_.inputs == nullptr) return nullptr;
+    const auto found = options_.inputs->find(constant_key(weight.path, weight.name));
+    return found == options_.inputs->end() ? nullptr : &found->second;
+  }
+
   /// One for each index of the axis that is summed over, or for each element where a group's channels have their own.
   std::vector<float> importance_of(const ConstantWeight& weight, const Shape& shape, std::int64_t reduction) {
     const auto extent = static_cast<std::size_t>(shape[static_cast<std::size_t>(reduction)]);
-    const std::vector<float>* known = nullptr;
-    if (options_.inputs != nullptr)
-      if (const auto found = options_.inputs->find(constant_key(weight.path, weight.name)); found != options_.inputs->end())
-        known = &found->second.importance;
-    if (known == nullptr || known->empty() || known->size() % extent != 0) {
+    const WeightInputs* inputs = inputs_of(weight);
+    if (inputs == nullptr || inputs->importance.empty() || inputs->importance.size() % extent != 0) {
       ++n_unweighed_;
       return std::vector<float>(extent, 1.0f);
     }
-    if (known->size() == extent) return *known;
-    const std::size_t n_groups = known->size() / extent;
+    const std::vector<float>& known = inputs->importance;
+    if (known.size() == extent) return known;
+    const std::size_t n_groups = known.size() / extent;
     const auto n = static_cast<std::size_t>(n_elements(shape));
     const std::size_t inner = n / (static_cast<std::size_t>(shape[0]) * extent);
     std::vector<float> all(n);
-    for (std::size_t i = 0; i < n; ++i) all[i] = (*known)[i / (n / n_groups) * extent + i / inner % extent];
+    for (std::size_t i = 0; i < n; ++i) all[i] = known[i / (n / n_groups) * extent + i / inner % extent];
     return all;
   }
 
@@ -219,9 +224,19 @@ class WeightOnly {
   void store_encoded(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, const WeightAxes& axes,
                      std::int64_t axis, std::vector<Edit>& edits) {
     std::vector<float> importance;
-    if (scheme.clipping == CalibrationMethod::output_error) importance = importance_of(weight, record.shape, axes.reduction);
-    const auto encode = [shape = record.shape, scheme, axis, importance, reduction = axes.reduction](const Tensor& values) {
-      return encode_tensor(values.data<float>(), shape, scheme, axis, {.importance = importance, .importance_axis = reduction});
+    std::vector<float> rows;
+    std::int64_t window = 1;
+    if (scheme.clipping == CalibrationMethod::output_error) {
+      importance = importance_of(weight, record.shape, axes.reduction);
+      if (const WeightInputs* inputs = inputs_of(weight); inputs != nullptr && axis == axes.reduction) {
+        rows = inputs->rows;
+        window = static_cast<std::int64_t>(inputs->requests[0].row_length()) / inputs->requests[0].extent;
+      }
+    }
+    const auto encode = [shape = record.shape, scheme, axis, importance, reduction = axes.reduction, rows,
+                         window](const Tensor& values) {
+      return encode_tensor(values.data<float>(), shape, scheme, axis,
+                           {.importance = importance, .importance_axis = reduction, .samples = rows, .sample_window = window});
     };
     EncodedTensor encoded;
     EncodedWeight summary;

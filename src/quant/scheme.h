@@ -17,7 +17,8 @@ enum class Encoding : std::uint8_t {
 enum class Rounding : std::uint8_t { nearest_even, stochastic, floor, mask };
 
 /// How the ends of a clipping range are chosen. moving_average is for activations; output_error weighs the error of each
-/// weight by its importance (the mean square of what it is multiplied with).
+/// weight by its importance (the mean square of what it is multiplied with); product codebooks are refined against what it is
+/// multiplied with.
 enum class CalibrationMethod : std::uint8_t {
   min_max,
   moving_average,

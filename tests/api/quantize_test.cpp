@@ -173,8 +173,8 @@ TEST_CASE("quantize: output_error weighs the errors of weights by what samples m
   CalibrationRun run(model, recipe, false);
   for (std::uint32_t seed = 20; seed < 36; ++seed) run.feed(sample(seed));
   const Statistics statistics = run.statistics();
-  REQUIRE(statistics.at("x").mean_squares.size() == 1);
-  CHECK(statistics.at("x").mean_squares[0].squares.size() == 32);
+  REQUIRE(statistics.at("x").channels.size() == 1);
+  CHECK(statistics.at("x").channels[0].squares.size() == 32);
   CHECK(statistics.at("x").histogram.empty());
   Recipe fitted = recipe;
   fitted.weight = find_scheme("kmeans4")->scheme;
@@ -212,6 +212,49 @@ TEST_CASE("quantize: output_error weighs the errors of weights by what samples m
   CHECK(table.messages.back().find("weights whose inputs were not seen: 1;") != std::string::npos);
   plain.include = {"op:Gather"};
   CHECK(output_error(*model, table, sample(9)) == output_error(*model, quantize(*model, plain, nullptr), sample(9)));
+}
+
+TEST_CASE("quantize: product codebooks are refined against rows of what a weight is multiplied with") {
+  Graph graph;
+  graph.initializers.push_back(TensorRecord::of("kernel", noise({32, 16, 3, 3}, 1)));
+  graph.initializers.push_back(TensorRecord::of("matrix", noise({64, 32}, 2)));
+  Node conv = tests::make_node("Conv", {"x", "kernel"}, {"a"});
+  conv.set(Attribute::of_ints("pads", {1, 1, 1, 1}));
+  graph.nodes = {std::move(conv), tests::make_node("MatMul", {"h", "matrix"}, {"b"})};
+  graph.inputs = {ValueInfo::of("x", DType::f32, {1, 16, 8, 8}), ValueInfo::of("h", DType::f32, {40, 64})};
+  for (const char* name : {"a", "b"}) graph.outputs.push_back(ValueInfo::of(name, DType::f32, {}));
+  for (ValueInfo& output : graph.outputs) output.has_shape = false;
+  const std::shared_ptr<const Model> model = tests::share(tests::make_model(std::move(graph), 21));
+  // As behind a ReLU: mean squares do not tell that the errors of positive columns add up.
+  const auto positive = [](const Shape& shape, std::uint32_t seed) {
+    Tensor tensor = noise(shape, seed);
+    for (float& value : tensor.data<float>()) value = 1.0f + 0.3f * value;
+    return tensor;
+  };
+  const auto sample = [&](std::uint32_t seed) {
+    return std::map<std::string, Tensor>{{"x", positive({1, 16, 8, 8}, seed)}, {"h", positive({40, 64}, seed)}};
+  };
+  Recipe recipe;
+  recipe.mode = QuantMode::weight_only;
+  recipe.weight = find_scheme("pq4")->scheme;
+  recipe.weight.n_entries = 8;
+  recipe.weight.column_group = 1;
+  recipe.weight.clipping = CalibrationMethod::output_error;
+  CalibrationRun run(model, recipe, false);
+  for (std::uint32_t seed = 20; seed < 30; ++seed) run.feed(sample(seed));
+  const Statistics statistics = run.statistics();
+  CHECK(statistics.at("x").channels[0].rows.size() == kMaxSampleRows * 16 * 9);
+  CHECK(statistics.at("h").channels[0].rows.size() == kMaxSampleRows * 64);
+  Statistics of_squares = statistics;
+  for (auto& [name, row] : of_squares) row.channels[0].rows.clear();
+  for (const char* node : {"Conv", "MatMul"}) {
+    CAPTURE(node);
+    recipe.include = {concat({"op:", node})};
+    const QuantizeResult refined = quantize(*model, recipe, &statistics);
+    const QuantizeResult means = quantize(*model, recipe, &of_squares);
+    for (std::uint32_t seed = 50; seed < 54; ++seed)
+      CHECK(output_error(*model, refined, sample(seed)) < 0.7 * output_error(*model, means, sample(seed)));
+  }
 }
 
 TEST_CASE("quantize: static mode without statistics is refused") {

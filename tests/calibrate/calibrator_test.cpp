@@ -60,11 +60,50 @@ TEST_CASE("Calibrator: mean squares at each index of an axis, over samples of an
   calibrator.observe("a", tensor_of({100.0f}));                         // no axis 1
   calibrator.end_sample();
   const TensorStatistics row = calibrator.finish().at("a");
-  REQUIRE(row.mean_squares.size() == 2);
-  CHECK(row.mean_squares[0].axis == 1);
-  CHECK(row.mean_squares[0].squares == std::vector<double>{(1.0 + 4.0 + 9.0 + 4.0) / 4.0, (16.0 + 36.0) / 4.0});
-  CHECK(row.mean_squares[1].squares == std::vector<double>{1.0 / 2.0, (4.0 + 16.0) / 2.0, 9.0 / 2.0});
-  CHECK(Calibrator({}, {"a"}, false, {{"a", 0, 2}}).finish().at("a").mean_squares[0].squares.empty());
+  REQUIRE(row.channels.size() == 3);
+  CHECK(row.channels[2].squares.empty());
+  CHECK(row.channels[0].request.axis == 1);
+  CHECK(row.channels[0].squares == std::vector<double>{(1.0 + 4.0 + 9.0 + 4.0) / 4.0, (16.0 + 36.0) / 4.0});
+  CHECK(row.channels[1].squares == std::vector<double>{1.0 / 2.0, (4.0 + 16.0) / 2.0, 9.0 / 2.0});
+  CHECK(Calibrator({}, {"a"}, false, {{"a", 0, 2}}).finish().at("a").channels[0].squares.empty());
+}
+
+TEST_CASE("Calibrator: rows along an axis, at one place or with the window around it") {
+  Calibrator calibrator({}, {"a"}, false,
+                        {{"a", 1, 2, true}, {"a", 1, 2, true, {2, 3}}, {"a", -1, 2, true}, {"a", 1, 2, true, {3}}});
+  // Two channels of 2 x 2: 1 2 / 3 4 and 5 6 / 7 NaN.
+  calibrator.observe("a", Tensor::of<float>({1, 2, 2, 2}, {1.0f, 2.0f, 3.0f, 4.0f, 5.0f, 6.0f, 7.0f, std::nanf("")}));
+  calibrator.end_sample();
+  const auto channels = calibrator.finish().at("a").channels;
+  REQUIRE(channels.size() == 4);
+  CHECK(channels[0].rows == std::vector<float>{1, 5, 2, 6, 3, 7, 4, 0});
+  // A window of 2 x 3 begins above its place and to the left of it.
+  CHECK(channels[1].rows == std::vector<float>{0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 5, 6, 0, 0, 0, 1, 2, 0, 0, 0, 0, 5, 6, 0,
+                                               0, 1, 2, 0, 3, 4, 0, 5, 6, 0, 7, 0, 1, 2, 0, 3, 4, 0, 5, 6, 0, 7, 0, 0});
+  CHECK(channels[2].rows == std::vector<float>{1, 2, 3, 4, 5, 6, 7, 0});
+  CHECK(channels[3].rows.empty());  // the value has more axes than the window
+}
+
+TEST_CASE("Calibrator: of many places as many rows stay, each place as likely as another") {
+  Calibrator calibrator({}, {"a"}, false, {{"a", 1, 2, true}});
+  constexpr std::int64_t kPlaces = 4000;
+  for (std::int64_t sample = 0; sample < 3; ++sample) {
+    Tensor tensor(DType::f32, {kPlaces, 2});
+    for (std::int64_t i = 0; i < 2 * kPlaces; ++i)
+      tensor.data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(sample * kPlaces + i / 2);
+    calibrator.observe("a", tensor);
+    calibrator.end_sample();
+  }
+  const ChannelStatistics seen = calibrator.finish().at("a").channels[0];
+  CHECK(seen.n_places == 3 * kPlaces);
+  REQUIRE(seen.rows.size() == 2 * kMaxSampleRows);
+  double sum = 0.0;
+  for (std::size_t i = 0; i < seen.rows.size(); i += 2) {
+    CHECK(seen.rows[i] == seen.rows[i + 1]);
+    sum += static_cast<double>(seen.rows[i]) / kMaxSampleRows;
+  }
+  // The mean of 256 places of 12000 spreads by 12000 / sqrt(12 * 256) = 217 about 6000; four times that.
+  CHECK(std::abs(sum - 6000.0) < 870.0);
 }
 
 TEST_CASE("Calibrator: NaN and infinities are counted, left out, and the first sample with one is named") {

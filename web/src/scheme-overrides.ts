@@ -1,6 +1,6 @@
 /** How a clipping range is found from the values alone. */
 export const rangeMethods = ['min_max', 'percentile', 'entropy', 'mse', 'aciq_laplace', 'aciq_gaussian'] as const;
-/** `output_error` weighs the error of each weight by the mean square of what samples multiply it with: recipes only, it needs samples. */
+/** `output_error` weighs the error of each weight by the mean square of what samples multiply it with, and refines product codebooks against rows of it: recipes only, it needs samples. */
 export const weightClippings = [...rangeMethods, 'output_error'] as const;
 export type WeightClipping = (typeof weightClippings)[number];
 

@@ -53,8 +53,10 @@ struct EncodeOptions {
   /// Rounding::mask: one for each element, 0 rounds down and 1 up.
   std::span<const std::uint8_t> rounding_mask = {};
   /// product: sample activations [n_samples, columns] that the codebook is refined against by least squares; columns is the
-  /// extent of the axis. Empty: no refinement.
+  /// extent of the axis, times the window. Empty: no refinement.
   std::span<const float> samples = {};
+  /// How many neighbours behind the axis the outputs sum too: 1, or all of them (the kernel of a convolution).
+  std::int64_t sample_window = 1;
   /// Whose clipping range is told; -1: none.
   std::int64_t watched_scale = -1;
 };

@@ -134,7 +134,7 @@ EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, c
     throw_error(ErrorCode::shape_mismatch, {"a rounding mask needs one entry for each of ", n, " elements"});
   if (!options.samples.empty()) {
     if (encoded.scheme.encoding != Encoding::product) refuse("samples refine product codebooks only");
-    const std::int64_t columns = shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))];
+    const std::int64_t columns = shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))] * options.sample_window;
     if (columns == 0 || options.samples.size() % static_cast<std::size_t>(columns) != 0)
       throw_error(ErrorCode::shape_mismatch, {"samples do not have rows of ", columns});
     for (const float sample : options.samples)

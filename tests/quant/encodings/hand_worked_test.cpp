@@ -388,6 +388,25 @@ TEST_CASE("product: refinement lowers the error of the outputs and leaves the co
   CHECK(output_error(refined) < 0.8 * output_error(plain));
 }
 
+TEST_CASE("product: outputs of a convolution sum the errors of its whole kernel") {
+  // [2, 2, 2]: at both places of the kernel output 0 has sub-vectors (1, 0), (3, 0), output 1 (101, 0), (103, 0). Means: 2 and 102.
+  const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 2, .sub_vector = 2};
+  const std::vector<float> w = {1.0f, 3.0f, 0.0f, 0.0f, 101.0f, 103.0f, 0.0f, 0.0f};
+  const std::vector<float> sample = {3.0f, 1.0f, 0.0f, 0.0f};  // [channel, place]
+  const auto refined = code(w, scheme, {2, 2, 2}, 1, {.samples = sample, .sample_window = 2}).reals;
+  // Least of (3 (1 - a) + 1 (3 - a))^2 + d (3^2 (1 - a)^2 + 1^2 (3 - a)^2) for a damping d of 0.01.
+  const double a = (24.0 + 12.0 * 0.01) / (16.0 + 10.0 * 0.01);
+  for (const std::size_t i : {0, 1}) {
+    CHECK(static_cast<double>(refined[i]) == doctest::Approx(a).epsilon(1e-5));
+    CHECK(static_cast<double>(refined[4 + i]) == doctest::Approx(100.0 + a).epsilon(1e-5));
+  }
+  // Each place for an output of its own: (1 - a)^2 and (3 - a)^2 weigh the same.
+  const std::vector<float> of_places = {3.0f, 0.0f};
+  CHECK(code(w, scheme, {2, 2, 2}, 1, {.samples = of_places}).reals[0] == doctest::Approx(2.0));
+  CHECK_THROWS_WITH_AS(code(w, scheme, {2, 2, 2}, 1, {.samples = of_places, .sample_window = 2}), doctest::Contains("rows of 4"),
+                       Error);
+}
+
 TEST_CASE("product: importance makes entries weighted means and leaves the codes") {
   // Two far clusters of sub-vectors: the entries are their means, (2, 4) and (102, 104).
   const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 2, .sub_vector = 2};
