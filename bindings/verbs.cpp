@@ -38,7 +38,7 @@ struct Objects {
     std::int32_t model = 0;
     std::string name;  // of the constant, or all of a distribution
     Tensor values;
-    std::optional<ValueHistogram> histogram;
+    std::optional<ShownValues> shown;
   } tried;
 };
 
@@ -293,14 +293,13 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
     if (tried.model != model || tried.name != name) {
       tried = {};
       tried.values = held ? float_constant(*held, name) : drawn_from(distribution);
-      tried.histogram = histogram_of(tried.values.data<float>());
+      tried.shown.emplace(tried.values.data<float>());
       tried.model = model;
       tried.name = name;
     }
     if (held) axis = scheme_axis(*held, name, tried.values.shape(), scheme);
     if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
-    return to_js(
-        report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &tried.histogram));
+    return to_js(report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &*tried.shown));
   });
 }
 

@@ -9,6 +9,7 @@
 #include "base/simd.h"
 #include "quant/packing.h"
 #include "quant/quantize.h"
+#include "quant/runs.h"
 #include "report/metrics.h"
 
 namespace bitwright {
@@ -61,23 +62,17 @@ std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
 /// Counts of errors, and sums of their squares for each bin of the values.
 class ErrorBins {
  public:
-  ErrorBins(const ValueHistogram& values, double most)
-      : value_bin_(values.min, values.max, values.counts.size()),
-        error_bin_(-most, most, kErrorBins),
-        n_values_(values.counts.size()),
-        sums_(2 * n_values_, 0.0),
-        counts_(2 * kErrorBins, 0) {}
+  ErrorBins(std::size_t n_value_bins, double most)
+      : error_bin_(-most, most, kErrorBins), n_values_(n_value_bins), sums_(2 * n_values_, 0.0), counts_(2 * kErrorBins, 0) {}
 
   /// Finite pairs, at most kPieceLength.
-  void add(const float* values, const float* reals, std::size_t n) {
+  void add(const float* values, const float* reals, const std::uint8_t* value_bins, std::size_t n) {
     double squares[kPieceLength];
-    double value_bins[kPieceLength];
     double error_bins[kPieceLength];
     const auto two = [&](std::size_t i, f64x2 x, f64x2 y) __attribute__((always_inline)) {
       const f64x2 error = x - y;
       store_f64x2(squares + i, error * error);
       store_f64x2(error_bins + i, error_bin_(error));
-      store_f64x2(value_bins + i, value_bin_(x));
     };
     const auto four = [&](std::size_t i, const float* x, const float* y) {
       const f32x4 value = load_f32x4(x), real = load_f32x4(y);
@@ -97,7 +92,7 @@ class ErrorBins {
     double* const sums[2] = {sums_.data(), sums_.data() + n_values_};
     std::uint32_t* const counts[2] = {counts_.data(), counts_.data() + kErrorBins};
     const auto count = [&](std::size_t i, int copy) __attribute__((always_inline)) {
-      sums[copy][bin(value_bins[i])] += squares[i];
+      sums[copy][value_bins[i]] += squares[i];
       ++counts[copy][bin(error_bins[i])];
     };
     std::size_t i = 0;
@@ -112,7 +107,6 @@ class ErrorBins {
   std::uint64_t count(std::size_t bin) const { return std::uint64_t{counts_[bin]} + counts_[kErrorBins + bin]; }
 
  private:
-  BinOf value_bin_;
   BinOf error_bin_;
   std::size_t n_values_;
   std::vector<double> sums_;
@@ -120,21 +114,22 @@ class ErrorBins {
 };
 
 /// Where errors lie, and how large they are for values of each bin of the histogram.
-void add_errors(SchemeReport& report, std::span<const float> values, std::span<const float> reals, bool is_finite) {
+void add_errors(SchemeReport& report, std::span<const float> values, std::span<const float> reals,
+                const std::vector<std::uint8_t>& value_bins, bool is_finite) {
   const double most = report.max_abs_error;
   if (!report.histogram) return;
   const ValueHistogram& shown = *report.histogram;
   report.rms_errors.assign(shown.counts.size(), 0.0);
   if (!(most > 0.0)) return;
-  ErrorBins bins(shown, most);
+  ErrorBins bins(shown.counts.size(), most);
   for (std::size_t at = 0; at < values.size(); at += kPieceLength) {
     const std::size_t n = std::min(kPieceLength, values.size() - at);
     if (is_finite) {
-      bins.add(values.data() + at, reals.data() + at, n);
+      bins.add(values.data() + at, reals.data() + at, value_bins.data() + at, n);
       continue;
     }
     for (std::size_t i = at; i < at + n; ++i)
-      if (std::isfinite(values[i]) && std::isfinite(reals[i])) bins.add(&values[i], &reals[i], 1);
+      if (std::isfinite(values[i]) && std::isfinite(reals[i])) bins.add(&values[i], &reals[i], &value_bins[i], 1);
   }
   ValueHistogram& errors = report.error_histogram.emplace();
   errors.min = static_cast<float>(-most);
@@ -146,14 +141,29 @@ void add_errors(SchemeReport& report, std::span<const float> values, std::span<c
 
 /// The ends of the finite values of one scale's group.
 MinMax ends_of(std::span<const float> values, const EncodedTensor& e, std::int64_t index) {
-  return scan_min_max(values, e.shape, e.granularity)[static_cast<std::size_t>(index)];
+  MinMax ends = scan_min_max({});
+  const auto take = [&](std::int64_t element, std::int64_t count) {
+    const MinMax run = scan_min_max(values.subspan(static_cast<std::size_t>(element), static_cast<std::size_t>(count)));
+    ends.rmin = std::min(ends.rmin, run.rmin);
+    ends.rmax = std::max(ends.rmax, run.rmax);
+  };
+  for_each_run(
+      scale_layout(e.granularity, e.shape),
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+        if (scale == index) take(element, count);
+      },
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
+        if (scale <= index && index < scale + count) take(element + index - scale, 1);
+      });
+  return ends;
 }
 
 }  // namespace
 
 SchemeReport report_scheme(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
-                           std::int64_t scale_index, const EncodeOptions& given,
-                           const std::optional<ValueHistogram>* known_histogram) {
+                           std::int64_t scale_index, const EncodeOptions& given, const ShownValues* shown) {
+  std::optional<ShownValues> own;
+  if (shown == nullptr) shown = &own.emplace(values);
   EncodeOptions options = given;
   options.watched_scale = scale_index;
   const EncodedTensor e = encode_tensor(values, shape, scheme, axis, options);
@@ -180,10 +190,10 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
   report.cosine = sums.cosine();
   report.mean_squared_error = sums.mean_squared_error();
   report.max_abs_error = sums.max_abs_error();
-  report.histogram = known_histogram != nullptr ? *known_histogram : histogram_of(values);
+  report.histogram = shown->histogram;
   report.clip = e.watched_range;
   if (values.empty()) return report;
-  add_errors(report, values, reals, sums.n_not_finite() == 0);
+  add_errors(report, values, reals, shown->bins, sums.n_not_finite() == 0);
   if (e.scheme.bits <= 8) report.code_counts = count_codes(e);
 
   if (!is_product) {

@@ -41,9 +41,16 @@ struct SchemeReport {
   RealRange clip;  // what the scale was chosen for: rmin and rmax widened to hold 0, then clipped
 };
 
-/// Encodes, decodes and measures. `known_histogram` is histogram_of(values) where the caller has it already. Throws as encode_tensor does; Error{invalid_argument} for a scale that is not there.
+/// What stays the same whatever scheme is tried on the values.
+struct ShownValues {
+  explicit ShownValues(std::span<const float> values) : histogram(histogram_of(values, &bins)) {}
+
+  std::vector<std::uint8_t> bins;  // of each value
+  std::optional<ValueHistogram> histogram;
+};
+
+/// Encodes, decodes and measures. `shown` is of the values, where the caller has it already. Throws as encode_tensor does; Error{invalid_argument} for a scale that is not there.
 SchemeReport report_scheme(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
-                           std::int64_t scale_index = 0, const EncodeOptions& options = {},
-                           const std::optional<ValueHistogram>* known_histogram = nullptr);
+                           std::int64_t scale_index = 0, const EncodeOptions& options = {}, const ShownValues* shown = nullptr);
 
 }  // namespace bitwright

@@ -5,7 +5,7 @@
 
 namespace bitwright {
 
-std::optional<ValueHistogram> histogram_of(std::span<const float> values) {
+std::optional<ValueHistogram> histogram_of(std::span<const float> values, std::vector<std::uint8_t>* bins) {
   ValueHistogram histogram;
   bool is_first = true;
   for (const float value : values) {
@@ -18,10 +18,13 @@ std::optional<ValueHistogram> histogram_of(std::span<const float> values) {
   histogram.counts.assign(kShownBins, 0);
   const double span = static_cast<double>(histogram.max) - static_cast<double>(histogram.min);
   const double per_real = span > 0.0 ? static_cast<double>(kShownBins) / span : 0.0;
-  for (const float value : values) {
-    if (!std::isfinite(value)) continue;
-    const auto bin = static_cast<std::size_t>((static_cast<double>(value) - static_cast<double>(histogram.min)) * per_real);
-    ++histogram.counts[std::min(bin, kShownBins - 1)];
+  if (bins != nullptr) bins->assign(values.size(), 0);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!std::isfinite(values[i])) continue;
+    const auto place = static_cast<std::size_t>((static_cast<double>(values[i]) - static_cast<double>(histogram.min)) * per_real);
+    const std::size_t bin = std::min(place, kShownBins - 1);
+    ++histogram.counts[bin];
+    if (bins != nullptr) (*bins)[i] = static_cast<std::uint8_t>(bin);
   }
   return histogram;
 }

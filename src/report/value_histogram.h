@@ -18,8 +18,8 @@ struct ValueHistogram {
 
 inline constexpr std::size_t kShownBins = 96;
 
-/// Of finite values; nothing where there is none.
-std::optional<ValueHistogram> histogram_of(std::span<const float> values);
+/// Of finite values; nothing where there is none. `bins` becomes the bin of each value, 0 for those that are not finite.
+std::optional<ValueHistogram> histogram_of(std::span<const float> values, std::vector<std::uint8_t>* bins = nullptr);
 /// Of an activation, its streamed bins gathered to kShownBins at most; nothing where no histogram was kept.
 std::optional<ValueHistogram> histogram_of(const TensorStatistics& statistics);
 

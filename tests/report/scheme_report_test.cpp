@@ -70,6 +70,34 @@ TEST_CASE("report_scheme: NaN and infinity do not enter the errors") {
   CHECK(report.n_not_finite == 2);
 }
 
+TEST_CASE("report_scheme: ends are of the group of the scale that was asked for") {
+  const std::vector<float> values = {-1.0f, 2.0f, -3.0f, 4.0f, 5.0f, -6.0f, std::nanf(""), -8.0f};  // two rows of four
+  TensorScheme scheme = kHalf;
+  const auto ends = [&](std::int64_t axis, std::int64_t index) {
+    const SchemeReport report = report_scheme(values, {2, 4}, scheme, axis, index);
+    return std::pair(report.rmin, report.rmax);
+  };
+  CHECK(ends(0, 0) == std::pair(-8.0f, 5.0f));
+  scheme.grain = TensorScheme::Grain::per_channel;
+  CHECK(ends(0, 1) == std::pair(-8.0f, 5.0f));
+  CHECK(ends(1, 1) == std::pair(-6.0f, 2.0f));
+  CHECK(ends(1, 2) == std::pair(-3.0f, -3.0f));
+  scheme.grain = TensorScheme::Grain::per_block;
+  scheme.block_size = 2;
+  CHECK(ends(1, 1) == std::pair(-3.0f, 4.0f));
+  CHECK(ends(1, 2) == std::pair(-6.0f, 5.0f));
+}
+
+TEST_CASE("report_scheme: what is known of the values need not be counted again") {
+  const std::vector<float> values = {-1.0f, std::nanf(""), 0.25f, 1.0f};
+  const ShownValues shown(values);
+  CHECK(shown.bins == std::vector<std::uint8_t>{0, 0, 60, 95});
+  CHECK(total(shown.histogram->counts) == 3);
+  const SchemeReport known = report_scheme(values, {4}, kHalf, 0, 0, {}, &shown);
+  CHECK(known.histogram->counts == shown.histogram->counts);
+  CHECK(known.rms_errors == report_of(values, kHalf).rms_errors);
+}
+
 TEST_CASE("encode_tensor: a clip ratio out of range, or where nothing is clipped, is refused") {
   TensorScheme scheme = kHalf;
   for (const double ratio : {0.0, -1.0, 1.5, std::nan("")}) {
