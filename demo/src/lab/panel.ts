@@ -164,12 +164,13 @@ export class Panel {
   draw(counts: Counts, mostError: number): void {
     const { report } = this;
     if (report === undefined || this.root.hidden) return;
-    const histogram = part(this.root, 'histogram', HTMLCanvasElement);
-    drawHistogram(histogram, report, counts);
-    histogram.ariaLabel = this.summary();
-    drawErrorCurve(part(this.root, 'errors', HTMLCanvasElement), report, mostError);
+    // Texts first: pictures ask for their size, and the page is laid out once.
     part(this.root, 'errors-text', HTMLElement).textContent =
       `root mean square error along the values, up to ${numberText(mostError)}`;
+    const histogram = part(this.root, 'histogram', HTMLCanvasElement);
+    histogram.ariaLabel = this.summary();
+    drawHistogram(histogram, report, counts);
+    drawErrorCurve(part(this.root, 'errors', HTMLCanvasElement), report, mostError);
     drawResiduals(part(this.root, 'residuals', HTMLCanvasElement), report.errorHistogram, counts);
   }
 
