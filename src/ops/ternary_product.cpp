@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "base/parallel_for.h"
 #include "kernels/gemm_ternary/gemm_ternary.h"
 #include "ops/conv_plan.h"
 #include "ops/float_operands.h"
@@ -120,27 +119,16 @@ void multiply(const Product& p, const TernaryWeights& weights, const float* x, c
   auto* const words = reinterpret_cast<std::uint32_t*>(words_tensor.bytes().data());
   auto* const rows = reinterpret_cast<std::uint32_t*>(rows_tensor.bytes().data());
   std::int32_t* const counts = counts_tensor.data<std::int32_t>().data();
-  constexpr std::int64_t kWordsPerTask = 4096;
-  const auto in_parts = [](std::ptrdiff_t n, std::ptrdiff_t n_words, auto body) {
-    parallel_for(n, std::max<std::int64_t>(1, kWordsPerTask / n_words), [&](std::int64_t begin, std::int64_t end) {
-      body(static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end));
-    });
-  };
   for (std::ptrdiff_t image = 0; image < p.images; ++image) {
     for (std::ptrdiff_t group = 0; group < p.groups; ++group) {
-      in_parts(inputs, pair_words * 16, [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        pack_signs(x + begin * p.pixel_stride, end - begin, p.pixel_stride, p.channels, p.channel_stride,
-                   words + begin * pair_words);
-      });
-      in_parts(outputs, layout.row_words(), [&](std::ptrdiff_t begin, std::ptrdiff_t end) {
-        for (std::ptrdiff_t i = begin; i < end; ++i) {
-          const auto words_of_tap = [&](std::ptrdiff_t tap) -> const std::uint32_t* {
-            const std::ptrdiff_t at = p.geometry.input_of(i, tap);
-            return at == ConvGeometry::kPadding ? nullptr : words + at * pair_words;
-          };
-          counts[i] = make_row(p, words_of_tap, rows + i * layout.row_words());
-        }
-      });
+      pack_signs(x, inputs, p.pixel_stride, p.channels, p.channel_stride, words);
+      for (std::ptrdiff_t i = 0; i < outputs; ++i) {
+        const auto words_of_tap = [&](std::ptrdiff_t tap) -> const std::uint32_t* {
+          const std::ptrdiff_t at = p.geometry.input_of(i, tap);
+          return at == ConvGeometry::kPadding ? nullptr : words + at * pair_words;
+        };
+        counts[i] = make_row(p, words_of_tap, rows + i * layout.row_words());
+      }
       const std::ptrdiff_t first = group * p.columns;
       gemm_ternary_parallel({.layout = layout,
                              .m = outputs,

@@ -70,10 +70,10 @@ void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& lay
 
 void gemm_i8_nbits_parallel(const GemmI8NBits& product, GemmI8NBitsKernel kernel) {
   constexpr std::ptrdiff_t kProductsPerTask = 1 << 18;
-  const std::ptrdiff_t of_panel = std::max<std::ptrdiff_t>(1, product.m * product.layout.padded_k() * 8);
-  parallel_for(product.layout.n_panels(), std::max<std::ptrdiff_t>(1, kProductsPerTask / of_panel),
+  const std::ptrdiff_t of_four = std::max<std::ptrdiff_t>(1, product.m * product.layout.padded_k() * 32);
+  parallel_for(product.layout.n_panels() / 4, std::max<std::ptrdiff_t>(1, kProductsPerTask / of_four),
                [&](std::int64_t begin, std::int64_t end) {
-                 kernel(product, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end));
+                 kernel(product, static_cast<std::ptrdiff_t>(begin) * 4, static_cast<std::ptrdiff_t>(end) * 4);
                });
 }
 

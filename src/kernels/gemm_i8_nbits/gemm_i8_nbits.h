@@ -21,7 +21,7 @@ struct NBitsLayout {
   int bits = 4;
   std::ptrdiff_t n = 0, k = 0, block_size = 32;
   bool is_by_table = false;
-  std::ptrdiff_t n_panels() const { return (n + 7) / 8; }
+  std::ptrdiff_t n_panels() const { return (n + 31) / 32 * 4; }  // by fours, as kernels take them
   std::ptrdiff_t n_blocks() const { return (k + block_size - 1) / block_size; }
   std::ptrdiff_t strips_per_block() const { return (block_size + 31) / 32; }
   std::ptrdiff_t padded_k() const { return n_blocks() * strips_per_block() * 32; }  // elements of a row of activations
@@ -49,7 +49,7 @@ struct GemmI8NBits {
   std::ptrdiff_t y_row_stride = 0;
 };
 
-/// Panels [first, last).
+/// Panels [first, last), multiples of 4.
 using GemmI8NBitsKernel = void (*)(const GemmI8NBits&, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel);
 /// Rows of codes, [m][padded_k], in the order in which a variant reads them, or tables: `arranged` has arranged_bytes(...).
 using ArrangeI8 = void (*)(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged);

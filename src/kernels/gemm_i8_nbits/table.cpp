@@ -17,9 +17,9 @@ struct Sums {
   }
 };
 
-void two_panels(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel, bool has_second) {
+void two_panels(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel) {
   const std::ptrdiff_t blocks = g.layout.n_blocks(), strips = g.layout.strips_per_block();
-  const std::ptrdiff_t next_bytes = has_second ? g.layout.panel_bytes() : 0, next_scales = has_second ? blocks * 8 : 0;
+  const std::ptrdiff_t next_bytes = g.layout.panel_bytes(), next_scales = blocks * 8;
   const std::uint8_t* w = g.weights + panel * g.layout.panel_bytes();
   const auto* tables = static_cast<const std::uint8_t*>(g.a) + row * g.layout.padded_k() * 8;
   const float* scales = g.scales + panel * blocks * 8;
@@ -60,14 +60,14 @@ void two_panels(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t panel, 
   float results[16];
   unrolled<4>([&](auto q) { store_f32x4(results + q * 4, y[q]); });
   store_panel(g, row, panel, results, true);
-  if (has_second) store_panel(g, row, panel + 1, results + 8, true);
+  store_panel(g, row, panel + 1, results + 8, true);
 }
 
 }  // namespace
 
 void gemm_i8_nbits__table_1x16(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
-  for (std::ptrdiff_t panel = first_panel; panel < last_panel; panel += 2)
-    for (std::ptrdiff_t row = 0; row < g.m; ++row) two_panels(g, row, panel, panel + 1 < last_panel);
+  for (std::ptrdiff_t panel = first_panel; panel < last_panel && panel * 8 < g.layout.n; panel += 2)
+    for (std::ptrdiff_t row = 0; row < g.m; ++row) two_panels(g, row, panel);
 }
 
 void arrange_i8__table_1x16(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {

@@ -59,12 +59,8 @@ class NBitsTiles {
   template <int kBits>
   static void panels(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
     constexpr std::ptrdiff_t kPanels = kBits == 4 ? 4 : 1;
-    std::ptrdiff_t panel = first;
-    if (g.m == 1) {
-      for (; panel + kPanels <= last; panel += kPanels) one_row<kBits, kPanels>(g, panel);
-      for (; panel < last; ++panel) one_row<kBits, 1>(g, panel);
-    }
-    for (; panel < last; ++panel) rows<kBits>(g, panel);
+    for (std::ptrdiff_t panel = first; panel < last && panel * 8 < g.layout.n; panel += g.m == 1 ? kPanels : 1)
+      g.m == 1 ? one_row<kBits, kPanels>(g, panel) : rows<kBits>(g, panel);
   }
 
   /// use(panel, group, item of columns 0..3, item of columns 4..7) for the 8 groups of a strip of each of these panels.
