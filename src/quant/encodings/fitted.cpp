@@ -130,7 +130,7 @@ void fit_planes(const Group& group, std::span<float> alphas, std::span<float> le
     std::vector<double> normal(n_planes * n_planes, 0.0);
     std::vector<double> right(n_planes, 0.0);
     for (std::size_t c = 0; c < levels.size(); ++c) {
-      const auto sign = [&](std::size_t p) { return (c >> p & 1) != 0 ? 1.0 : -1.0; };
+      const auto sign = [&](std::size_t p) { return 2.0 * static_cast<double>(c >> p & 1) - 1.0; };
       for (std::size_t p = 0; p < n_planes; ++p) {
         right[p] += sign(p) * sums.sum[c];
         for (std::size_t q = 0; q < n_planes; ++q) normal[p * n_planes + q] += sign(p) * sign(q) * sums.count[c];
