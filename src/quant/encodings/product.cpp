@@ -226,8 +226,8 @@ class ProductEncoder {
       apply(codes, direction, image);
       double curvature = 0.0;
       for (std::size_t i = 0; i < n; ++i) curvature += direction[i] * image[i];
-      if (!(curvature > 0.0)) break;
       const double length = before / curvature;
+      if (!std::isfinite(length)) break;
       double after = 0.0;
       for (std::size_t i = 0; i < n; ++i) {
         change[i] += length * direction[i];
@@ -245,7 +245,7 @@ class ProductEncoder {
     window_ = options.sample_window;
     const auto columns = static_cast<std::size_t>(rows_.extent * window_);
     const std::size_t n_samples = options.samples.size() / columns;
-    stride_ = (n_samples + 3) / 4 * 4;
+    stride_ = (n_samples + 3) & ~std::size_t{3};
     samples_.assign(columns * stride_, 0.0f);
     damping_.assign(columns, 0.0f);
     for (std::size_t i = 0; i < options.samples.size(); ++i) {

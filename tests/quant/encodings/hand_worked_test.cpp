@@ -392,8 +392,10 @@ TEST_CASE("product: outputs of a convolution sum the errors of its whole kernel"
   // [2, 2, 2]: at both places of the kernel output 0 has sub-vectors (1, 0), (3, 0), output 1 (101, 0), (103, 0). Means: 2 and 102.
   const TensorScheme scheme{.encoding = Encoding::product, .n_entries = 2, .sub_vector = 2};
   const std::vector<float> w = {1.0f, 3.0f, 0.0f, 0.0f, 101.0f, 103.0f, 0.0f, 0.0f};
-  const std::vector<float> sample = {3.0f, 1.0f, 0.0f, 0.0f};  // [channel, place]
-  const auto refined = code(w, scheme, {2, 2, 2}, 1, {.samples = sample, .sample_window = 2}).reals;
+  std::vector<float> samples(5 * 4, 0.0f);  // [sample, channel, place]; the last one decides
+  samples[16] = 3.0f;
+  samples[17] = 1.0f;
+  const auto refined = code(w, scheme, {2, 2, 2}, 1, {.samples = samples, .sample_window = 2}).reals;
   // Least of (3 (1 - a) + 1 (3 - a))^2 + d (3^2 (1 - a)^2 + 1^2 (3 - a)^2) for a damping d of 0.01.
   const double a = (24.0 + 12.0 * 0.01) / (16.0 + 10.0 * 0.01);
   for (const std::size_t i : {0, 1}) {
