@@ -6,12 +6,10 @@
 
 namespace bitwright {
 
-std::unique_ptr<NBitsWeights> pack_nbits(const NBitsLayout& wanted, const StoredCodes& codes, const BlockValues& blocks) {
+std::unique_ptr<NBitsWeights> pack_nbits(const NBitsLayout& layout, const StoredCodes& codes, const BlockValues& blocks) {
   auto weights = std::make_unique<NBitsWeights>();
-  weights->variant = &choose_gemm_i8_nbits(wanted.bits);
-  weights->layout = wanted;
-  weights->layout.is_by_table = weights->variant->is_by_table;
-  const NBitsLayout& layout = weights->layout;
+  weights->layout = layout;
+  weights->variant = &choose_gemm_i8_nbits(layout.bits);
   weights->packed.resize(static_cast<std::size_t>(layout.packed_bytes()) + kSlackBytes);
   parallel_for(layout.n_panels(), 4, [&](std::int64_t begin, std::int64_t end) {
     pack_nbits(layout, codes, static_cast<std::ptrdiff_t>(begin), static_cast<std::ptrdiff_t>(end), weights->packed.data());

@@ -1,6 +1,6 @@
 // Integer kernels on layer shapes of real networks, each beside the peak of the multiplying instruction in the same run: Node 24 and
 // Chromium. The program is tests/bench/int8_kernels.cpp; BITWRIGHT_BENCH_ROWS names one of its parts (product, pointwise, dense,
-// first, depthwise, network, codes), BITWRIGHT_BENCH_PRESET=wasm-relaxed takes the kernels that the probe finds.
+// first, depthwise, network, codes, bits), BITWRIGHT_BENCH_PRESET=wasm-relaxed takes the kernels that the probe finds.
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';

@@ -17,6 +17,8 @@
 #include "kernels/codes.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 #include "kernels/depthwise_u8_i8/depthwise_u8_i8.h"
+#include "kernels/gemm_i8_nbits/gemm_i8_nbits.h"
+#include "kernels/gemm_ternary/gemm_ternary.h"
 #include "kernels/lookup_u8/lookup_u8.h"
 #include "kernels/pool_u8/pool_u8.h"
 #include "kernels/probe.h"
@@ -247,6 +249,75 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
   tasks.push_back({"dequantize_u8 56x56x24", double(n), [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data()); }});
 }
 
+/// Weights of few bits in blocks of 32, by every variant that takes them.
+void add_nbits(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept) {
+  constexpr std::ptrdiff_t kColumns = 2048, kDepth = 2048;
+  for (const GemmI8NBitsVariant& variant : gemm_i8_nbits_variants())
+    for (const int bits : {1, 2, 3, 4})
+      for (const std::ptrdiff_t m : {1, 32}) {
+        if (!variant.takes(bits) || variant.run == gemm_i8_nbits__reference) continue;
+        kept.push_back(std::make_unique<Tensors>());
+        Tensors& t = *kept.back();
+        const NBitsLayout layout{bits, kColumns, kDepth, 32, variant.is_by_table};
+        const std::vector<std::uint8_t> codes = random_activations(kColumns * kDepth / 8 * bits, 2);
+        std::vector<std::uint8_t> wide(static_cast<std::size_t>(kColumns * kDepth));
+        for (std::size_t i = 0; i < wide.size(); ++i)
+          wide[i] = static_cast<std::uint8_t>(codes[i % codes.size()] & ((1 << bits) - 1));
+        t.packed.resize(static_cast<std::size_t>(layout.packed_bytes()) + 16);
+        pack_nbits(layout, {.bytes = wide.data(), .stored_bits = 8, .column_stride = kDepth}, 0, layout.n_panels(),
+                   reinterpret_cast<std::uint8_t*>(t.packed.data()));
+        t.w = random_codes<std::int8_t>(static_cast<std::size_t>(m * layout.padded_k()), 3, -127, 127);
+        t.x.resize(static_cast<std::size_t>(arranged_bytes(m, layout)) + 16);
+        t.y.resize(static_cast<std::size_t>(m * kColumns) * sizeof(float));
+        t.multipliers.resize(static_cast<std::size_t>(layout.n_scales()), 0.5f);
+        t.fixed.resize(static_cast<std::size_t>(m * layout.n_blocks()));
+        const GemmI8NBits product{.layout = layout,
+                                  .m = m,
+                                  .a = t.x.data(),
+                                  .a_scales = t.multipliers.data(),
+                                  .a_sums = t.fixed.data(),
+                                  .weights = reinterpret_cast<const std::uint8_t*>(t.packed.data()),
+                                  .scales = t.multipliers.data(),
+                                  .y = reinterpret_cast<float*>(t.y.data()),
+                                  .y_row_stride = kColumns};
+        char name[160];
+        std::snprintf(name, sizeof(name), "%d bits %dx2048x2048 %s", bits, int(m), std::string(variant.name).c_str());
+        tasks.push_back({name, double(m * kColumns) * kDepth, [product, variant, &t] {
+                           variant.arrange(t.w.data(), product.m, product.layout.padded_k(), t.x.data());
+                           variant.run(product, 0, product.layout.n_panels());
+                         }});
+      }
+}
+
+/// Codes from {-1, 0, 1} on both sides, by xor and popcount.
+void add_ternary(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept) {
+  for (const bool is_binary : {true, false})
+    for (const std::array<std::ptrdiff_t, 3>& shape :
+         {std::array<std::ptrdiff_t, 3>{1, 2048, 2048}, {128, 768, 768}, {196, 256, 2304}}) {
+      kept.push_back(std::make_unique<Tensors>());
+      Tensors& t = *kept.back();
+      const TernaryLayout layout{shape[1], shape[2], is_binary};
+      t.x = random_activations(shape[0] * layout.row_words() * 4, 1);
+      t.w = random_codes<std::int8_t>(static_cast<std::size_t>(layout.n * layout.weight_words() * 4), 2, -127, 127);
+      t.fixed.resize(static_cast<std::size_t>(shape[0]));
+      t.multipliers.resize(static_cast<std::size_t>(layout.n), 0.5f);
+      t.y.resize(static_cast<std::size_t>(shape[0] * layout.n) * sizeof(float));
+      const GemmTernary product{.layout = layout,
+                                .m = shape[0],
+                                .a = reinterpret_cast<const std::uint32_t*>(t.x.data()),
+                                .a_counts = t.fixed.data(),
+                                .weights = reinterpret_cast<const std::uint32_t*>(t.w.data()),
+                                .scales = t.multipliers.data(),
+                                .y = reinterpret_cast<float*>(t.y.data()),
+                                .y_row_stride = layout.n};
+      char name[160];
+      std::snprintf(name, sizeof(name), "%s %dx%dx%d gemm_ternary__simd128_1x4", is_binary ? "binary" : "ternary", int(shape[0]),
+                    int(shape[1]), int(shape[2]));
+      tasks.push_back({name, double(shape[0] * shape[1]) * double(shape[2]),
+                       [product] { gemm_ternary__simd128_1x4(product, 0, product.layout.n); }});
+    }
+}
+
 /// The layers of MobileNetV2 1.0 224, run in turn; by kind, and in all.
 void add_network(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& kept, AccResult result, Arithmetic arithmetic) {
   const KernelFamily family = probe_kernel_family();
@@ -322,6 +393,10 @@ int main(int argc, char** argv) {
     add_network(tasks, kept, AccResult::integer_only, Arithmetic::integer_only);
   }
   if (only.empty() || only == "codes") add_codes(tasks, kept);
+  if (only.empty() || only == "bits") {
+    add_nbits(tasks, kept);
+    add_ternary(tasks, kept);
+  }
   measure(tasks);
   return 0;
 }

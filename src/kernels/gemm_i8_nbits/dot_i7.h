@@ -12,7 +12,7 @@ struct DotI7 {
   using Item = u8x16;
   using Acc = i16x8;
   static constexpr int kActivationBytes = 1;
-  static constexpr bool kHas2Bits = false, kHas8Bits = false;
+  static constexpr bool kHas2Bits = true, kHas8Bits = false;
   static u8x16 mask(int bits) { return splat_u8((1 << bits) - 1); }
   static Item item(u8x16 vector, int shift, u8x16 mask) { return (u8x16)((u16x8)vector >> shift) & mask; }
   static Acc accumulate(Acc acc, const std::uint8_t* a, Item w) { return acc + Multiply::pairs((u8x16)load_splat(a), w); }

@@ -19,7 +19,7 @@ std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants() {
 
 const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits) {
   static constexpr GemmI8NBitsVariant kVariants[] = {
-#define GEMM_I8_NBITS_NO_REFERENCE  // not linked where nothing else names it
+#define GEMM_I8_NBITS_CHOSEN  // the others are linked only where something names them
 #define GEMM_I8_NBITS_KERNEL(function, arrange, widths, is_by_table) {#function, function, arrange, widths, is_by_table},
 #include "kernels/gemm_i8_nbits/variants.inc"
 #undef GEMM_I8_NBITS_KERNEL

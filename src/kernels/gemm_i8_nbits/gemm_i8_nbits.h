@@ -64,7 +64,7 @@ struct GemmI8NBitsVariant {
 };
 /// The list, best first.
 std::span<const GemmI8NBitsVariant> gemm_i8_nbits_variants();
-/// The best of this build for weights of so many bits on this engine.
+/// The best of this build for weights of so many bits on this engine: 2, 4 or 8, as files have them.
 const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits);
 
 #if defined(BITWRIGHT_RELAXED)

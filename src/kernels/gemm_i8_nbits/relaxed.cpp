@@ -13,7 +13,7 @@ struct Relaxed {
 /// By fours of bytes into 32 bits: one instruction where the engine knows VNNI, three elsewhere.
 struct DotAdd : DotI7<Relaxed> {
   using Acc = i32x4;
-  static constexpr bool kHas2Bits = true;
+  static constexpr bool kHas2Bits = false;
   static Acc accumulate(Acc acc, const std::uint8_t* a, Item w) {
     return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)load_splat(a), (v128_t)w, (v128_t)acc);
   }

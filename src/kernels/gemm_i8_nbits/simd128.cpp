@@ -11,7 +11,7 @@ struct Dot16 {
   };
   using Acc = i32x4;
   static constexpr int kActivationBytes = 2;
-  static constexpr bool kHas2Bits = false, kHas8Bits = true;
+  static constexpr bool kHas2Bits = true, kHas8Bits = true;
   static u8x16 mask(int bits) { return (u8x16)splat_i16((1 << bits) - 1); }
   static Item item(u8x16 vector, int shift, u8x16 mask) {
     const auto v = (u16x8)vector;
