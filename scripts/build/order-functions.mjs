@@ -6,10 +6,10 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 
-const stretchLength = 6; // bytes compared at a time
-const nRecent = 4; // functions that the next one should resemble
+const stretchLength = 5; // bytes compared at a time
+const nRecent = 8; // functions that the next one should resemble
 const mostHolders = 400; // a stretch in more functions than this tells nothing
-const nCalledMost = 60; // these keep their low numbers, which calls write in one byte
+const nCalledMost = 20; // these keep their low numbers, which calls write in one byte
 
 const sectionIds = { custom: 0, import: 2, code: 10 };
 
