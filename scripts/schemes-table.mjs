@@ -160,6 +160,9 @@ take their names (\`weight: { scheme: 'nf4' }\`), and \`tryScheme\` is the same 
 \`real = scale * (code - zero_point)\`. The survey of Gholami et al. writes \`Q(r) = Int(r/S) - Z\`, \`r' = S (Q(r) + Z)\`: the same
 function with \`Z = -zero_point\`.
 
+Binary and ternary weights are multiplied by xor and popcount in our engine where signs (\`Sign\`) meet them; elsewhere files of these
+schemes load as floats.
+
 Measured on all ${total} weights (constants of f32 with at least two axes and ${MIN_ELEMENTS} elements) of ${measured.length} development models,
 with min/max ranges, by \`node scripts/schemes-table.mjs\`. Bits per weight count scales, zero points and codebooks (which weigh
 on small tensors). SQNR is the median over the models of 10 log10(sum x^2 / sum (x - x')^2) over a model's weights, in dB. Blocks
