@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <tuple>
 
 #include "base/error.h"
 #include "base/float16.h"
@@ -650,5 +651,22 @@ TEST_CASE("small floats: four lanes round every pattern as the scalar twin does"
       codes_of(table, &x, 1, &fast);
       if (fast != code_of(table, x)) FAIL(encoding_info(encoding).name, " ", x);
     }
+  }
+}
+
+TEST_CASE("clip_ratio: what lies far beyond a narrowed range takes its ends") {
+  // -1 is -7 * 2^21 or -127 * 2^17 steps below 0, and so -1.75 or -1.98 times 2^23: where rounding by a sum with 1.5 * 2^23 breaks down.
+  for (const auto& [name, ratio, top] : {std::tuple("i4_b32", 0x1p-21, 7), std::tuple("i8_b32", 0x1p-17, 127)}) {
+    TensorScheme scheme = named(name);
+    scheme.clip_ratio = ratio;
+    std::vector<float> x(64, 0.0f);
+    x[1] = 1.0f;
+    x[2] = -1.0f;
+    x[3] = 0.5f;
+    x[41] = -1.0f;
+    const Codes codes = code(x, scheme).codes;
+    const std::int32_t bottom = codes[41];
+    CHECK((bottom == -top || bottom == -top - 1));
+    CHECK(Codes(codes.begin(), codes.begin() + 5) == Codes{0, top, bottom, top, 0});
   }
 }
