@@ -6,7 +6,6 @@
 
 #include "kernels/gemm_ternary/gemm_ternary.h"
 #include "ops/conv_plan.h"
-#include "ops/float_operands.h"
 
 namespace bitwright {
 
@@ -164,21 +163,19 @@ bool is_code(float v) { return v == 0.0f || std::fabs(v) == 1.0f; }
 
 /// By the float operator where the weights are others, or a value is.
 void run_ternary(RunContext& context) {
-  const Shape& w_shape = context.input(1).shape();
-  const bool has_columns = context.is_constant(1) && n_elements(w_shape) > 0 && (w_shape.size() == 2 || is_conv(context.node()));
+  const Tensor &x = context.input(0), &w = context.input(1);
+  const bool has_columns =
+      context.is_constant(1) && w.dtype() == DType::f32 && w.n_elements() > 0 && (w.rank() == 2 || is_conv(context.node()));
   const Product product = has_columns ? product_of(context) : Product{};
   if (context.state() == nullptr)
-    context.state() = has_columns ? packed_weights(product, as_f32(context.input(1), context.allocator()).data<float>().data())
-                                  : std::make_unique<TernaryWeights>();
+    context.state() = has_columns ? packed_weights(product, w.data<float>().data()) : std::make_unique<TernaryWeights>();
   auto& weights = static_cast<TernaryWeights&>(*context.state());
-  const Tensor x = as_f32(context.input(0), context.allocator());
-  const std::span<const float> values = x.data<float>();
-  if (!weights.is_ternary || !std::all_of(values.begin(), values.end(), is_code)) return run_float(context, weights.float_state);
-  const Tensor bias = context.has_input(2) ? as_f32(context.input(2), context.allocator()) : Tensor();
-  F32Output y(context, 0);
-  multiply(product, weights, values.data(), bias.is_defined() ? bias.data<float>().data() : nullptr, y.data(),
-           context.allocator());
-  y.finish();
+  const bool is_float = x.dtype() == DType::f32 && (!context.has_input(2) || context.input(2).dtype() == DType::f32);
+  const std::span<const float> values = is_float ? x.data<float>() : std::span<const float>{};
+  if (!weights.is_ternary || !is_float || !std::all_of(values.begin(), values.end(), is_code))
+    return run_float(context, weights.float_state);
+  const float* bias = context.has_input(2) ? context.input(2).data<float>().data() : nullptr;
+  multiply(product, weights, values.data(), bias, context.output(0).data<float>().data(), context.allocator());
 }
 
 constexpr std::int64_t kSince[] = {1};

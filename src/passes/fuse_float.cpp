@@ -80,14 +80,15 @@ bool is_ternary(const GraphIndex& index, const Node& node, const ValueNames& ter
                                                  "Squeeze", "Transpose", "Unsqueeze"};
   if (!node.domain.empty()) return false;
   if (std::binary_search(std::begin(kMoving), std::end(kMoving), std::string_view(node.op_type)))
-    return ternary.contains(node.inputs[0]);
+    return ternary.contains(input_of(node, 0));
   if (node.op_type != "Where") return node.op_type == "Sign";
-  return std::all_of(node.inputs.begin() + 1, node.inputs.end(), [&](const std::string& choice) {
-    const std::optional<std::vector<float>> known = small_constant(index, choice, 1);
+  const auto is_choice = [&](std::size_t input) {
+    const std::optional<std::vector<float>> known = small_constant(index, input_of(node, input), 1);
     if (!known || known->size() != 1) return false;
     const float size = std::fabs(known->front());
     return size == 0.0f || size == 1.0f;
-  });
+  };
+  return is_choice(1) && is_choice(2);
 }
 
 }  // namespace
@@ -133,6 +134,7 @@ PassResult fuse_block_products(Model& model) {
     if (!block) continue;
     const Node& dequantize = graph.nodes[block->dequantize];
     node.inputs = {node.inputs[0], dequantize.inputs[0], dequantize.inputs[1], input_of(dequantize, 2), input_of(node, 2)};
+    node.doc = node.label();
     node.op_type = "BlockMatMul";
     node.domain = kInternalDomain;
     node.attributes = {Attribute::of_int("block_size", block->block_size), Attribute::of_int("transB", is_transposed ? 1 : 0)};
@@ -149,18 +151,21 @@ PassResult fuse_block_products(Model& model) {
 }
 
 PassResult fuse_ternary_products(Model& model) {
-  const GraphIndex index(model.graph);
   PassResult result;
+  const auto begins = [](const Node& node) { return is_onnx(node, "Sign") || is_onnx(node, "Where"); };
+  if (std::none_of(model.graph.nodes.begin(), model.graph.nodes.end(), begins)) return result;
+  const GraphIndex index(model.graph);
   ValueNames ternary, constant;
   const auto is_constant = [&](const std::string& value) {
     return value.empty() || constant.contains(value) || index.initializer(value) != nullptr;
   };
   for (Node& node : model.graph.nodes) {
-    if (is_ternary(index, node, ternary)) ternary.insert(node.outputs[0]);
+    if (is_ternary(index, node, ternary)) ternary.insert(output_of(node));
     if (!node.inputs.empty() && std::all_of(node.inputs.begin(), node.inputs.end(), is_constant))
       constant.insert(node.outputs.begin(), node.outputs.end());
     if (!is_plain_gemm(index, node) && !is_onnx(node, "MatMul") && !is_onnx(node, "Conv")) continue;
-    if (!ternary.contains(node.inputs[0]) || !is_constant(node.inputs[1])) continue;
+    if (!ternary.contains(input_of(node, 0)) || !is_constant(input_of(node, 1))) continue;
+    node.doc = node.label();
     node.op_type = concat({"Ternary", node.op_type});
     node.domain = kInternalDomain;
     ++result.n_changes;

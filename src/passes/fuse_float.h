@@ -17,6 +17,7 @@ PassResult fuse_block_products(Model& model);
 /// constant holds -a, 0 and a alone (weights of XNOR-Net, TWN), with exact sums; else they compute as before.
 PassResult fuse_ternary_products(Model& model);
 
-// All for our engine alone, main graph only, and only where the value between has one consumer and is no graph output.
+// All for our engine alone, main graph only. A node that becomes a part of another goes only where nobody else reads its value and it
+// is no graph output.
 
 }  // namespace bitwright

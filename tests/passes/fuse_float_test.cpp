@@ -198,3 +198,17 @@ TEST_CASE("fuse_ternary_products: what is no sign, and what is no constant, stay
   fed.graph.initializers.erase(fed.graph.initializers.begin() + 2);
   CHECK(fuse_ternary_products(fed).n_changes == 2);
 }
+
+TEST_CASE("fuse_ternary_products: signs of other element types are multiplied as before") {
+  // 2^24 + 1 is no float: 40 products of it and a sum of theirs must stay exact.
+  constexpr std::int64_t k = 40, large = (1 << 24) + 1;
+  Graph graph;
+  graph.inputs.push_back(ValueInfo::of("x", DType::i64, {1, k}));
+  graph.outputs.push_back(ValueInfo::of("y", DType::i64, {1, 2}));
+  const std::vector<std::int64_t> w(k * 2, large), x(k, 7);
+  graph.initializers = {TensorRecord::of("w", Tensor::of<std::int64_t>({k, 2}, std::span(w)))};
+  graph.nodes = {make_node("Sign", {"x"}, {"s"}), make_node("MatMul", {"s", "w"}, {"y"})};
+  Session session(share(make_model(std::move(graph), 13)), {.is_deterministic = false});
+  const Tensor y = session.run({{"x", Tensor::of<std::int64_t>({1, k}, std::span(x))}}).at("y");
+  CHECK(y.data<std::int64_t>()[1] == k * large);
+}

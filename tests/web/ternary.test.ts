@@ -76,10 +76,12 @@ for (const [kind, share] of [
         );
     }
     const rows = await session.explain();
+    const ternary = rows.filter((row) => row.opType.startsWith('Ternary'));
     assert.deepEqual(
-      rows.map((row) => row.opType).filter((opType) => opType.startsWith('Ternary')),
+      ternary.map((row) => row.opType),
       ['TernaryConv', 'TernaryConv', 'TernaryMatMul', 'TernaryGemm'],
     );
+    assert.match(ternary[0]?.nodes ?? '', /^node '.*' \(Conv\)$/);
     session.dispose();
     model.dispose();
     await peer.release();
