@@ -16,11 +16,12 @@ const types = {
   '.svg': 'image/svg+xml',
 };
 
-/** The demo's policy: own scripts and WebAssembly only; blobs for downloads, pictures and the report's frame. */
+/** The demo's policy: own scripts and WebAssembly only; blobs for downloads, pictures, the report's frame and aborts. */
 export const demoPolicy = [
   "default-src 'self'",
   "script-src 'self' 'wasm-unsafe-eval'",
   "style-src 'self' 'unsafe-inline'",
+  "connect-src 'self' blob:",
   "img-src 'self' blob: data:",
   "worker-src 'self'",
   "frame-src 'self' blob:",

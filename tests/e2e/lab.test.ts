@@ -115,7 +115,7 @@ void test(
         });
         assert.ok(colours > 3);
       },
-      '#/lab',
+      { hash: '#/lab' },
     );
   },
 );
@@ -151,7 +151,7 @@ void test(
           await checkShown(page, 'A', await tryScheme({ toolkit, distribution }, { scheme: 'i8', clipRatio: 0.41 }));
         });
       },
-      '#/lab',
+      { hash: '#/lab' },
     );
   },
 );
@@ -167,7 +167,7 @@ void test('a scheme that cannot be is refused in its panel, which goes on', { sk
       await answered(page, 'A', () => slide(page, control('A', 'bits'), 4));
       assert.equal(await page.isHidden(control('A', 'refusal')), true);
     },
-    '#/lab',
+    { hash: '#/lab' },
   );
 });
 
@@ -197,6 +197,6 @@ void test('the keyboard moves sliders and draws a distribution', { skip, timeout
       await shoot(page, 'lab-narrow');
       assert.ok((await overflow(page)) <= 0, 'something runs over');
     },
-    '#/lab',
+    { hash: '#/lab' },
   );
 });

@@ -1,6 +1,9 @@
 /** The package in a page of a browser: toolkits and sessions beside each other, a memory level that stays, a worker that dies. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Page } from 'playwright-core';
+import type { Progress } from '../../web/src/index.js';
+import { manyWeights } from '../web/support/many-weights.js';
 import { limitMs, skip, withPage } from './support/page.js';
 
 /** The package as the page serves it; evaluated there. */
@@ -121,6 +124,60 @@ void test(
     });
   },
 );
+
+for (const isIsolated of [true, false]) {
+  void test(
+    `in a page: an abort stops the worker between two steps${isIsolated ? '' : ', also where no memory may be shared'}`,
+    { skip, timeout: limitMs },
+    async () => {
+      // What the browser says in its console of an address that is gone.
+      const expected = isIsolated ? {} : { expected: /net::ERR_FILE_NOT_FOUND/ };
+      const work = async (page: Page): Promise<void> => {
+        if (!isIsolated) {
+          await page.route('**/*', async (route) => {
+            const response = await route.fetch();
+            const headers = response.headers();
+            delete headers['cross-origin-opener-policy'];
+            delete headers['cross-origin-embedder-policy'];
+            await route.fulfill({ response, headers });
+          });
+          await page.reload();
+        }
+        await page.route('**/many-weights.onnx', (route) => route.fulfill({ body: Buffer.from(manyWeights(96)) }));
+        const seen = await page.evaluate(async (path) => {
+          const { inspect, loadModel, openToolkit, quantize } = (await import(path)) as typeof import('../../web/src/index.js');
+          const bytes = new Uint8Array(await (await fetch('/many-weights.onnx')).arrayBuffer());
+          const toolkit = await openToolkit();
+          const model = await loadModel(toolkit, bytes);
+          const controller = new AbortController();
+          let [atAbort, last, total] = [0, 0, 0];
+          const onProgress = (progress: Progress): void => {
+            if (progress.stage !== 'measure weights') return;
+            ({ done: last, total } = progress);
+            if (last === 0 || controller.signal.aborted) return;
+            atAbort = last;
+            controller.abort();
+          };
+          const recipe = { mode: 'weight_only', weight: { scheme: 'kmeans256' } } as const;
+          const error = await quantize(model, { recipe }, { signal: controller.signal, onProgress }).catch(String);
+          await inspect(model); // behind what is left of it
+          model.dispose();
+          const handles = await toolkit.liveHandles();
+          await toolkit.dispose();
+          return { isIsolated: crossOriginIsolated, atAbort, last, total, error, handles };
+        }, packagePath);
+        assert.equal(seen.isIsolated, isIsolated);
+        assert.match(String(seen.error), /AbortError/);
+        assert.ok(
+          seen.atAbort > 0 && seen.last < seen.total,
+          `aborted at ${seen.atAbort}, it came to ${seen.last} of ${seen.total}`,
+        );
+        assert.equal(seen.handles, 0);
+      };
+      await withPage({}, work, expected);
+    },
+  );
+}
 
 void test(
   'in a page: a thousand times loading and disposing keep the memory level within 5 %',

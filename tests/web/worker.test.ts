@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createSession, inspect, loadModel, openToolkit, quantize } from '../../web/src/node.js';
+import { createSession, inspect, loadModel, openToolkit, quantize, type Progress, type Toolkit } from '../../web/src/node.js';
+import { isCancelledBy } from '../../web/src/worker/cancel.js';
 import { openClient, type WorkerPort } from '../../web/src/worker/client.js';
 import type { FromHost, ToHost } from '../../web/src/worker/protocol.js';
 import { exampleBytes, exampleSamples, loadExample } from './support/example.js';
+import { manyWeights } from './support/many-weights.js';
 import { withToolkit } from './support/toolkit.js';
 
 void test('a worker thread and the caller’s own thread give the same bytes, and the caller’s thread stays free', async () => {
@@ -67,6 +69,84 @@ void test('an abort in a worker leaves the model usable', async () => {
     },
     { runIn: 'worker' },
   );
+});
+
+/** 256 entries fitted to each weight. */
+const slowRecipe = { mode: 'weight_only', weight: { scheme: 'kmeans256' } } as const;
+
+/** Abort in the midst of the core's steps; gives how far it had come then, and how far it came. */
+async function abortAmidst(
+  toolkit: Toolkit,
+): Promise<{ readonly atAbort: number; readonly last: number; readonly total: number }> {
+  const model = await loadModel(toolkit, manyWeights(96));
+  const controller = new AbortController();
+  let [atAbort, last, total] = [0, 0, 0];
+  const onProgress = (progress: Progress): void => {
+    if (progress.stage !== 'measure weights') return;
+    ({ done: last, total } = progress);
+    if (last === 0 || controller.signal.aborted) return;
+    atAbort = last;
+    controller.abort();
+  };
+  const run = { signal: controller.signal, onProgress };
+  await assert.rejects(quantize(model, { recipe: slowRecipe }, run), { name: 'AbortError' });
+  await inspect(model); // behind what is left of it
+  model.dispose();
+  return { atAbort, last, total };
+}
+
+void test('an abort stops the core between two of its steps, in a worker and on the caller’s own thread', async () => {
+  for (const runIn of ['worker', 'caller'] as const) {
+    const { atAbort, last, total } = await withToolkit(abortAmidst, { runIn });
+    assert.ok(atAbort > 0 && atAbort < total, `${runIn}: aborted at ${atAbort} of ${total}`);
+    assert.ok(last < total, `${runIn}: aborted at ${atAbort}, it went on to the end, ${last} of ${total}`);
+  }
+});
+
+void test('what waits in a worker when it is aborted is never begun', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadModel(toolkit, manyWeights(32));
+      const first = quantize(model, { recipe: slowRecipe });
+      const controller = new AbortController();
+      let isBegun = false;
+      const run = { signal: controller.signal, onProgress: () => (isBegun = true) };
+      const request = {
+        modelId: model.id,
+        sink: { kind: 'bytes', expectedBytes: 0 },
+        externalName: '',
+        externalSink: null,
+      } as const;
+      const waiting = assert.rejects(toolkit.call('writeModel', request, run), { name: 'AbortError' });
+      controller.abort();
+      await waiting;
+      (await first).dispose();
+      assert.equal(isBegun, false);
+      model.dispose();
+    },
+    { runIn: 'worker' },
+  );
+});
+
+void test('an abort is told to the worker through memory of both where a signal is given', async () => {
+  const { port, sent, answer } = puppet();
+  const backend = await openClient(port, { wasmUrl: '', threads: 1, variant: 'auto' });
+  const tokenOf = (signal?: AbortSignal) => {
+    const pending = backend.call('liveHandles', {}, { signal });
+    const message = sent.at(-1);
+    assert.ok(message?.kind === 'call');
+    return { pending, token: message.cancel, id: message.id };
+  };
+  const plain = tokenOf();
+  assert.equal(plain.token, null);
+  const controller = new AbortController();
+  const { pending, token, id } = tokenOf(controller.signal);
+  assert.ok(token?.kind === 'flag');
+  assert.equal(isCancelledBy(token)(), false);
+  controller.abort();
+  assert.equal(isCancelledBy(token)(), true);
+  for (const each of [plain.id, id]) answer({ kind: 'answer', id: each, answer: { handles: 0 }, lent: [] });
+  await Promise.all([plain.pending, pending]);
 });
 
 void test('errors of the core come out of a worker with their code, and do not end it', async () => {

@@ -122,7 +122,7 @@ export class Toolkit {
   }
 }
 
-/** Rejects with the signal's reason as soon as it is aborted; the call itself ends in the background, its answer goes to `onLate`. */
+/** Rejects with the signal's reason as soon as it is aborted; the call itself ends at its next step, what it still answers goes to `onLate`. */
 export async function untilAborted<T>(
   promise: Promise<T>,
   signal: AbortSignal | undefined,

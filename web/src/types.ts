@@ -69,7 +69,11 @@ export interface Progress {
 
 /** The last argument of everything that computes. */
 export interface RunOptions {
-  /** An abort rejects with `signal.reason` and leaves the model usable. */
+  /**
+   * An abort rejects with `signal.reason` at once and leaves the model usable; the engine stops at the next of its steps (a tensor, a
+   * sample). On pages that are not cross-origin isolated a worker learns of it where their policy lets `connect-src` have `blob:`;
+   * otherwise it goes on to the end of the call, whose answer is dropped.
+   */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: Progress) => void;
 }

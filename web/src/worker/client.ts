@@ -1,5 +1,6 @@
 /** A backend behind messages: a browser's Worker, or a worker thread in Node. */
 import { QuantError, fromErrorData } from '../errors.js';
+import { makeCanceller } from './cancel.js';
 import type {
   AnswerOf,
   Backend,
@@ -131,12 +132,21 @@ export async function openClient(port: WorkerPort, options: OpenOptions | Promis
       callOptions: Parameters<Backend['call']>[2] = {},
     ): Promise<AnswerOf<V>> {
       const { request: sent, lent } = lending.lend(request);
-      const answer = await send(
-        (id) => ({ kind: 'call', id, verb, request: sent, lent }) as ToHost,
-        [...(callOptions.transfer ?? []), ...lent],
-        callOptions.onProgress,
-      );
-      return answer as AnswerOf<V>;
+      const { signal } = callOptions;
+      const canceller = signal === undefined ? null : makeCanceller(verb);
+      const onAbort = (): void => canceller?.cancel();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        const answer = await send(
+          (id) => ({ kind: 'call', id, verb, request: sent, lent, cancel: canceller?.token ?? null }) as ToHost,
+          [...(callOptions.transfer ?? []), ...lent],
+          callOptions.onProgress,
+        );
+        return answer as AnswerOf<V>;
+      } finally {
+        signal?.removeEventListener('abort', onAbort);
+        canceller?.release();
+      }
     },
     close: async () => {
       closeWith(new QuantError('disposed', 'the toolkit was disposed'));

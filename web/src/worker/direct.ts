@@ -45,7 +45,10 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
       await started;
       callOptions.signal?.throwIfAborted();
       try {
-        return await host.call(verb, request, callOptions.onProgress ?? (() => undefined));
+        return await host.call(verb, request, {
+          onProgress: callOptions.onProgress ?? (() => undefined),
+          isCancelled: () => callOptions.signal?.aborted ?? false,
+        });
       } catch (error) {
         throw error instanceof QuantError ? error : fromErrorData(toErrorData(error));
       }

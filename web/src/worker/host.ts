@@ -6,10 +6,10 @@ import type { Progress, Tensor } from '../types.js';
 import { hasRelaxedSimd } from '../wasm/choose.js';
 import type { Core, CoreProgress, Guarded } from '../wasm/core.js';
 import type { OpenedSink, Platform } from './platform.js';
-import type { AnswerOf, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
+import type { AnswerOf, CallWatch, OpenOptions, RequestOf, SampleSpec, SinkSpec, Verb, WasmInfo } from './protocol.js';
 
 type Handlers = {
-  [V in Verb]: (request: RequestOf<V>, onProgress: (progress: Progress) => void) => AnswerOf<V> | Promise<AnswerOf<V>>;
+  [V in Verb]: (request: RequestOf<V>, watch: CallWatch) => AnswerOf<V> | Promise<AnswerOf<V>>;
 };
 
 function unwrap<T>(result: Guarded<T>): T {
@@ -17,8 +17,8 @@ function unwrap<T>(result: Guarded<T>): T {
   return result.value;
 }
 
-/** Adds a time estimate to progress, keeps it to about 20 messages a second, and ends each stage before the next begins. */
-function paced<T>(onProgress: (progress: Progress) => void, work: (tell: CoreProgress) => T): T {
+/** Adds a time estimate to progress, keeps it to about 20 messages a second, ends each stage before the next begins, and says stop. */
+function paced<T>({ onProgress, isCancelled }: CallWatch, work: (tell: CoreProgress) => T): T {
   let stage = '';
   let startedMs = 0;
   let toldMs = 0;
@@ -28,6 +28,7 @@ function paced<T>(onProgress: (progress: Progress) => void, work: (tell: CorePro
     left = undefined;
   };
   const result = work((name, done, total) => {
+    if (isCancelled()) return false;
     const nowMs = performance.now();
     if (name !== stage) {
       endStage();
@@ -75,12 +76,13 @@ export class Host {
     return new Host(core, platform, info);
   }
 
-  async call<V extends Verb>(verb: V, request: RequestOf<V>, onProgress: (progress: Progress) => void): Promise<AnswerOf<V>> {
+  async call<V extends Verb>(verb: V, request: RequestOf<V>, watch: CallWatch): Promise<AnswerOf<V>> {
     const handler = this.handlers[verb] as Handlers[V] | undefined;
     if (handler === undefined) throw new QuantError('internal', `the host has no verb '${String(verb)}'`);
     if (this.crash !== undefined) throw this.crash;
+    if (watch.isCancelled()) throw new QuantError('aborted', 'cancelled by the caller');
     try {
-      return await handler(request, onProgress);
+      return await handler(request, watch);
     } catch (error) {
       if (!isCrash(error)) throw error;
       this.crash = new QuantError(
@@ -152,8 +154,8 @@ export class Host {
       this.core.disposeCalibration(calibrationId);
       return null;
     },
-    quantize: ({ modelId, recipe, recipeJson, calibrationId, measuresWeights }, onProgress) => {
-      const result = paced(onProgress, (tell) =>
+    quantize: ({ modelId, recipe, recipeJson, calibrationId, measuresWeights }, watch) => {
+      const result = paced(watch, (tell) =>
         unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, measuresWeights, tell)),
       );
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
@@ -162,13 +164,13 @@ export class Host {
       const result = unwrap(this.core.convertModel(modelId, format, fileName));
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },
-    writeModel: ({ modelId, sink, externalName, externalSink }, onProgress) => {
+    writeModel: ({ modelId, sink, externalName, externalSink }, watch) => {
       const main = this.write(sink, 'the model');
       let external: OpenedSink | null = null;
       try {
         if (externalSink !== null) external = this.write(externalSink, externalName);
         const taker = external?.core ?? null;
-        paced(onProgress, (tell) => unwrap(this.core.writeModel(modelId, main.core, taker, externalName, tell)));
+        paced(watch, (tell) => unwrap(this.core.writeModel(modelId, main.core, taker, externalName, tell)));
         // The model last: where it stands, its data stands too.
         const data = external === null ? null : { name: externalName, ...external.finish() };
         return { ...main.finish(), external: data };

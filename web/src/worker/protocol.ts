@@ -1,5 +1,6 @@
 import type { ErrorData } from '../errors.js';
 import type { QuantFormat, Recipe } from '../recipe.js';
+import type { CancelToken } from './cancel.js';
 import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type {
@@ -190,6 +191,7 @@ export type ToHost =
         readonly verb: V;
         readonly request: RequestOf<V>;
         readonly lent: LentBuffers;
+        readonly cancel: CancelToken | null;
       };
     }[Verb]
   | { readonly kind: 'open'; readonly id: number; readonly options: OpenOptions };
@@ -217,6 +219,13 @@ export interface CompiledModule {
 }
 
 export type OnHostProgress = (progress: Progress) => void;
+
+/** How a call of the host is heard and stopped on its way. */
+export interface CallWatch {
+  onProgress(progress: Progress): void;
+  /** Asked between steps: nobody waits for the answer any more. */
+  isCancelled(): boolean;
+}
 
 /** One side of the border: answers calls in the order they came. */
 export interface Backend {

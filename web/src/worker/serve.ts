@@ -1,5 +1,6 @@
 /** The worker's side of the messages: one host, calls answered in order. */
 import { QuantError, toErrorData } from '../errors.js';
+import { isCancelledBy } from './cancel.js';
 import { Host } from './host.js';
 import type { Platform } from './platform.js';
 import type { FromHost, ToHost } from './protocol.js';
@@ -34,8 +35,11 @@ export function serve(platform: Platform, post: (message: FromHost, transfer: Ar
         return;
       }
       if (host === undefined) throw new QuantError('internal', 'the worker was called before it was opened');
-      const result = await host.call(message.verb, message.request as never, (progress) => {
-        post({ kind: 'progress', id: message.id, progress }, []);
+      const result = await host.call(message.verb, message.request as never, {
+        onProgress: (progress) => {
+          post({ kind: 'progress', id: message.id, progress }, []);
+        },
+        isCancelled: isCancelledBy(message.cancel),
       });
       post({ kind: 'answer', id: message.id, answer: result, lent }, transferables(result, [...lent]));
     } catch (error) {
