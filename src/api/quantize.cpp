@@ -171,14 +171,15 @@ bool weighs_errors(const Recipe& recipe) {
   return recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
 }
 
-PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics, const InputsOfWeights& inputs) {
+PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics, const InputsOfWeights& inputs,
+                          const OnProgress& on_progress) {
   switch (recipe.mode) {
     case QuantMode::float16:
       return convert_to_half(model, recipe, statistics);
     case QuantMode::dynamic:
       return quantize_dynamic(model, recipe);
     default:
-      return weight_only(model, recipe, {.inputs = &inputs});
+      return weight_only(model, recipe, {.inputs = &inputs, .on_progress = &on_progress});
   }
 }
 
@@ -238,7 +239,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
   if (prepared.n_changes != 0 || !halves.empty()) copy = *result.model;
   const Model& raised = copy ? *copy : model;
   say(on_progress, "plan");
-  PlannedEdit edit = edit_in_place(*result.model, recipe, statistics, inputs);
+  PlannedEdit edit = edit_in_place(*result.model, recipe, statistics, inputs, on_progress);
   if (!halves.empty()) edit.plan.nodes = merged(std::move(halves), edit.plan.nodes);
   prepared += edit.result;
   result.nodes = table_of(model, edit.plan.nodes, prepared.removed);

@@ -238,7 +238,7 @@ inline u8x16 narrow(i16x8 low, i16x8 high) {
                                  30);
 #endif
 }
-/// a + b, saturating, for b within 0 .. 255.
+/// a + b, saturating, for b that is not negative.
 inline i16x8 add_saturated(i16x8 a, i16x8 b) {
 #if defined(__wasm_simd128__)
   return (i16x8)wasm_i16x8_add_sat((v128_t)a, (v128_t)b);

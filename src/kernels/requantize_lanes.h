@@ -40,7 +40,7 @@ class RequantizeFixedLanes {
   explicit RequantizeFixedLanes(const Requantize& r)
       : multipliers_(r.fixed_multipliers),
         left_shift_(r.left_shift),
-        zero_(splat((r.zero_point << kFixedPointRightShift) + (1 << (kFixedPointRightShift - 1)))),
+        zero_(splat_i16((r.zero_point << kFixedPointRightShift) + (1 << (kFixedPointRightShift - 1)))),
         qmin_(splat_u8(r.qmin)),
         qmax_(splat_u8(r.qmax)) {}
 
@@ -50,17 +50,17 @@ class RequantizeFixedLanes {
       low = min(max(low, splat(-limit - 1)), splat(limit)) << left_shift_;
       high = min(max(high, splat(-limit - 1)), splat(limit)) << left_shift_;
     }
-    return narrow(steps(low, load_lanes<i32x4>(multipliers_ + channel)),
-                  steps(high, load_lanes<i32x4>(multipliers_ + channel + 4)));
+    // What saturates here lies outside of all codes, and stays there.
+    const i16x8 quarters = narrow(multiply_high(low, load_lanes<i32x4>(multipliers_ + channel)),
+                                  multiply_high(high, load_lanes<i32x4>(multipliers_ + channel + 4)));
+    return add_saturated(quarters, zero_) >> kFixedPointRightShift;
   }
   u8x16 finish(u8x16 codes) const { return min(max(codes, qmin_), qmax_); }
 
  private:
-  i32x4 steps(i32x4 acc, i32x4 multiplier) const { return (multiply_high(acc, multiplier) + zero_) >> kFixedPointRightShift; }
-
   const std::int32_t* multipliers_;
   std::int32_t left_shift_;
-  i32x4 zero_;
+  i16x8 zero_;
   u8x16 qmin_, qmax_;
 };
 

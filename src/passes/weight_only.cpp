@@ -129,7 +129,12 @@ class WeightOnly {
       order_.push_back(&node);
     });
     std::vector<Edit> edits;
-    for (ConstantWeight& weight : find_weights(model_, recipe_.min_weight_elements(), true)) decide(weight, edits);
+    std::vector<ConstantWeight> weights = find_weights(model_, recipe_.min_weight_elements(), true);
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+      if (options_.on_progress != nullptr && *options_.on_progress)
+        (*options_.on_progress)({"quantize weights", i, weights.size()});
+      decide(weights[i], edits);
+    }
     for (const Node* node : order_) edit_.plan.nodes.push_back(std::move(rows_.at(node)));
     apply(edits);
     return std::move(edit_);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "base/progress.h"
 #include "model/model.h"
 #include "passes/planned_edit.h"
 #include "passes/weight_importance.h"
@@ -21,6 +22,8 @@ struct WeightOnlyOptions {
   const Selection* selection = nullptr;
   /// For clipping output_error: errors of weights whose importance is missing here weigh the same.
   const InputsOfWeights* inputs = nullptr;
+  /// Told of each weight before its codes are made.
+  const OnProgress* on_progress = nullptr;
 };
 
 /// Stores the constant weights (f32 or f16) of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,

@@ -174,6 +174,7 @@ class HalfWidener {
     if (is_cast(node) && is_made_wide(input_of(node, 0))) made.inputs[0] = wide(node.inputs[0]);
     if (!is_wide) return rewriter_.keep(made);
     ++result_.n_changes;
+    if (is_cast(node)) made.set(Attribute::of_int("to", static_cast<std::int64_t>(DType::f32)));  // from halves to halves
     for (std::string& input : made.inputs)
       if (is_half(input)) input = wide(input);
     std::vector<std::string> rounded;

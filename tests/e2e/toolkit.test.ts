@@ -134,7 +134,7 @@ for (const isIsolated of [true, false]) {
       const expected = isIsolated ? {} : { expected: /net::ERR_FILE_NOT_FOUND/ };
       const work = async (page: Page): Promise<void> => {
         if (!isIsolated) {
-          await page.route('**/*', async (route) => {
+          await page.route(/^http/, async (route) => {
             const response = await route.fetch();
             const headers = response.headers();
             delete headers['cross-origin-opener-policy'];
@@ -152,7 +152,7 @@ for (const isIsolated of [true, false]) {
           const controller = new AbortController();
           let [atAbort, last, total] = [0, 0, 0];
           const onProgress = (progress: Progress): void => {
-            if (progress.stage !== 'measure weights') return;
+            if (progress.stage !== 'quantize weights') return;
             ({ done: last, total } = progress);
             if (last === 0 || controller.signal.aborted) return;
             atAbort = last;

@@ -80,6 +80,12 @@ TEST_CASE("widen_halves: the model's own Cast rounds for whoever computes on flo
   CHECK(result_of(model) == 1.0f);
 }
 
+TEST_CASE("widen_halves: a Cast of halves to halves between nodes that compute rounds nothing, as in onnxruntime") {
+  Model model = half_model({make_node("Div", {"a", "three"}, {"c"}), make_node("Cast", {"c"}, {"b"}, {to(DType::f16)})});
+  model.graph.initializers.push_back(TensorRecord::of("three", halves({1}, {3.0f})));
+  CHECK(result_of(model) == (1.0f + kBetween) / 3.0f);
+}
+
 TEST_CASE("widen_halves: graph outputs stay float16, and round") {
   Model model = half_model({make_node("Abs", {"a"}, {"b"})});
   model.graph.outputs.push_back(ValueInfo::of("a", DType::f16, {1, 2}));

@@ -82,7 +82,7 @@ async function abortAmidst(
   const controller = new AbortController();
   let [atAbort, last, total] = [0, 0, 0];
   const onProgress = (progress: Progress): void => {
-    if (progress.stage !== 'measure weights') return;
+    if (progress.stage !== 'quantize weights') return;
     ({ done: last, total } = progress);
     if (last === 0 || controller.signal.aborted) return;
     atAbort = last;

@@ -1,7 +1,7 @@
 import { modelOf } from '../../support/wire.js';
 import { initializerField } from './onnx-file.js';
 
-const [k, n] = [128, 128];
+const [k, n] = [192, 192];
 
 /** A model whose weights take a while: each is a step of its own to whoever quantizes. */
 export function manyWeights(count: number): Uint8Array {

@@ -45,8 +45,8 @@ export function makeCanceller(verb: Verb): Canceller | null {
   return { token: { kind: 'url', url }, cancel: revoke, release: revoke };
 }
 
-/** A request takes a millisecond or so; between steps that are shorter than this it is left out. */
-const askEveryMs = 50;
+/** A request takes some milliseconds; between steps that are shorter than this it is left out. */
+const askEveryMs = 100;
 
 function isReachable(url: string): boolean {
   if (typeof XMLHttpRequest === 'undefined') return false;
