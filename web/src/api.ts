@@ -80,3 +80,4 @@ export type {
   TypedArray,
   ValueInfo,
 } from './types.js';
+export type { WritePlan, WriteTo } from './write-model.js';

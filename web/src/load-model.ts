@@ -26,6 +26,8 @@ export class Model extends Owned {
     /** @internal */
     readonly id: number,
     readonly info: ModelInfo,
+    /** @internal The files of external data that were opened, by the names that stand in the model. */
+    readonly externalNames: readonly string[] = [],
   ) {
     super(`the model ${info.fileName}`, () => toolkit.call('disposeModel', { modelId: id }));
   }
@@ -51,6 +53,6 @@ export async function loadModel(
   for (const [key, file] of Object.entries(options.external ?? {})) external[key] = await sourceSpec(file, key, toolkit.backend);
   const given = options.transfer === true ? buffersOf(input) : [];
   const source = await sourceSpec(input, name, toolkit.backend);
-  const { modelId, info } = await toolkit.call('openModel', { source, external }, run, given);
-  return new Model(toolkit, modelId, info);
+  const { modelId, info, externalNames } = await toolkit.call('openModel', { source, external }, run, given);
+  return new Model(toolkit, modelId, info, externalNames);
 }

@@ -147,7 +147,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       }
       warnings.push(finding);
     }
-    const written = await writeModel(quantized, answer, options, run);
+    const written = await writeModel(quantized, answer, options, run, answer.lint);
     let comparison: Comparison | null = null;
     const samples = options.evaluation ?? (Array.isArray(given) ? (given as Samples) : undefined);
     if (samples !== undefined && samples !== false && model.info.notRunnable === '') {

@@ -1,10 +1,10 @@
-import { statSync } from 'node:fs';
-import { basename, resolve } from 'node:path';
+import { existsSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 
 import { loadModel, type Model } from '../load-model.js';
 import { openToolkit } from '../node.js';
 import type { Toolkit } from '../toolkit.js';
-import type { ByteInput, RunOptions } from '../types.js';
+import type { RunOptions } from '../types.js';
 import { UsageError } from './exit-codes.js';
 import { externalFiles } from './external.js';
 import { flag, integer, text, type Values } from './options.js';
@@ -20,6 +20,8 @@ export interface Context {
   /** Notes, on stderr. */
   note(text: string): void;
   open(path: string): Promise<Model>;
+  /** Every file that models were read from; a model's own file stands first. */
+  inputFiles(): readonly string[];
 }
 
 export async function withContext(values: Values, command: (context: Context) => Promise<number>): Promise<number> {
@@ -33,6 +35,7 @@ export async function withContext(values: Values, command: (context: Context) =>
   const threads = integer(values, 'threads', { min: 1, max: 64 }) ?? 1;
   const toolkit = await openToolkit({ threads, runIn: 'worker' });
   const opened: Model[] = [];
+  const inputs: string[] = [];
   try {
     return await command({
       toolkit,
@@ -47,11 +50,13 @@ export async function withContext(values: Values, command: (context: Context) =>
         if (!flag(values, 'quiet')) process.stderr.write(`${line}\n`);
       },
       open: async (path) => {
-        const external: Record<string, ByteInput> = externalFiles(path, text(values, 'external-root'));
+        const external = externalFiles(path, text(values, 'external-root'));
         const model = await loadModel(toolkit, path, { name: basename(path), external }, { signal: controller.signal });
         opened.push(model);
+        inputs.push(...filesOf(model, path, external));
         return model;
       },
+      inputFiles: () => inputs,
     });
   } finally {
     progress.end();
@@ -70,23 +75,35 @@ export function onlyPositional(positionals: readonly string[], what: string, com
   return first;
 }
 
-/** Refuses an output that is the input, or that is there already without --force. */
-export function checkOutput(output: string, inputs: readonly string[], isForced: boolean): void {
-  let existing;
+/** Equal for all names of one file; for one that is not there, its place. */
+function identityOf(path: string): string {
   try {
-    existing = statSync(output);
+    const { dev, ino } = statSync(path, { bigint: true });
+    return `${dev}:${ino}`;
   } catch {
-    return;
+    const folder = dirname(resolve(path));
+    return join(existsSync(folder) ? realpathSync(folder) : folder, basename(path));
   }
-  for (const input of inputs) {
-    const status = statSync(input, { throwIfNoEntry: false });
-    if (
-      resolve(input) === resolve(output) ||
-      (status !== undefined && status.ino === existing.ino && status.dev === existing.dev)
-    ) {
-      throw new UsageError(`the output '${output}' is the input; give another name`);
-    }
+}
+
+/** Refuses outputs that are an input, another output or a folder, and without --force those that are there already. */
+export function checkOutputs(outputs: readonly string[], inputs: readonly string[], isForced: boolean): void {
+  const known = inputs.map(identityOf);
+  const taken = new Set<string>();
+  for (const output of outputs) {
+    const identity = identityOf(output);
+    const input = known.indexOf(identity);
+    if (input >= 0)
+      throw new UsageError(`the output '${output}' is the input${input === 0 ? '' : "'s external data"}; give another name`);
+    if (taken.has(identity)) throw new UsageError(`two outputs would be written to '${output}'; give another name`);
+    taken.add(identity);
+    const existing = statSync(output, { throwIfNoEntry: false });
+    if (existing?.isDirectory() === true) throw new UsageError(`the output '${output}' is a folder; give a file name`);
+    if (existing !== undefined && !isForced) throw new UsageError(`the output '${output}' exists; add --force to overwrite it`);
   }
-  if (existing.isDirectory()) throw new UsageError(`the output '${output}' is a folder; give a file name`);
-  if (!isForced) throw new UsageError(`the output '${output}' exists; add --force to overwrite it`);
+}
+
+/** A model's own file, then its external data. */
+function filesOf(model: Model, path: string, external: Readonly<Record<string, string>>): string[] {
+  return [path, ...model.externalNames.map((name) => external[name] ?? join(dirname(path), name))];
 }

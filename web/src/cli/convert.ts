@@ -7,7 +7,7 @@ import type { QuantFormat } from '../recipe.js';
 import { bytesText } from '../report/format.js';
 import type { RunOptions } from '../types.js';
 import type { WriteTo } from '../write-model.js';
-import { checkOutput, onlyPositional, withContext } from './context.js';
+import { checkOutputs, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, oneOf, type OptionSpec, text, type Values } from './options.js';
 
@@ -46,13 +46,19 @@ async function rewrite(
   const output = text(values, 'output') ?? join(dirname(path), rewrittenName(basename(path), form));
   const externalPath = join(dirname(output), `${basename(output)}_data`);
   const isExternal = flag(values, 'external-data');
-  checkOutput(output, [path], flag(values, 'force'));
-  if (isExternal) checkOutput(externalPath, [path], flag(values, 'force'));
+  const check = (inputs: readonly string[], isSplit = isExternal): void => {
+    checkOutputs(isSplit ? [output, externalPath] : [output], inputs, flag(values, 'force'));
+  };
+  check([path]);
   return await withContext(values, async (context) => {
     const model = await context.open(path);
+    check(context.inputFiles());
     const to: WriteTo = {
       outputPath: output,
       overflowPath: externalPath,
+      beforeWrite: (plan) => {
+        check(context.inputFiles(), plan.isExternal);
+      },
       ...(isExternal && { externalName: basename(externalPath), externalPath }),
     };
     const result = await work(model, to, context.run);

@@ -20,7 +20,7 @@ import {
 import { reportHtml } from '../report/html.js';
 import { reportText } from '../report/terminal.js';
 import { weightClippings } from '../scheme-overrides.js';
-import { checkOutput, onlyPositional, withContext } from './context.js';
+import { checkOutputs, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
 import { collectSamples, feedbackOf } from './samples.js';
@@ -142,12 +142,15 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
         : '--calibrate PATH is needed for clipping output_error: a folder of samples; or take --clipping mse',
     );
   }
-  checkOutput(output, [path], isForced);
-  if (isExternal) checkOutput(externalPath, [path], isForced);
-  if (reportPath !== undefined) checkOutput(reportPath, [path, output], isForced);
+  const check = (inputs: readonly string[], isSplit = isExternal): void => {
+    const outputs = [output, ...(isSplit ? [externalPath] : []), ...(reportPath === undefined ? [] : [reportPath])];
+    checkOutputs(outputs, inputs, isForced);
+  };
+  check([path]);
 
   return await withContext(values, async (context) => {
     const model = await context.open(path);
+    check(context.inputFiles());
     const hasSamples = texts(values, 'calibrate').length > 0;
     const evaluationPath = text(values, 'evaluate');
     const calibration = hasSamples
@@ -179,6 +182,9 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
         ...(isExternal && { externalName }),
         externalPath: isExternal ? externalPath : undefined,
         overflowPath: externalPath,
+        beforeWrite: (plan) => {
+          check(context.inputFiles(), plan.isExternal);
+        },
         allowLarger: flag(values, 'allow-larger'),
         ...(calibration?.preprocessing && { preprocessingNote: calibration.preprocessing.note }),
         warnings,

@@ -114,14 +114,17 @@ export class Host {
     info: () => this.wasmInfo,
     openModel: ({ source, external }) => {
       const opened = this.platform.openSource(source);
+      const externalNames: string[] = [];
       const modelId = unwrap(
         this.core.openModel(opened, (name) => {
           const spec = Object.hasOwn(external, name) ? external[name] : undefined;
-          return spec === undefined ? this.platform.openSibling(source, name) : this.platform.openSource(spec);
+          const file = spec === undefined ? this.platform.openSibling(source, name) : this.platform.openSource(spec);
+          if (file !== null) externalNames.push(name);
+          return file;
         }),
       );
       try {
-        return { modelId, info: unwrap(this.core.inspect(modelId)) };
+        return { modelId, info: unwrap(this.core.inspect(modelId)), externalNames };
       } catch (error) {
         this.core.disposeModel(modelId);
         throw error;

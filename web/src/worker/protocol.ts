@@ -98,7 +98,8 @@ export interface Calls {
   info: { request: object; answer: WasmInfo };
   openModel: {
     request: { source: SourceSpec; external: Readonly<Record<string, SourceSpec>> };
-    answer: { modelId: number; info: ModelInfo };
+    /** `externalNames`: the files of external data that were opened, by the names that stand in the model. */
+    answer: { modelId: number; info: ModelInfo; externalNames: readonly string[] };
   };
   inspect: { request: { modelId: number }; answer: ModelInfo };
   /** What a run of the model keeps alive, what the module's memory has, and what it may have. */
