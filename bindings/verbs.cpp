@@ -29,7 +29,7 @@ namespace {
 /// Everything that lives on this side of the border.
 struct Objects {
   Handles<const Model> models{"model"};
-  std::map<std::int32_t, std::shared_ptr<const HashedSource>> files;  // what a model was read from, by its handle
+  std::map<std::int32_t, std::shared_ptr<const HashedSource>> files;  // what a model was read or converted from, by its handle
   Handles<Session> sessions{"session"};
   Handles<CalibrationRun> calibrations{"calibration"};
   Handles<Comparison> comparisons{"comparison"};
@@ -47,7 +47,7 @@ Objects& objects() {
   return all;
 }
 
-/// Xxh64 of the file that a model was read from; empty for models that were made here.
+/// Xxh64 of the file that a model was read or converted from; empty for models that were quantized here.
 std::string hash_of_file(std::int32_t model) {
   const auto found = objects().files.find(model);
   return found == objects().files.end() ? "" : found->second->xxh64();
@@ -219,7 +219,11 @@ val convert_form(std::int32_t model, std::string format, std::string file_name) 
     converted.model->file_name = std::move(file_name);
     const std::uint64_t size_bytes = onnx_size_bytes(*converted.model);
     val result = val::object();
-    result.set("modelId", objects().models.add(converted.model));
+    const std::int32_t handle = objects().models.add(converted.model);
+    // What is made of it names the file that was given.
+    if (const auto file = objects().files.find(model); file != objects().files.end())
+      objects().files.emplace(handle, file->second);
+    result.set("modelId", handle);
     result.set("changes", static_cast<double>(converted.n_changes));
     result.set("messages", to_js(converted.messages));
     result.set("sizeBytes", static_cast<double>(size_bytes));

@@ -112,14 +112,10 @@ std::vector<NodeDecision> table_of(const Model& input, const std::vector<NodeDec
   return rows;
 }
 
+/// In the place of what an earlier quantization left there; nothing for an empty value.
 void put_metadata(Model& model, const std::string& key, const std::string& value) {
-  if (value.empty()) return;
-  for (auto& [name, text] : model.metadata)
-    if (name == key) {
-      text = value;
-      return;
-    }
-  model.metadata.emplace_back(key, value);
+  std::erase_if(model.metadata, [&](const auto& entry) { return entry.first == key; });
+  if (!value.empty()) model.metadata.emplace_back(key, value);
 }
 
 void take_result(QuantizeResult& result, const PassResult& pass) {

@@ -17,8 +17,10 @@ import {
   type QuantMode,
   type Tensor,
   type WeightClipping,
+  type WritePlan,
 } from '../../web/src/node.js';
-import { exampleFeeds, exampleSamples, loadExample } from './support/example.js';
+import { exampleBytes, exampleFeeds, exampleSamples, loadExample } from './support/example.js';
+import { xxh64 } from './support/xxh64.js';
 import { withToolkit } from './support/toolkit.js';
 
 const modes: readonly QuantMode[] = ['static', 'dynamic', 'weight_only', 'float16'];
@@ -285,6 +287,78 @@ void test('an output path is written whole or not at all, with external data whe
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+void test('one and two threads give the same bytes', async () => {
+  const made: Uint8Array[] = [];
+  for (const threads of [1, 2])
+    await withToolkit(
+      async (toolkit) => {
+        assert.equal(toolkit.info.threads, threads);
+        const model = await loadExample(toolkit);
+        const calibration = exampleSamples(model, 'images', 12);
+        for (const recipe of [
+          { calibration: { method: 'entropy' } },
+          { mode: 'weight_only', weight: { scheme: 'kmeans16' } },
+        ] as const) {
+          const result = await quantize(model, { recipe, calibration, evaluation: false });
+          made.push(result.bytes);
+          result.dispose();
+        }
+        model.dispose();
+      },
+      { threads },
+    );
+  assert.deepEqual(made[0], made[2]);
+  assert.deepEqual(made[1], made[3]);
+});
+
+void test('the plan is shown before anything is written, and what it throws ends the call', async () => {
+  await withToolkit(async (toolkit) => {
+    const model = await loadExample(toolkit);
+    const plans: WritePlan[] = [];
+    const written: number[] = [];
+    const output = { write: (bytes: Uint8Array) => void written.push(bytes.length) };
+    const beforeWrite = (plan: WritePlan): void => {
+      plans.push(plan);
+      assert.equal(written.length, 0);
+      if (plans.length === 1) throw new Error('not this one');
+    };
+    const options = { recipe: 'weight_only', output, beforeWrite } as const;
+    await assert.rejects(quantize(model, options), /not this one/);
+    assert.deepEqual(written, []);
+    const result = await quantize(model, options);
+    assert.deepEqual(plans[1]?.lint, result.report.lint);
+    assert.ok(plans[1].lint.some(({ severity }) => severity === 'warning'));
+    assert.deepEqual([plans[1].sizeBytes, plans[1].isExternal], [result.sizeBytes, false]);
+    for (const owned of [result, model]) owned.dispose();
+  });
+});
+
+void test('the hash of the input is that of the file given, for one that is quantized already too, and never an older one', async () => {
+  await withToolkit(async (toolkit) => {
+    const keys = async (bytes: Uint8Array): Promise<string | undefined> => {
+      const written = await loadModel(toolkit, bytes);
+      const found = written.info.metadata.filter(([key]) => key === 'bitwright.input_xxh64');
+      written.dispose();
+      assert.ok(found.length <= 1);
+      return found[0]?.[1];
+    };
+    const float = await loadExample(toolkit);
+    const first = await quantize(float, { recipe: 'weight_only' });
+    const given = await loadModel(toolkit, first.bytes);
+    const again = await quantize(given, { recipe: 'float16' });
+    assert.match(again.report.inputXxh64, /^[0-9a-f]{16}$/);
+    assert.notEqual(again.report.inputXxh64, first.report.inputXxh64);
+    assert.equal(again.report.inputXxh64, xxh64(first.bytes));
+    assert.equal(first.report.inputXxh64, xxh64(exampleBytes()));
+    assert.equal(await keys(again.bytes), again.report.inputXxh64);
+    // What was quantized here and never was a file has no hash; that of the float model is not its own.
+    const unsaved = await quantize(first.model, { recipe: 'float16' });
+    assert.equal(unsaved.report.inputXxh64, '');
+    assert.equal(await keys(unsaved.bytes), undefined);
+    for (const owned of [unsaved, again, given, first, float]) owned.dispose();
+  });
 });
 
 void test('the HTML report stands alone: no address, no script from outside, hostile names as text', async () => {
