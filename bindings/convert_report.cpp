@@ -85,6 +85,9 @@ val tensor_row(const TensorReport& row) {
   object.set("bytesBefore", count(row.bytes_before));
   object.set("bytesAfter", count(row.bytes_after));
   object.set("histogram", histogram_object(row.histogram));
+  object.set("qmin", row.range.qmin);
+  object.set("qmax", row.range.qmax);
+  object.set("grid", to_js_list(row.grid, [](float real) { return val(real); }));
   return object;
 }
 

@@ -25,6 +25,8 @@ struct TensorReport {
   std::string granularity;  // as to_string(Granularity)
   float rmin = 0.0f;        // what the codes can say, over all scales
   float rmax = 0.0f;
+  CodeRange range;              // of the codes
+  std::vector<float> grid;      // EncodedWeight::grid
   float scale = 1.0f;           // the first
   std::int32_t zero_point = 0;  // the first
   std::int64_t n_scales = 1;

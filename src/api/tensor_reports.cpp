@@ -42,7 +42,9 @@ TensorReport from_plan(const TensorPlan& tensor) {
   row.dtype = tensor.params.dtype;
   row.granularity = to_string(tensor.params.granularity);
   row.n_scales = static_cast<std::int64_t>(tensor.params.scales.size());
+  row.range = tensor.params.range;
   if (tensor.encoded) {
+    row.grid = tensor.encoded->grid;
     row.scheme = tensor.encoded->scheme;
     row.rmin = tensor.encoded->rmin;
     row.rmax = tensor.encoded->rmax;

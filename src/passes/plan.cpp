@@ -55,7 +55,7 @@ std::string_view scheme_name(const TensorScheme& scheme) {
     same.bits = named.scheme.bits;
     same.n_entries = named.scheme.n_entries;
     if (scheme.encoding != Encoding::uniform) same.dtype = named.scheme.dtype;
-    if (same == named.scheme && (named.scheme.bits == 0 || named.scheme.bits == scheme.bits)) return named.name;
+    if (same == named.scheme && complete_scheme(named.scheme).bits == scheme.bits) return named.name;
   }
   return scheme.encoding == Encoding::uniform ? dtype_name(scheme.dtype) : encoding_info(scheme.encoding).name;
 }

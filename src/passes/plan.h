@@ -44,6 +44,8 @@ struct EncodedWeight {
   double sqnr_db = 0.0;
   float rmin = 0.0f;
   float rmax = 0.0f;
+  std::vector<float>
+      grid;  // what codes stand for where their group reaches farthest; empty for plain integers and codebooks of vectors
 };
 
 /// One value that gets codes.

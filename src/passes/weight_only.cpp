@@ -93,6 +93,23 @@ Tensor as_f32(const Tensor& values) {
   return result;
 }
 
+/// What the codes stand for in the group that reaches farthest.
+std::vector<float> widest_grid(const EncodedTensor& e) {
+  if (e.scheme.encoding == Encoding::product) return {};
+  std::vector<float> grid = e.levels;
+  if (e.scales.empty()) {  // each group has levels of its own
+    const auto n = static_cast<std::ptrdiff_t>(e.scheme.n_entries);
+    const auto reach = [](float a, float b) { return std::abs(a) < std::abs(b); };
+    const auto at = std::max_element(grid.begin(), grid.end(), reach) - grid.begin();
+    if (n > 0 && at < std::ssize(grid)) grid.assign(e.levels.begin() + at / n * n, e.levels.begin() + (at / n + 1) * n);
+    return grid;
+  }
+  const float scale = *std::max_element(e.scales.begin(), e.scales.end());
+  for (float& level : grid) level *= scale;
+  std::erase_if(grid, [](float real) { return !std::isfinite(real); });  // codes of 8-bit floats that stand for NaN or infinity
+  return grid;
+}
+
 double sqnr_db(std::span<const float> values, std::span<const float> back) {
   double signal = 0.0, noise = 0.0;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -255,8 +272,12 @@ class WeightOnly {
       Tensor back(DType::f32, record.shape);
       decode_tensor(encoded, back.data<float>());
       const auto [least, most] = std::minmax_element(back.data<float>().begin(), back.data<float>().end());
-      summary = {std::string(scheme_name(encoded.scheme)), encoded.bits_per_weight(),
-                 sqnr_db(values.data<float>(), back.data<float>()), *least, *most};
+      summary = {std::string(scheme_name(encoded.scheme)),
+                 encoded.bits_per_weight(),
+                 sqnr_db(values.data<float>(), back.data<float>()),
+                 *least,
+                 *most,
+                 widest_grid(encoded)};
     }
     check_opset(encoded.scheme);
     const bool is_held = holds_codes(encoded.codes.size());

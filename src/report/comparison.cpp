@@ -1,5 +1,7 @@
 #include "report/comparison.h"
 
+#include <cmath>
+#include <limits>
 #include <utility>
 
 #include "base/error.h"
@@ -113,7 +115,8 @@ class Comparison::Impl {
       add_pair(output_sums_[i], reference, quantized);
       ErrorSums sample;
       add_pair(sample, reference, quantized);
-      output.sample_sqnr_db.push_back(sample.sqnr_db());
+      const double db = sample.sqnr_db();
+      output.sample_sqnr_db.push_back(std::isnan(db) ? -std::numeric_limits<double>::infinity() : db);
       is_judged = count_top1(output, reference, quantized, is_judged ? -1 : label) || is_judged;
     }
     return outputs;
@@ -128,7 +131,7 @@ class Comparison::Impl {
       result.outputs[i].whole = summary({names.value, names.node, names.op_type, output_sums_[i]});
     }
     for (const Row& row : rows_)
-      if (row.sums.n() != 0) result.values.push_back(summary(row));
+      if (row.sums.n() + row.sums.n_not_finite() != 0) result.values.push_back(summary(row));
     result.has_labels = reference_accuracy_.total != 0;
     result.reference_accuracy = reference_accuracy_;
     result.quantized_accuracy = quantized_accuracy_;

@@ -81,18 +81,23 @@ void ErrorSums::add(std::span<const float> reference, std::span<const float> app
     const float* x = reference.data() + at;
     const float* y = approximation.data() + at;
     if (add_finite(x, y, n)) continue;
-    for (std::size_t i = 0; i < n; ++i)
-      if (!add_finite(x + i, y + i, 1)) ++n_not_finite_;
+    for (std::size_t i = 0; i < n; ++i) {
+      if (add_finite(x + i, y + i, 1)) continue;
+      ++n_not_finite_;
+      is_ruined_ |= std::isfinite(x[i]);
+    }
   }
 }
 
 double ErrorSums::sqnr_db() const {
+  if (is_ruined_) return std::numeric_limits<double>::quiet_NaN();
   if (sum_error_ == 0.0) return std::numeric_limits<double>::infinity();
   if (sum_xx_ == 0.0) return -std::numeric_limits<double>::infinity();
   return 10.0 * (f64::log(sum_xx_ / sum_error_) / kLn10);
 }
 
 double ErrorSums::cosine() const {
+  if (is_ruined_) return 0.0;
   if (sum_xx_ == 0.0 && sum_yy_ == 0.0) return 1.0;
   if (sum_xx_ == 0.0 || sum_yy_ == 0.0) return 0.0;
   if (sum_error_ == 0.0) return 1.0;

@@ -9,14 +9,16 @@ namespace bitwright {
 
 /// Sums over pairs of a reference x and an approximation y, in double and in a fixed order (four sums side by side over each
 /// 1024 pairs): the same on every host.
-/// Pairs in which either is not finite are counted, not summed.
+/// Pairs in which either is not finite are counted, not summed. Where the reference is finite and the approximation is not, nothing
+/// can be said of the rest: SQNR is NaN, and cosine 0.
 class ErrorSums {
  public:
   void add(std::span<const float> reference, std::span<const float> approximation);
 
   std::uint64_t n() const { return n_; }
   std::uint64_t n_not_finite() const { return n_not_finite_; }
-  /// 10 log10(sum x^2 / sum (x - y)^2); +inf where there is no error, -inf where there is error and no signal.
+  /// 10 log10(sum x^2 / sum (x - y)^2); +inf where there is no error, -inf where there is error and no signal; NaN where a value became
+  /// NaN or infinite.
   double sqnr_db() const;
   /// sum x y / sqrt(sum x^2 sum y^2); 1 where both are zero, 0 where one is.
   double cosine() const;
@@ -31,6 +33,7 @@ class ErrorSums {
 
   std::uint64_t n_ = 0;
   std::uint64_t n_not_finite_ = 0;
+  bool is_ruined_ = false;
   double sum_xx_ = 0.0;
   double sum_yy_ = 0.0;
   double sum_xy_ = 0.0;

@@ -39,6 +39,22 @@ TEST_CASE("ErrorSums: an error against zeros, and values that are not finite") {
   CHECK(metrics.mean_squared_error() == 1.0);
 }
 
+TEST_CASE("ErrorSums: where a finite value became NaN or infinite there is no SQNR, however good the rest") {
+  for (const float y : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    std::vector<float> x(1030, 1.0f), approximation = x;
+    approximation[1027] = y;
+    ErrorSums metrics;
+    metrics.add(x, approximation);
+    CHECK(std::isnan(metrics.sqnr_db()));
+    CHECK(metrics.cosine() == 0.0);
+    CHECK(metrics.n_not_finite() == 1);
+  }
+  ErrorSums masked;  // what is infinite in both, as masks are, says nothing
+  const std::vector<float> x = {1.0f, -std::numeric_limits<float>::infinity()};
+  masked.add(x, x);
+  CHECK(masked.sqnr_db() == std::numeric_limits<double>::infinity());
+}
+
 TEST_CASE("clipped_share: values more than half a step beyond the last code") {
   const std::vector<float> values = {-0.6f, -0.4f, 0.0f, 255.4f, 255.6f, 300.0f, std::nanf(""), 10.0f};
   CHECK(clipped_share(values, {1.0f, 0}, {0, 255}) == doctest::Approx(3.0 / 8.0));

@@ -13,9 +13,16 @@ export function bytesText(bytes: number): string {
   return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${units[unit] ?? ''}`;
 }
 
+/** 'none' where values became NaN or infinite, or are no longer the zeros that they were. */
 export function sqnrText(sqnr: Sqnr | null): string {
   if (sqnr === null) return '';
-  return sqnr.isExact ? 'exact' : sqnr.sqnrDb === null ? '' : `${sqnr.sqnrDb.toFixed(1)} dB`;
+  return sqnr.isExact ? 'exact' : sqnr.sqnrDb === null ? 'none' : `${sqnr.sqnrDb.toFixed(1)} dB`;
+}
+
+/** To sort by, worst first: no SQNR is worse than any, and nothing is better than exact. What was not measured comes last. */
+export function sqnrRank(sqnr: Sqnr | null | undefined): number {
+  if (sqnr == null || sqnr.isExact) return Number.MAX_VALUE;
+  return sqnr.sqnrDb ?? -Number.MAX_VALUE;
 }
 
 /** Of labelled samples: how many more are answered wrong than before. */

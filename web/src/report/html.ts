@@ -1,7 +1,7 @@
 /** The report as one self-contained HTML file: no scripts, no requests, light and dark. */
-import { bytesText, lostText, numberText, percentText, shareText, sqnrText } from './format.js';
-import type { NodeRow, Report, TensorRow } from './schema.js';
-import { barsSvg, type CodeGrid, escapeHtml, histogramSvg } from './svg.js';
+import { bytesText, lostText, numberText, percentText, shareText, sqnrRank, sqnrText } from './format.js';
+import type { NodeRow, Report, Sqnr, TensorRow, ValueComparison } from './schema.js';
+import { type Bar, barsSvg, type CodeGrid, escapeHtml, histogramSvg } from './svg.js';
 
 const style = `
 :root{color-scheme:light dark;--back:#fbfbfa;--text:#1d2126;--dim:#667079;--line:#d9dde1;--accent:#2563a8;--fine:#3a8f5c;--fair:#b98a1b;--poor:#c2452d;--bar:#7aa7d6}
@@ -53,7 +53,8 @@ function cards(report: Report): string {
   const quantized = report.nodes.filter((row) => row.isQuantized).length;
   list.push(card(`${quantized} of ${report.nodes.length}`, 'nodes quantized'));
   const output = comparison?.outputs[0];
-  if (output !== undefined) list.push(card(sqnrText(output.sqnr), `SQNR of output ${output.value}`));
+  if (output !== undefined)
+    list.push(card(sqnrText(output.sqnr), `SQNR of output ${output.value}, cosine ${cosineText(output.cosine)}`));
   if (output?.top1Agreement != null)
     list.push(
       card(percentText(output.top1Agreement.share), `top-1 agreement, ${shareText(output.top1Agreement).replace(/^[^(]*/, '')}`),
@@ -70,58 +71,84 @@ function cards(report: Report): string {
   return `<div class="cards">${list.join('')}</div>`;
 }
 
-const codeRanges: Readonly<Record<string, readonly [number, number]>> = {
-  u8: [0, 255],
-  i8: [-127, 127],
-  u16: [0, 65535],
-  i16: [-32767, 32767],
-  u4: [0, 15],
-  i4: [-7, 7],
-  u2: [0, 3],
-  i2: [-1, 1],
-};
-
 function gridOf(row: TensorRow): CodeGrid | null {
-  const range = codeRanges[row.dtype];
-  if (range === undefined) return null;
-  const [qmin, qmax] = range;
+  if (row.grid.length > 0) return { levels: [...row.grid].sort((a, b) => a - b) };
+  const { qmin, qmax } = row;
+  if (!/^[iu]/.test(row.dtype) || qmax <= qmin) return null;
   // With a scale for each channel there is no one grid: that of the widest channel is shown.
   const scale = row.scaleCount > 1 ? (row.rmax - row.rmin) / (qmax - qmin) : row.scale;
   const zeroPoint = row.scaleCount > 1 ? Math.round(qmin - row.rmin / scale) : row.zeroPoint;
   return { scale, zeroPoint, qmin, qmax };
 }
 
+/** What is known of a tensor's error: of a weight by itself, of an activation from the comparison, errors before it included. */
+type ErrorOf = (row: TensorRow) => { readonly sqnr: Sqnr | null; readonly cosine: number | null };
+
+function errorsOf(report: Report): ErrorOf {
+  const values = new Map(report.comparison?.values.map((row) => [row.value, row]));
+  return (row) => {
+    const seen = row.role === 'activation' ? values.get(row.tensor) : undefined;
+    return seen === undefined ? { sqnr: row.sqnr, cosine: null } : { sqnr: seen.sqnr, cosine: seen.cosine };
+  };
+}
+
+const cosineText = (cosine: number | null): string => (cosine === null ? '' : cosine.toFixed(6));
+
 /** Histograms that tell most: the tensors with the lowest SQNR or the largest clipped share first. */
-function pictures(report: Report, role: TensorRow['role'], most: number): string {
+function pictures(report: Report, role: TensorRow['role'], most: number, errorOf: ErrorOf): string {
   const rows = report.tensors
     .filter((row) => row.role === role && row.histogram !== null)
-    .sort((a, b) => (a.sqnr?.sqnrDb ?? 999) - (b.sqnr?.sqnrDb ?? 999) || b.clippedShare - a.clippedShare)
+    .map((row) => ({ row, ...errorOf(row) }))
+    .sort((a, b) => sqnrRank(a.sqnr) - sqnrRank(b.sqnr) || b.row.clippedShare - a.row.clippedShare)
     .slice(0, most);
   if (rows.length === 0) return '';
-  const figures = rows.map((row) => {
+  const figures = rows.map(({ row, sqnr, cosine }) => {
     if (row.histogram === null) return '';
     const caption =
-      `${escapeHtml(row.tensor)}<br><span class="dim">${row.dtype}, ${numberText(row.rmin)} to ${numberText(row.rmax)}` +
-      `${row.scaleCount > 1 ? `, ${row.scaleCount} scales` : ''}${row.sqnr === null ? '' : `, ${sqnrText(row.sqnr)}`}, clipped ${percentText(row.clippedShare, 2)}</span>`;
+      `${escapeHtml(row.tensor)}<br><span class="dim">${escapeHtml(row.scheme || row.dtype)}, ${numberText(row.rmin)} to ${numberText(row.rmax)}` +
+      `${row.scaleCount > 1 ? `, ${row.scaleCount} scales` : ''}${sqnr === null ? '' : `, SQNR ${sqnrText(sqnr)}`}` +
+      `${cosine === null ? '' : `, cosine ${cosineText(cosine)}`}, clipped ${percentText(row.clippedShare, 2)}</span>`;
     return `<figure>${histogramSvg(row.histogram, gridOf(row), `values of ${row.tensor}`)}<figcaption>${caption}</figcaption></figure>`;
   });
   return `<h2>${role === 'weight' ? 'Weights' : 'Activations'}: values and codes</h2><div class="pictures">${figures.join('')}</div>`;
 }
 
+/** The most bars of one picture: more are no picture any longer. */
+const mostBars = 150;
+
 function losses(report: Report): string {
-  const values = report.comparison?.values.filter((row) => row.sqnr.sqnrDb !== null) ?? [];
+  const values = report.comparison?.values.filter((row) => !row.sqnr.isExact) ?? [];
   if (values.length === 0) return '';
-  const bar = (row: (typeof values)[number]) => ({
+  const bar = (row: ValueComparison): Bar => ({
     name: row.node,
-    detail: `${row.opType}, value ${row.value}`,
+    detail: `${row.opType}, value ${row.value}, cosine ${cosineText(row.cosine)}`,
     value: row.sqnr.sqnrDb ?? 0,
     text: sqnrText(row.sqnr),
   });
-  const shown = values.length <= 150 ? values : values.filter((_, i) => i % Math.ceil(values.length / 150) === 0);
+  const worst = new Set([...values].sort((a, b) => sqnrRank(a.sqnr) - sqnrRank(b.sqnr)).slice(0, mostBars));
+  const shown = values.filter((row) => worst.has(row));
+  const left = values.length - shown.length;
+  const isNone = values.some((row) => row.sqnr.sqnrDb === null);
   return (
     `<h2>Error per layer, in order of the graph</h2><p class="dim">SQNR of each value against the float model on ${report.comparison?.samples ?? 0} samples: the longer the better; ` +
-    `errors of earlier layers are included.</p>${barsSvg(shown.map(bar), 50, 15, 'SQNR of each layer')}`
+    `errors of earlier layers are included.${left > 0 ? ` The ${shown.length} worst of ${values.length} are shown, the table below has all.` : ''}` +
+    `${isNone ? ' None: values became NaN or infinite, or are no longer the zeros that they were.' : ''}</p>` +
+    barsSvg(shown.map(bar), 50, 15, 'SQNR of each layer') +
+    valueTable(report.comparison?.values ?? [])
   );
+}
+
+function valueTable(values: readonly ValueComparison[]): string {
+  const columns: Column<ValueComparison>[] = [
+    { title: 'node', isName: true, cell: (row) => escapeHtml(row.node) },
+    { title: 'operator', cell: (row) => escapeHtml(row.opType) },
+    { title: 'value', isName: true, cell: (row) => escapeHtml(row.value) },
+    { title: 'SQNR', isNumber: true, cell: (row) => sqnrText(row.sqnr) },
+    { title: 'cosine', isNumber: true, cell: (row) => cosineText(row.cosine) },
+    { title: 'largest error', isNumber: true, cell: (row) => numberText(row.maxAbsError) },
+    { title: 'float range', isNumber: true, cell: (row) => `${numberText(row.rmin)} .. ${numberText(row.rmax)}` },
+  ];
+  return `<details><summary>${values.length} values, float against quantized</summary>${table(columns, values)}</details>`;
 }
 
 function notes(report: Report): string {
@@ -144,6 +171,7 @@ function notes(report: Report): string {
 /** One HTML document with everything in it. */
 export function reportHtml(report: Report): string {
   const title = `${report.before.fileName}, quantized`;
+  const errorOf = errorsOf(report);
   const nodeColumns: Column<NodeRow>[] = [
     { title: 'node', isName: true, cell: (row) => escapeHtml(row.graphPath === '' ? row.node : `${row.graphPath}/${row.node}`) },
     { title: 'operator', cell: (row) => escapeHtml(row.opType) },
@@ -161,7 +189,8 @@ export function reportHtml(report: Report): string {
     { title: 'granularity', cell: (row) => escapeHtml(row.granularity) },
     { title: 'range', isNumber: true, cell: (row) => `${numberText(row.rmin)} .. ${numberText(row.rmax)}` },
     { title: 'clipped', isNumber: true, cell: (row) => percentText(row.clippedShare, 2) },
-    { title: 'SQNR', isNumber: true, cell: (row) => sqnrText(row.sqnr) },
+    { title: 'SQNR', isNumber: true, cell: (row) => sqnrText(errorOf(row).sqnr) },
+    { title: 'cosine', isNumber: true, cell: (row) => cosineText(errorOf(row).cosine) },
     { title: 'before', isNumber: true, cell: (row) => (row.bytesBefore === 0 ? '' : bytesText(row.bytesBefore)) },
     { title: 'after', isNumber: true, cell: (row) => (row.bytesAfter === 0 ? '' : bytesText(row.bytesAfter)) },
   ];
@@ -173,7 +202,7 @@ export function reportHtml(report: Report): string {
       ? 'no calibration'
       : `calibrated on ${report.calibration.samples} samples (${escapeHtml(report.calibration.source)}) by ${recipe.calibration.method}`
   }${report.preprocessing === null ? '' : `; pictures: ${escapeHtml(report.preprocessing)}`}</p>
-${cards(report)}${notes(report)}${losses(report)}${pictures(report, 'weight', 24)}${pictures(report, 'activation', 24)}
+${cards(report)}${notes(report)}${losses(report)}${pictures(report, 'weight', 24, errorOf)}${pictures(report, 'activation', 24, errorOf)}
 <h2>Nodes</h2><details${report.nodes.length <= 80 ? ' open' : ''}><summary>${report.nodes.length} nodes</summary>${table(nodeColumns, report.nodes)}</details>
 <h2>Tensors</h2><details><summary>${report.tensors.length} tensors</summary>${table(tensorColumns, report.tensors)}</details>
 <h2>Recipe</h2><details><summary>as JSON: the same file serves CLI, API and page</summary><pre>${escapeHtml(JSON.stringify(recipe, null, 2))}</pre></details>

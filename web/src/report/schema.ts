@@ -46,6 +46,11 @@ export interface TensorRow {
   readonly scale: number;
   readonly zeroPoint: number;
   readonly scaleCount: number;
+  /** The codes reach from `qmin` to `qmax`. */
+  readonly qmin: number;
+  readonly qmax: number;
+  /** Codes that are no plain integers: what they stand for where the group of a scale reaches farthest; else empty. */
+  readonly grid: readonly number[];
   /** Share of values outside of the clipping range. */
   readonly clippedShare: number;
   readonly sqnr: Sqnr | null;

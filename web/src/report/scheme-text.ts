@@ -64,7 +64,7 @@ function gridLine(histogram: Histogram, grid: readonly number[], width: number):
 export function schemeReportText(tensor: string, scheme: string, report: SchemeReport, columns = 120): string {
   const lines = [
     `${tensor} [${report.shape.join(', ')}] as ${scheme}: ${report.encoding}, ${report.bits} bits, ${report.granularity}`,
-    `  SQNR ${sqnrText(report.sqnr) || 'none'}   cosine ${report.cosine.toFixed(6)}   largest error ${numberText(report.maxAbsError)}   mean squared error ${numberText(report.meanSquaredError)}`,
+    `  SQNR ${sqnrText(report.sqnr)}   cosine ${report.cosine.toFixed(6)}   largest error ${numberText(report.maxAbsError)}   mean squared error ${numberText(report.meanSquaredError)}`,
     `  ${report.bitsPerWeight.toFixed(3)} bits per weight with all scales, ${bytesText(report.storedBytes)} (float: ${bytesText(4 * report.shape.reduce((n, extent) => n * extent, 1))})`,
   ];
   if (report.notFinite > 0) lines.push(`  ${report.notFinite} values are NaN or infinite`);

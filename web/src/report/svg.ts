@@ -6,17 +6,41 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** Horizontal positions of up to `most` codes of a grid, in the histogram's units; fewer where they would lie too close. */
-export interface CodeGrid {
-  readonly scale: number;
-  readonly zeroPoint: number;
-  readonly qmin: number;
-  readonly qmax: number;
+/** What the codes stand for: evenly spaced, or one by one in ascending order. */
+export type CodeGrid =
+  | { readonly scale: number; readonly zeroPoint: number; readonly qmin: number; readonly qmax: number }
+  | { readonly levels: readonly number[] };
+
+/** The least distance of two lines, in units of the picture. */
+const leastGap = 3;
+
+/** Ends of the grid, where its lines stand, and what a reader should know of them. */
+function linesOf(grid: CodeGrid, perReal: number): { low: number; high: number; lines: readonly number[]; note: string } | null {
+  if ('levels' in grid) {
+    const { levels } = grid;
+    const [low] = levels;
+    const high = levels.at(-1);
+    if (low === undefined || high === undefined) return null;
+    const lines: number[] = [];
+    for (const level of levels) {
+      const last = lines.at(-1);
+      if (last === undefined || (level - last) * perReal >= leastGap || level === high) lines.push(level);
+    }
+    return { low, high, lines, note: `${lines.length < levels.length ? `${lines.length} of ` : ''}${levels.length} levels` };
+  }
+  const { scale, zeroPoint, qmin, qmax } = grid;
+  if (!(scale > 0)) return null;
+  const real = (code: number): number => (code - zeroPoint) * scale;
+  const n = qmax - qmin + 1;
+  let step = 1;
+  while (scale * step * perReal < leastGap && step < n) step *= 2;
+  const lines = Array.from({ length: Math.ceil(n / step) }, (_, i) => real(qmin + i * step));
+  return { low: real(qmin), high: real(qmax), lines, note: step > 1 ? `every ${step}th of ${n} codes` : `${n} codes` };
 }
 
 /**
  * A histogram with the code grid over it: bars are values (height by square root, so that rare ones are seen), thin lines are
- * codes (every 2^n-th where they would lie closer than 3 units), the shaded ends are what the range clips.
+ * codes (every 2^n-th, or fewer levels, where they would lie closer than 3 units), the shaded ends are what the range clips.
  */
 export function histogramSvg(histogram: Histogram, grid: CodeGrid | null, label: string): string {
   const width = 360;
@@ -37,20 +61,17 @@ export function histogramSvg(histogram: Histogram, grid: CodeGrid | null, label:
   let lines = '';
   let clips = '';
   let note = '';
-  if (grid !== null && grid.scale > 0) {
-    const low = (grid.qmin - grid.zeroPoint) * grid.scale;
-    const high = (grid.qmax - grid.zeroPoint) * grid.scale;
-    const n = grid.qmax - grid.qmin + 1;
-    let step = 1;
-    while ((width * grid.scale * step) / span < 3 && step < n) step *= 2;
-    for (let code = grid.qmin; code <= grid.qmax; code += step) {
-      const at = x((code - grid.zeroPoint) * grid.scale);
+  const drawn = grid === null ? null : linesOf(grid, width / span);
+  if (drawn !== null) {
+    const { low, high } = drawn;
+    for (const real of drawn.lines) {
+      const at = x(real);
       if (at >= 0 && at <= width) lines += `M${at.toFixed(1)} 4V${height - 16}`;
     }
     if (low > min) clips += `<rect class="clip" x="0" y="0" width="${x(low).toFixed(1)}" height="${height - 16}"/>`;
     if (high < max)
       clips += `<rect class="clip" x="${x(high).toFixed(1)}" y="0" width="${(width - x(high)).toFixed(1)}" height="${height - 16}"/>`;
-    note = step > 1 ? `every ${step}th of ${n} codes` : `${n} codes`;
+    ({ note } = drawn);
   }
   return (
     `<svg class="histogram" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">` +

@@ -2,8 +2,8 @@
 import type { NodeTime, SessionInfo } from '../session.js';
 import { summarizeProfile } from './profile.js';
 import type { ExplainRow, Tensor } from '../types.js';
-import { bytesText, countsText, lostText, numberText, percentText, shareText, sqnrText } from './format.js';
-import type { Comparison, ModelInfo, NodeRow, Report, ValueComparison } from './schema.js';
+import { bytesText, countsText, lostText, numberText, percentText, shareText, sqnrRank, sqnrText } from './format.js';
+import type { Comparison, LintRow, ModelInfo, NodeRow, Report, ValueComparison } from './schema.js';
 
 export interface TerminalOptions {
   readonly columns: number;
@@ -54,9 +54,7 @@ function painter(isColor: boolean) {
 }
 
 function worstFirst(values: readonly ValueComparison[]): ValueComparison[] {
-  return values
-    .filter((row) => !row.sqnr.isExact && row.sqnr.sqnrDb !== null)
-    .sort((a, b) => (a.sqnr.sqnrDb ?? 0) - (b.sqnr.sqnrDb ?? 0));
+  return values.filter((row) => !row.sqnr.isExact).sort((a, b) => sqnrRank(a.sqnr) - sqnrRank(b.sqnr));
 }
 
 function valuesTable(values: readonly ValueComparison[], columns: number): string {
@@ -76,7 +74,7 @@ function valuesTable(values: readonly ValueComparison[], columns: number): strin
       row.opType,
       sqnrText(row.sqnr),
       row.cosine.toFixed(5),
-      bar((row.sqnr.sqnrDb ?? 60) / 60, 20),
+      bar((row.sqnr.sqnrDb ?? 0) / 60, 20),
     ]),
     columns,
   );
@@ -127,6 +125,21 @@ function nodeSummary(nodes: readonly NodeRow[], columns: number): string[] {
   return lines;
 }
 
+/** One line for each kind of finding, with how many nodes it is of. */
+export function lintLines(lint: readonly LintRow[]): { readonly severity: LintRow['severity']; readonly text: string }[] {
+  const found = new Map<string, { readonly row: LintRow; n: number }>();
+  for (const row of lint) {
+    const key = `${row.severity}\0${row.message}`;
+    const known = found.get(key);
+    if (known === undefined) found.set(key, { row, n: 1 });
+    else known.n += 1;
+  }
+  return [...found.values()].map(({ row: { severity, message }, n }) => ({
+    severity,
+    text: `${severity}: ${message}${n > 1 ? ` (${n} nodes)` : ''}`,
+  }));
+}
+
 export function reportText(report: Report, options: TerminalOptions = { columns: 120, isColor: false }): string {
   const { bold, dim, yellow, red } = painter(options.isColor);
   const { before, after, recipe } = report;
@@ -144,8 +157,8 @@ export function reportText(report: Report, options: TerminalOptions = { columns:
   for (const warning of report.warnings) lines.push(yellow(`! ${warning}`));
   lines.push('', ...nodeSummary(report.nodes, options.columns));
   const weights = report.tensors
-    .filter((row) => row.role === 'weight' && row.sqnr?.sqnrDb != null)
-    .sort((a, b) => (a.sqnr?.sqnrDb ?? 0) - (b.sqnr?.sqnrDb ?? 0));
+    .filter((row) => row.role === 'weight' && row.sqnr?.isExact === false)
+    .sort((a, b) => sqnrRank(a.sqnr) - sqnrRank(b.sqnr));
   if (weights.length > 0) {
     lines.push(
       '',
@@ -178,14 +191,8 @@ export function reportText(report: Report, options: TerminalOptions = { columns:
   if (report.comparison !== null) lines.push('', comparisonText(report.comparison, options));
   if (report.lint.length > 0) {
     lines.push('', 'Notes for the target');
-    const seen = new Map<string, number>();
-    for (const row of report.lint)
-      seen.set(`${row.severity}\0${row.message}`, (seen.get(`${row.severity}\0${row.message}`) ?? 0) + 1);
-    for (const [key, n] of seen) {
-      const [severity, message = ''] = key.split('\0');
-      const line = `  ${severity ?? 'info'}: ${message}${n > 1 ? ` (${n} nodes)` : ''}`;
-      lines.push(severity === 'error' ? red(line) : severity === 'warning' ? yellow(line) : line);
-    }
+    for (const { severity, text } of lintLines(report.lint))
+      lines.push(severity === 'error' ? red(`  ${text}`) : severity === 'warning' ? yellow(`  ${text}`) : `  ${text}`);
   }
   return lines.join('\n');
 }
