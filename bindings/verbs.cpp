@@ -250,10 +250,14 @@ val begin_comparison(std::int32_t reference, std::int32_t quantized) {
   });
 }
 
-val feed_comparison(std::int32_t comparison, val feeds, double label) {
+val feed_comparison(std::int32_t comparison, val feeds, val quantized_feeds, double label) {
   return guard([&] {
+    std::map<std::string, Tensor> own;
+    if (!quantized_feeds.isNull()) own = tensors_from(quantized_feeds);
     const Comparison::Outputs outputs =
-        objects().comparisons.get(comparison)->feed(tensors_from(feeds), static_cast<std::int64_t>(label));
+        objects()
+            .comparisons.get(comparison)
+            ->feed(tensors_from(feeds), static_cast<std::int64_t>(label), quantized_feeds.isNull() ? nullptr : &own);
     Object result;
     result.set("reference", to_js(outputs.reference));
     result.set("quantized", to_js(outputs.quantized));

@@ -29,7 +29,8 @@ val quantize_model(std::int32_t model, val recipe, std::string recipe_json, std:
 val convert_form(std::int32_t model, std::string format, std::string file_name);
 val write_model(std::int32_t model, val sink, val external_sink, std::string external_name, val on_progress);
 val begin_comparison(std::int32_t reference, std::int32_t quantized);
-val feed_comparison(std::int32_t comparison, val feeds, double label);
+/// `quantized_feeds`: null where both models read the same.
+val feed_comparison(std::int32_t comparison, val feeds, val quantized_feeds, double label);
 val finish_comparison(std::int32_t comparison);
 void dispose_comparison(std::int32_t comparison);
 val preprocess_picture(val rgb, double width, double height, val spec);

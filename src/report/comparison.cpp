@@ -84,22 +84,24 @@ class Comparison::Impl {
     quantized_session_.observe(counterparts);
   }
 
-  Outputs feed(const std::map<std::string, Tensor>& feeds, std::int64_t label) {
+  Outputs feed(const std::map<std::string, Tensor>& feeds, std::int64_t label,
+               const std::map<std::string, Tensor>* quantized_feeds) {
     std::map<std::string, Tensor> seen;
     Outputs outputs;
     outputs.reference = reference_session_.run(feeds, [&](const std::string& value, const Tensor& tensor) {
       // A view would be overwritten: the arena gives the block to the next value.
       if (is_comparable(tensor)) seen.insert_or_assign(value, tensor.clone());
     });
-    outputs.quantized = quantized_session_.run(feeds, [&](const std::string& value, const Tensor& tensor) {
-      const auto place = place_.find(value);
-      if (place == place_.end() || !is_comparable(tensor)) return;
-      Row& row = rows_[place->second];
-      const auto found = seen.find(row.value);
-      if (found == seen.end()) return;
-      if (found->second.n_elements() == tensor.n_elements()) add_pair(row.sums, found->second, tensor);
-      seen.erase(found);
-    });
+    outputs.quantized =
+        quantized_session_.run(quantized_feeds ? *quantized_feeds : feeds, [&](const std::string& value, const Tensor& tensor) {
+          const auto place = place_.find(value);
+          if (place == place_.end() || !is_comparable(tensor)) return;
+          Row& row = rows_[place->second];
+          const auto found = seen.find(row.value);
+          if (found == seen.end()) return;
+          if (found->second.n_elements() == tensor.n_elements()) add_pair(row.sums, found->second, tensor);
+          seen.erase(found);
+        });
     ++n_samples_;
     bool is_judged = false;
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -185,8 +187,9 @@ class Comparison::Impl {
 Comparison::Comparison(std::shared_ptr<const Model> reference, std::shared_ptr<const Model> quantized)
     : impl_(std::make_unique<Impl>(std::move(reference), std::move(quantized))) {}
 Comparison::~Comparison() = default;
-Comparison::Outputs Comparison::feed(const std::map<std::string, Tensor>& feeds, std::int64_t label) {
-  return impl_->feed(feeds, label);
+Comparison::Outputs Comparison::feed(const std::map<std::string, Tensor>& feeds, std::int64_t label,
+                                     const std::map<std::string, Tensor>* quantized_feeds) {
+  return impl_->feed(feeds, label, quantized_feeds);
 }
 ComparisonResult Comparison::finish() const { return impl_->finish(); }
 

@@ -60,7 +60,9 @@ class Comparison {
   Comparison(std::shared_ptr<const Model> reference, std::shared_ptr<const Model> quantized);
   ~Comparison();
   /// One sample; label < 0: not known. The label is compared with the top-1 of the first output with scores.
-  Outputs feed(const std::map<std::string, Tensor>& feeds, std::int64_t label);
+  /// `quantized_feeds`: what the quantized model reads where that is something else (a state of its own).
+  Outputs feed(const std::map<std::string, Tensor>& feeds, std::int64_t label,
+               const std::map<std::string, Tensor>* quantized_feeds = nullptr);
   ComparisonResult finish() const;
 
  private:

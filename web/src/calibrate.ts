@@ -36,6 +36,23 @@ export class Calibration extends Owned {
   }
 }
 
+/** Names of feedback are those of the model, or there is no use in starting. */
+export function checkFeedback({ info }: Model, feedback: Readonly<Record<string, string>>): void {
+  const check = (kind: 'input' | 'output', name: string): void => {
+    const names = info[`${kind}s`].map((value) => value.name);
+    if (!names.includes(name))
+      throw new QuantError(
+        'invalid_argument',
+        `feedback: the model has no ${kind} '${name}'; its ${kind}s are ${names.join(', ')}`,
+        name,
+      );
+  };
+  for (const [input, output] of Object.entries(feedback)) {
+    check('input', input);
+    check('output', output);
+  }
+}
+
 /** What the outputs of a run feed to the next, where the model carries state. */
 export function nextState(
   feedback: Readonly<Record<string, string>>,
@@ -67,6 +84,7 @@ export async function calibrate(
   const recipe = parseRecipe(options.recipe);
   const { toolkit } = model;
   const { runner, feedback = {} } = options;
+  checkFeedback(model, feedback);
   const { calibrationId, values } = await toolkit.call(
     'beginCalibration',
     { modelId: model.id, recipe, external: runner !== undefined },

@@ -85,6 +85,8 @@ export interface Core {
   feedComparison(
     comparisonId: number,
     feeds: CoreTensorMap,
+    /** Null where both models read the same. */
+    quantizedFeeds: CoreTensorMap | null,
     label: number,
   ): Guarded<{ reference: CoreTensorMap; quantized: CoreTensorMap }>;
   finishComparison(comparisonId: number): Guarded<Comparison>;

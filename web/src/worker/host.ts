@@ -186,8 +186,11 @@ export class Host {
     beginComparison: ({ referenceId, quantizedId }) => ({
       comparisonId: unwrap(this.core.beginComparison(referenceId, quantizedId)),
     }),
-    feedComparison: async ({ comparisonId, sample, label }) =>
-      unwrap(this.core.feedComparison(comparisonId, await this.feedsOf(sample), label)),
+    feedComparison: async ({ comparisonId, sample, quantizedState, label }) => {
+      const feeds = await this.feedsOf(sample);
+      const own = Object.keys(quantizedState).length === 0 ? null : { ...feeds, ...quantizedState };
+      return unwrap(this.core.feedComparison(comparisonId, feeds, own, label));
+    },
     finishComparison: ({ comparisonId }) => unwrap(this.core.finishComparison(comparisonId)),
     disposeComparison: ({ comparisonId }) => {
       this.core.disposeComparison(comparisonId);

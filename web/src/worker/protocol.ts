@@ -5,6 +5,7 @@ import type { Distribution, SchemeInput } from '../try-scheme.js';
 import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
 import type {
   ExplainRow,
+  Feeds,
   ImagePreprocessing,
   KernelFamily,
   Progress,
@@ -152,7 +153,8 @@ export interface Calls {
   };
   beginComparison: { request: { referenceId: number; quantizedId: number }; answer: { comparisonId: number } };
   feedComparison: {
-    request: { comparisonId: number; sample: SampleSpec; label: number };
+    /** `quantizedState` replaces feeds of the quantized model. */
+    request: { comparisonId: number; sample: SampleSpec; quantizedState: Feeds; label: number };
     answer: { reference: Readonly<Record<string, Tensor>>; quantized: Readonly<Record<string, Tensor>> };
   };
   finishComparison: { request: { comparisonId: number }; answer: Comparison };
