@@ -177,6 +177,27 @@ void test('a broken file is told with its code, and the page goes on', { skip, t
   });
 });
 
+void test('pictures that this browser decodes, not we, are noted beside the result', { skip, timeout: limitMs }, async () => {
+  await withPage({}, async (page) => {
+    await openExample(page);
+    const webp = await page.evaluate(async () => {
+      const canvas = new OffscreenCanvas(64, 64);
+      const context = canvas.getContext('2d') as OffscreenCanvasRenderingContext2D;
+      context.fillStyle = 'orange';
+      context.fillRect(8, 8, 40, 30);
+      return [...new Uint8Array(await (await canvas.convertToBlob({ type: 'image/webp' })).arrayBuffer())];
+    });
+    const file = (name: string): { name: string; mimeType: string; buffer: Buffer } => ({
+      name,
+      mimeType: 'image/webp',
+      buffer: Buffer.from(webp),
+    });
+    await page.setInputFiles('#samples-file', [file('a.webp'), file('b.webp')]);
+    await quantizeHere(page);
+    assert.match(await page.innerText('#result'), /2 pictures are neither JPEG nor PNG: this host decoded them/);
+  });
+});
+
 for (const [name, options] of [
   ['narrow', { viewport: { width: 360, height: 740 } }],
   ['dark', { viewport: { width: 1100, height: 800 }, colorScheme: 'dark' as const }],

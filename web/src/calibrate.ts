@@ -15,7 +15,7 @@ export interface Runner {
 
 export interface CalibrateOptions {
   readonly recipe?: RecipePreset | RecipeInput;
-  /** Where an operator is missing here: see `onnxruntimeRunner`. Samples must then be tensors, not pictures. */
+  /** Where an operator is missing here: see `onnxruntimeRunner`. */
   readonly runner?: Runner;
   /** State that a model carries from one run to the next: output name by input name (Silero VAD: `{ state: 'stateN' }`). */
   readonly feedback?: Readonly<Record<string, string>>;
@@ -100,13 +100,18 @@ export async function calibrate(
       run.signal?.throwIfAborted();
       const spec = await sampleSpec(sample, state);
       if (runner !== undefined) {
-        if (spec.kind !== 'feeds')
-          throw new QuantError('invalid_argument', 'a runner of your own takes tensors, not pictures: preprocess them first');
-        const seen = await runner.run(spec.feeds);
+        const feeds =
+          spec.kind === 'feeds'
+            ? spec.feeds
+            : {
+                [spec.input]: await toolkit.call('preprocess', { sample: spec }, run.signal ? { signal: run.signal } : {}),
+                ...state,
+              };
+        const seen = await runner.run(feeds);
         for (const [name, tensor] of Object.entries(seen)) checkTensor(tensor, `the runner's value '${name}'`, name);
         await toolkit.call(
           'observeCalibration',
-          { calibrationId, values: { ...spec.feeds, ...seen } },
+          { calibrationId, values: { ...feeds, ...seen } },
           run.signal ? { signal: run.signal } : {},
         );
         state = nextState(feedback, seen);

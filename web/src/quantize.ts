@@ -3,6 +3,7 @@ import { compare } from './compare.js';
 import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
 import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset, useOfSamples } from './recipe.js';
+import { HostPictures } from './samples/host-pictures.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
 import { disposeSymbol } from './toolkit.js';
 import type { RunOptions, Samples } from './types.js';
@@ -96,6 +97,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   const { toolkit } = model;
   if (model.info.isQuantized && !(options.calibration instanceof Calibration))
     return await quantizeAnew(model, recipe, options, run);
+  const hostPictures = new HostPictures();
   const { calibration: given } = options;
   const use = useOfSamples(recipe);
   if (use === 'needed' && given === undefined) {
@@ -117,7 +119,7 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
     } else {
       calibration = await calibrate(
         model,
-        given,
+        hostPictures.watch(given),
         { recipe, ...(options.runner && { runner: options.runner }), ...(options.feedback && { feedback: options.feedback }) },
         run,
       );
@@ -150,10 +152,19 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
     const written = await writeModel(quantized, answer, options, run, answer.lint);
     let comparison: Comparison | null = null;
     const samples = options.evaluation ?? (Array.isArray(given) ? (given as Samples) : undefined);
-    if (samples !== undefined && samples !== false && model.info.notRunnable === '') {
-      comparison = await compare(model, quantized, samples, options.feedback ? { feedback: options.feedback } : {}, run);
+    if (samples !== undefined && samples !== false && model.info.notRunnable !== '')
+      warnings.push(`nothing was measured, our engine cannot run the model: ${model.info.notRunnable}`);
+    else if (samples !== undefined && samples !== false) {
+      comparison = await compare(
+        model,
+        quantized,
+        hostPictures.watch(samples),
+        options.feedback ? { feedback: options.feedback } : {},
+        run,
+      );
       warnings.push(...ruins(comparison, recipe.mode === 'float16'));
     }
+    warnings.push(...hostPictures.warnings());
     const afterBytes = written.sizeBytes + (written.external?.sizeBytes ?? 0);
     const report: Report = {
       schemaVersion: reportSchemaVersion,

@@ -3,12 +3,13 @@ import { readFileSync } from 'node:fs';
 import { QuantError } from '../errors.js';
 import type { Model } from '../load-model.js';
 import { benchText, explainText } from '../report/terminal.js';
-import type { OnnxRuntime, OnnxRuntimeTensor } from '../runners/onnxruntime.js';
+import type { OnnxRuntimeTensor } from '../runners/onnxruntime.js';
 import { createSession, type Session } from '../session.js';
 import type { Arithmetic, DType, Feeds, Tensor, TypedArray } from '../types.js';
 import { type Context, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, integer, oneOf, text, type Values } from './options.js';
+import { importOnnxRuntime } from './peer.js';
 
 export const arithmetics: readonly Arithmetic[] = ['fast', 'integer_only', 'simulated'];
 export const arithmeticOption = {
@@ -108,12 +109,7 @@ const peerTypes: Partial<Record<DType, string>> = {
 };
 
 async function openPeer(name: string, path: string, feeds: Feeds, threads: number): Promise<Peer> {
-  let ort: OnnxRuntime & { readonly env?: { readonly wasm?: { numThreads?: number } } };
-  try {
-    ort = (await import(name)) as typeof ort;
-  } catch {
-    throw new QuantError('unsupported', `${name} is not installed here: npm install ${name}`, name);
-  }
+  const ort = await importOnnxRuntime(name);
   if (name === 'onnxruntime-web' && ort.env?.wasm !== undefined) ort.env.wasm.numThreads = threads;
   const session = await ort.InferenceSession.create(readFileSync(path), {
     graphOptimizationLevel: 'all',

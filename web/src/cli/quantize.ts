@@ -18,11 +18,13 @@ import {
   useOfSamples,
 } from '../recipe.js';
 import { reportHtml } from '../report/html.js';
-import { reportText } from '../report/terminal.js';
+import { lintLines, reportText } from '../report/terminal.js';
+import { onnxruntimeRunner } from '../runners/onnxruntime.js';
 import { weightClippings } from '../scheme-overrides.js';
 import { checkOutputs, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
+import { importOnnxRuntime } from './peer.js';
 import { collectSamples, feedbackOf } from './samples.js';
 
 export const quantizeSpec: CommandSpec = {
@@ -53,6 +55,11 @@ export const quantizeSpec: CommandSpec = {
     },
     include: { type: 'string', multiple: true, value: 'PATTERN', help: 'only these nodes: a name, a glob, or op:Conv' },
     exclude: { type: 'string', multiple: true, value: 'PATTERN', help: 'these nodes stay in float' },
+    runner: {
+      type: 'string',
+      value: 'NAME',
+      help: 'onnxruntime: calibrate on onnxruntime-node or -web, where it is installed; for operators that are missing here',
+    },
     evaluate: { type: 'string', value: 'PATH', help: 'measure on these samples instead of the calibration samples' },
     ...sampleOptions,
     report: { type: 'string', value: 'FILE.html', help: 'write the report as one HTML file with pictures' },
@@ -71,6 +78,7 @@ export const quantizeSpec: CommandSpec = {
     'bitwright quantize model.onnx -o small.onnx --mode weight_only',
     'bitwright quantize model.onnx --scheme i4_b32 --clipping output_error --calibrate photos/',
     'bitwright quantize model.onnx --calibrate calib/ --evaluate eval/ --labels eval/labels.csv --report report.html',
+    'bitwright quantize model.onnx --calibrate data.npz --runner onnxruntime',
     "bitwright quantize model.onnx --calibrate data.npz --exclude 'op:Softmax' --exclude '/head/*'",
   ],
 };
@@ -132,6 +140,9 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
   const isForced = flag(values, 'force');
   const isExternal = flag(values, 'external-data');
   const drop = maxDrop(values);
+  const runnerName = oneOf(values, 'runner', ['onnxruntime'] as const);
+  if (runnerName !== undefined && texts(values, 'calibrate').length === 0)
+    throw new UsageError('--runner runs the calibration samples; give some with --calibrate PATH');
   const externalName = `${basename(output)}_data`;
   const externalPath = join(dirname(output), externalName);
   const isCalibrated = useOfSamples(recipe) === 'needed';
@@ -147,6 +158,7 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
     checkOutputs(outputs, inputs, isForced);
   };
   check([path]);
+  const runner = runnerName && onnxruntimeRunner(await importOnnxRuntime('onnxruntime-node', 'onnxruntime-web'));
 
   return await withContext(values, async (context) => {
     const model = await context.open(path);
@@ -177,6 +189,7 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
         recipe,
         ...(calibration !== null && { calibration: calibration.samples, sourceNote: calibration.source }),
         evaluation: evaluation?.samples ?? false,
+        ...(runner && { runner }),
         feedback: feedbackOf(values),
         outputPath: output,
         ...(isExternal && { externalName }),
@@ -184,6 +197,7 @@ export async function quantizeCommand(values: Values, positionals: readonly stri
         overflowPath: externalPath,
         beforeWrite: (plan) => {
           check(context.inputFiles(), plan.isExternal);
+          for (const { severity, text: finding } of lintLines(plan.lint)) if (severity !== 'info') context.note(finding);
         },
         allowLarger: flag(values, 'allow-larger'),
         ...(calibration?.preprocessing && { preprocessingNote: calibration.preprocessing.note }),

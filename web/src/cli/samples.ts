@@ -12,6 +12,8 @@ import { UsageError } from './exit-codes.js';
 import { integer, oneOf, text, texts, threeNumbers, type Values } from './options.js';
 
 const pictureEndings = new Set(['.jpg', '.jpeg', '.png']);
+/** Pictures that browsers decode; nothing here does. */
+const otherPictureEndings = new Set(['.webp', '.avif', '.gif', '.bmp', '.tif', '.tiff', '.heic', '.heif', '.jxl', '.svg']);
 /** The most samples taken from one folder tree; the whole validation set of ImageNet has 50 000. */
 const maxSampleFiles = 200_000;
 
@@ -34,13 +36,18 @@ function isSampleFile(path: string): boolean {
   return pictureEndings.has(ending) || ending === '.npy' || ending === '.npz' || ending === '.pb';
 }
 
-export function itemsOf(root: string, maxFiles = maxSampleFiles): Item[] {
+/** The samples of a file or folder; pictures of other types below a folder go to `others`. */
+export function itemsOf(root: string, maxFiles = maxSampleFiles, others: string[] = []): Item[] {
   let status;
   try {
     status = statSync(root);
   } catch {
     throw new QuantError('io_failed', `${root}: no such file or folder`, root);
   }
+  if (status.isFile() && otherPictureEndings.has(endingOf(root)))
+    throw new QuantError('bad_data', `${root}: only browsers decode pictures of this type; convert it to JPEG or PNG`, root);
+  if (status.isFile() && !isSampleFile(root))
+    throw new QuantError('bad_data', `${root}: not a JPEG or PNG picture, .npy, .npz or .pb file`, root);
   if (status.isFile()) return [{ kind: 'file', file: { path: root, name: basename(root) } }];
   const items: Item[] = [];
   const walk = (folder: string): void => {
@@ -58,7 +65,8 @@ export function itemsOf(root: string, maxFiles = maxSampleFiles): Item[] {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) walk(path);
       else if (entry.isFile() && isSampleFile(path)) items.push({ kind: 'file', file: { path, name: relative(root, path) } });
-      if (items.length > maxFiles)
+      else if (entry.isFile() && otherPictureEndings.has(endingOf(path))) others.push(relative(root, path));
+      if (items.length + others.length > maxFiles)
         throw new QuantError('limit_exceeded', `${root}: more than ${maxFiles} files; give a smaller folder`);
     }
   };
@@ -141,8 +149,18 @@ export interface SampleSet {
 export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], values: Values): SampleSet {
   const roots = texts(values, 'calibrate');
   const limit = integer(values, 'limit', { min: 1, max: maxSampleFiles }) ?? maxSampleFiles;
-  const found = roots.flatMap((root) => itemsOf(root));
-  if (found.length === 0) throw new QuantError('bad_data', `${roots.join(', ')}: no picture, .npy, .npz or .pb file found`);
+  const others: string[] = [];
+  const found = roots.flatMap((root) => itemsOf(root, maxSampleFiles, others));
+  const [other] = others;
+  const left =
+    other === undefined
+      ? ''
+      : `${others.length} picture${others.length === 1 ? '' : 's'} that only browsers decode (${other}${others.length > 1 ? ' ...' : ''})`;
+  if (found.length === 0)
+    throw new QuantError(
+      'bad_data',
+      `${roots.join(', ')}: no JPEG or PNG picture, .npy, .npz or .pb file found${left && `, but ${left}; convert them`}`,
+    );
   const items = spread(found, limit);
   const labelPath = text(values, 'labels');
   const labels =
@@ -152,6 +170,7 @@ export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], v
   const hasPictures = items.some((item) => item.kind === 'file' && pictureEndings.has(endingOf(item.file.path)));
   const preprocessing = hasPictures ? choosePreprocessing(inputs, preprocessingChoice(values)) : null;
   const warnings = [...(preprocessing?.warnings ?? [])];
+  if (left !== '') warnings.push(`left out ${left}: convert to JPEG or PNG`);
   if (labels !== undefined) {
     const n = items.filter((item) => item.kind === 'file' && labelOf(labels, item.file.name) !== undefined).length;
     if (n === 0) throw new QuantError('bad_data', `${labelPath}: none of the ${items.length} sample files is listed`, labelPath);
@@ -162,7 +181,7 @@ export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], v
       if (item.kind === 'set') {
         const feeds: Record<string, Tensor> = {};
         for (const [i, file] of item.files.entries()) {
-          const { name, tensor } = await toolkit.call('readTensorProto', { bytes: readFileSync(file.path) });
+          const { name, tensor } = await readTensorFile(toolkit, file, item.name);
           const key = inputs.some((input) => input.name === name) ? name : inputs[i]?.name;
           if (key === undefined) throw new QuantError('bad_data', `${item.name}: more inputs than the model has`, item.name);
           feeds[key] = tensor;
@@ -181,6 +200,16 @@ export function collectSamples(toolkit: Toolkit, inputs: readonly ValueInfo[], v
     preprocessing,
     warnings,
   };
+}
+
+async function readTensorFile(toolkit: Toolkit, file: FileItem, folder = ''): Promise<{ name: string; tensor: Tensor }> {
+  try {
+    return await toolkit.call('readTensorProto', { bytes: readFileSync(file.path) });
+  } catch (error) {
+    if (!(error instanceof QuantError)) throw error;
+    const name = join(folder, file.name);
+    throw new QuantError(error.code, `${name}: ${error.message}`, name);
+  }
 }
 
 function labelOf(labels: Map<string, number>, name: string): number | undefined {
@@ -206,7 +235,7 @@ async function* samplesOfFile(
     yield* batches(inputs, readNpz(bytes, file.name), extra);
     return;
   }
-  const tensor = ending === '.npy' ? readNpy(bytes, file.name) : (await toolkit.call('readTensorProto', { bytes })).tensor;
+  const tensor = ending === '.npy' ? readNpy(bytes, file.name) : (await readTensorFile(toolkit, file)).tensor;
   const input = inputs[0];
   if (input === undefined) throw new QuantError('bad_data', 'the model has no inputs');
   for (const row of rowsOf(tensor, input, file.name)) yield { feeds: { [input.name]: row }, ...extra };

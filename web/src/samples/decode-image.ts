@@ -122,6 +122,12 @@ function pngToRgb(bytes: Uint8Array, name: string): Picture {
   return { rgb, width, height };
 }
 
+const isJpeg = (bytes: Uint8Array): boolean => bytes[0] === 0xff && bytes[1] === 0xd8;
+const isPng = (bytes: Uint8Array): boolean => bytes.byteLength >= 8 && hasPngSignature(bytes);
+
+/** Whether a picture that begins like this gives the same tensor everywhere; others are left to the host. */
+export const isDecodedHere = (head: Uint8Array): boolean => isJpeg(head) || isPng(head);
+
 /**
  * Decodes a picture file by its contents, not by its name.
  *
@@ -134,8 +140,8 @@ export async function decodeImage(
   decodeOther: ((bytes: Uint8Array, name: string) => Promise<Picture>) | null,
 ): Promise<Picture> {
   if (bytes.byteLength > maxImageBytes) fail(name, `the file passes the limit of ${maxImageBytes} bytes`);
-  if (bytes[0] === 0xff && bytes[1] === 0xd8) return decodeJpeg(bytes, name);
-  if (bytes.byteLength >= 8 && hasPngSignature(bytes)) return pngToRgb(bytes, name);
+  if (isJpeg(bytes)) return decodeJpeg(bytes, name);
+  if (isPng(bytes)) return pngToRgb(bytes, name);
   if (decodeOther !== null && bytes.byteLength > 0) return await decodeOther(bytes, name);
   fail(name, 'not a JPEG or PNG picture; convert it to one of them');
 }
