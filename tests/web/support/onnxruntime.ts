@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { InferenceSession, Tensor as OrtTensor, TypedTensor } from 'onnxruntime-common';
 import type { DType, Feeds, Tensor, TypedArray } from '../../../web/src/node.js';
 
-const ortTypes = {
+export const ortTypes = {
   f32: 'float32',
   f64: 'float64',
   f16: 'float16',
