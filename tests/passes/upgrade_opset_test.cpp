@@ -5,7 +5,8 @@
 #include "base/error.h"
 #include "base/float16.h"
 
-// What each node must look like follows from the ONNX operator changelog; that the results agree was shown with onnxruntime.
+// What each node must look like follows from the ONNX operator changelog;
+// tests/web/upgrade-opset.test.ts shows with onnxruntime that the results agree.
 
 using namespace bitwright;
 

@@ -26,10 +26,10 @@ export async function unpacked<T>(pack: string, work: (folder: string) => Promis
   }
 }
 
-/** Paths of all models below a folder, from there. */
-export const modelsBelow = (target: string): string[] =>
+/** Paths of all models of one kind below a folder, from there. */
+export const modelsBelow = (target: string, ending: '.onnx' | '.ort'): string[] =>
   readdirSync(target, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.onnx'))
+    .filter((name) => name.endsWith(ending))
     .sort();
 
 /** The second column of a table by the first. */
