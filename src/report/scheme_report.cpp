@@ -212,11 +212,10 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
     if (e.scheme.encoding == Encoding::uniform) {
       const std::int32_t stored = c - (e.range.qmin < 0 ? 1 << (e.scheme.bits - 1) : 0);
       report.grid.push_back(report.scale * static_cast<float>(stored - report.zero_point));
-    } else if (!e.scales.empty()) {
-      report.grid.push_back(report.scale * e.levels[code]);
     } else {
-      const auto n = static_cast<std::size_t>(e.scheme.n_entries);
-      if (code < n) report.grid.push_back(e.levels[index * n + code]);
+      const bool is_shared = !e.scales.empty();  // by all groups
+      const std::size_t n = is_shared ? e.levels.size() : static_cast<std::size_t>(e.scheme.n_entries);
+      if (code < n) report.grid.push_back(is_shared ? report.scale * e.levels[code] : e.levels[index * n + code]);
     }
   }
   report.code_counts.resize(report.grid.size());

@@ -107,3 +107,37 @@ TEST_CASE("encode_tensor: a clip ratio out of range, or where nothing is clipped
   TensorScheme fitted{.encoding = Encoding::kmeans, .bits = 2, .clip_ratio = 0.5};
   CHECK_THROWS_WITH_AS(report_of(kValues, fitted), doctest::Contains("fitted"), Error);
 }
+
+TEST_CASE("report_scheme: the grid has a real for each level that codes stand for, and no other") {
+  std::vector<float> values(128);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    values[i] = std::sin(0.7f * static_cast<float>(i)) * (1.0f + static_cast<float>(i / 32));
+  const auto n_levels = [](const EncodedTensor& e) {
+    switch (e.scheme.encoding) {
+      case Encoding::ternary:
+        return 3;
+      case Encoding::power_of_two:
+      case Encoding::additive_power_of_two:
+        return (1 << e.scheme.bits) - 1;  // one 0 for both signs
+      default:
+        return 1 << e.scheme.bits;
+    }
+  };
+  for (const NamedScheme& named : named_schemes()) {
+    const Shape shape{2, 64};
+    const std::int64_t axis = named.scheme.grain == TensorScheme::Grain::per_channel ? 0 : 1;
+    const EncodedTensor e = encode_tensor(values, shape, named.scheme, axis);
+    if (e.scheme.bits > 8 || e.scheme.encoding == Encoding::product) continue;
+    CAPTURE(named.name);
+    const SchemeReport report = report_scheme(values, shape, named.scheme, axis, 0);
+    REQUIRE(report.grid.size() == static_cast<std::size_t>(n_levels(e)));
+    CHECK(report.code_counts.size() == report.grid.size());
+    CHECK(total(report.code_counts) == values.size());
+    // The first value belongs to the first group whatever the grain.
+    std::vector<float> decoded(values.size());
+    decode_tensor(e, decoded);
+    const std::vector<std::int32_t> codes = unpack_codes(e);
+    const std::int32_t least = e.range.qmin < 0 ? -(1 << (e.scheme.bits - 1)) : 0;  // also where it is never used
+    for (std::size_t i = 0; i < 16; ++i) CHECK(report.grid[static_cast<std::size_t>(codes[i] - least)] == decoded[i]);
+  }
+}
