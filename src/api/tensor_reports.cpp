@@ -77,8 +77,7 @@ void size_weight(const TensorPlan& tensor, const TensorRecord& record, TensorRep
   const auto n_scales = static_cast<std::uint64_t>(row.n_scales);
   row.bytes_before = record.size_bytes();
   if (tensor.encoded) {
-    row.bytes_after =
-        static_cast<std::uint64_t>(tensor.encoded->bits_per_weight * static_cast<double>(n_elements(record.shape)) / 8.0 + 0.5);
+    row.bytes_after = tensor.encoded->stored_bytes;
     return;
   }
   row.bytes_after = packed_bytes(row.dtype, static_cast<std::uint64_t>(n_elements(record.shape))) + 4 * n_scales;

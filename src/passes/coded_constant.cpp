@@ -1,6 +1,7 @@
 #include "passes/coded_constant.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 #include "quant/quantize.h"
@@ -55,9 +56,10 @@ class Maker {
     Shape shape = values.shape();
     return constant(wish, dtype, std::move(shape), std::move(values));
   }
-  std::string integers(const char* wish, const std::vector<std::int64_t>& values) {
-    return constant(wish,
-                    Tensor::of<std::int64_t>({static_cast<std::int64_t>(values.size())}, std::span<const std::int64_t>(values)));
+  std::string integers(const char* wish, DType dtype, const std::vector<std::int64_t>& values) {
+    Tensor tensor(dtype, {static_cast<std::int64_t>(values.size())});
+    write_elements(tensor, 0, std::span<const std::int64_t>(values));
+    return constant(wish, std::move(tensor));
   }
   /// Floats in the type of the result.
   std::string reals(const char* wish, Shape shape, const std::vector<float>& values) {
@@ -88,11 +90,11 @@ class Maker {
     return Generated{[encode = encode_, from_codes = std::move(from_codes)] { return from_codes(encode()); }};
   }
 
-  /// The packed codes as they are.
+  /// The packed codes as they are, followed by zeros where the shape has room for more.
   std::string codes(DType dtype, const Shape& shape) {
     return constant("_quantized", dtype, shape, generated([dtype, shape](const EncodedTensor& encoded) {
                       Tensor tensor(dtype, shape);
-                      BITWRIGHT_ASSERT(tensor.size_bytes() == encoded.codes.size());
+                      BITWRIGHT_ASSERT(tensor.size_bytes() >= encoded.codes.size());
                       std::copy(encoded.codes.begin(), encoded.codes.end(), tensor.bytes().begin());
                       return tensor;
                     }));
@@ -165,6 +167,14 @@ class Maker {
     if (grain.is_block) node.set(Attribute::of_int("block_size", grain.size));
   }
 
+  std::string plain_scales(const Shape& shape, const std::vector<float>& scales) {
+    if (made_.scheme.scale_form != ScaleForm::f16 || dtype_ == DType::f16) return reals("_scale", shape, scales);
+    Tensor tensor(DType::f16, shape);
+    write_elements(tensor, 0, std::span<const float>(scales));
+    const std::string halves = constant("_scale", std::move(tensor));
+    return cast(halves, dtype_);
+  }
+
   std::string scale_input(const Shape& shape, const std::vector<float>& scales, const Grain& grain) {
     const auto stored = [&](DType dtype) {
       Tensor tensor(dtype, shape);
@@ -190,7 +200,7 @@ class Maker {
       default:
         break;
     }
-    return reals("_scale", shape, scales);
+    return plain_scales(shape, scales);
   }
   static constexpr std::int64_t kBlocksOfSuperBlock = 8;
 
@@ -200,96 +210,137 @@ class Maker {
     return tensor.buffer();
   }
 
-  /// For each index of the axis, which group it belongs to.
-  std::string group_of_index(const Grain& grain) {
-    std::vector<std::int64_t> groups(static_cast<std::size_t>(made_.shape[static_cast<std::size_t>(grain.axis)]));
-    for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<std::int64_t>(i) / grain.size;
-    return integers("_group", groups);
-  }
-  std::string gather(const std::string& values, const std::string& indices, std::int64_t axis) {
-    Node& node = add("Gather", {values, indices});
-    if (axis != 0) node.set(Attribute::of_int("axis", axis));
-    return node.outputs[0];
-  }
-  std::string reshape(const std::string& value, const std::vector<std::int64_t>& shape) {
-    const std::string target = integers("_shape", shape);
+  std::string gather(const std::string& values, const std::string& indices) { return add("Gather", {values, indices}).outputs[0]; }
+  std::string reshape(const std::string& value, const Shape& shape) {
+    const std::string target = integers("_shape", DType::i64, shape);
     return add("Reshape", {value, target}).outputs[0];
+  }
+  /// The first `n` along an axis.
+  std::string first(const std::string& value, std::int64_t n, std::int64_t axis) {
+    const std::string from = integers("_from", DType::i64, {0}), to = integers("_to", DType::i64, {n});
+    const std::string along = integers("_axis", DType::i64, {axis});
+    return add("Slice", {value, from, to, along}).outputs[0];
+  }
+  /// 1, 2^bits, 2^(2 bits) ...
+  std::string powers(DType dtype, int bits, int n) {
+    std::vector<std::int64_t> values;
+    for (int i = 0; i < n; ++i) values.push_back(std::int64_t{1} << (i * bits));
+    return integers("_powers", dtype, values);
+  }
+
+  /// Of unpacked codes: what holds as many bytes as make whole codes.
+  DType index_type() const { return made_.scheme.bits == 5 || made_.scheme.bits == 7 ? DType::i64 : DType::i32; }
+
+  /// The codes as integers of this shape. As many bytes as hold whole codes make one number, of which each code is a digit.
+  std::string unpacked(const Shape& shape) {
+    const int bits = made_.scheme.bits, common = std::gcd(bits, 8), n_bytes = bits / common, n_codes = 8 / common;
+    if (n_codes == 1) return cast(codes(DType::u8, shape), DType::i32);
+    const std::int64_t n = n_elements(shape), rows = (n + n_codes - 1) / n_codes;
+    const DType dtype = index_type();
+    std::string result = cast(codes(DType::u8, {rows, n_bytes}), dtype);
+    if (n_bytes > 1) {
+      result = add("Mul", {result, powers(dtype, 8, n_bytes)}).outputs[0];
+      result = add("ReduceSum", {result, integers("_axis", DType::i64, {1})}).outputs[0];
+    }
+    result = add("Div", {result, powers(dtype, bits, n_codes)}).outputs[0];
+    result = add("Mod", {result, integers("_base", dtype, {std::int64_t{1} << bits})}).outputs[0];
+    if (rows * n_codes != n) result = first(reshape(result, {-1}), n, 0);
+    return reshape(result, shape);
+  }
+
+  /// One value for each block, as one for each element along the axis. `value` has the shape of the scales with an axis of 1 behind
+  /// that of the blocks.
+  std::string spread(std::string value, const Grain& grain) {
+    const auto at = static_cast<std::size_t>(grain.axis);
+    Shape shape = shape_of_scales();
+    const std::int64_t n_blocks = shape[at], size = std::min(grain.size, made_.shape[at]);
+    shape.insert(shape.begin() + grain.axis + 1, size);
+    const std::string target = integers("_shape", DType::i64, shape);
+    value = add("Expand", {value, target}).outputs[0];
+    shape.erase(shape.begin() + grain.axis + 1);
+    shape[at] = n_blocks * size;
+    value = reshape(value, shape);
+    return shape[at] == made_.shape[at] ? value : first(value, made_.shape[at], grain.axis);
+  }
+  Shape shape_to_spread(const Grain& grain) const {
+    Shape shape = shape_of_scales();
+    shape.insert(shape.begin() + grain.axis + 1, 1);
+    return shape;
   }
 
   void look_up() {
-    const TensorScheme& scheme = made_.scheme;
     const Grain grain = this->grain();
-    if (scheme.encoding == Encoding::product) return look_up_vectors();
-    const std::size_t n_entries = std::size_t{1} << scheme.bits;
+    if (made_.scheme.encoding == Encoding::product) return look_up_vectors();
     const bool has_own_levels = grain.size > 0 && made_.scales.empty();
-    std::string result;
-    if (!has_own_levels && 8 % scheme.bits == 0) {
-      // A byte holds several codes: a table of all bytes gives their levels at once.
-      const int per_byte = 8 / scheme.bits;
-      std::vector<float> table;
-      for (std::size_t byte = 0; byte < 256; ++byte)
-        for (int i = 0; i < per_byte; ++i) {
-          const std::size_t code = (byte >> (i * scheme.bits)) % n_entries;
-          table.push_back(code < made_.levels.size() ? made_.levels[code] : 0.0f);
-        }
-      const std::int64_t n = made_.n_codes(), n_bytes = (n + per_byte - 1) / per_byte;
-      const std::string indices = cast(codes(DType::u8, {n_bytes}), DType::i32);
-      result = gather(reals("_levels", {256, per_byte}, table), indices, 0);
-      if (n_bytes * per_byte != n) {
-        result = reshape(result, {n_bytes * per_byte});
-        result = gather(result, range(n), 0);
-      }
-      result = reshape(result, made_.shape);
-    } else {
-      const DType container = container_of(scheme.bits, false, opset_);
-      std::string indices = wider_codes(container, made_.shape);
-      if (container != DType::u8) indices = add("DequantizeLinear", {indices, constant("_one", Tensor::scalar(1.0f))}).outputs[0];
-      indices = cast(indices, DType::i32);
-      if (has_own_levels) indices = add("Add", {indices, first_levels(grain)}).outputs[0];
-      result = gather(reals("_levels", {static_cast<std::int64_t>(made_.levels.size())}, made_.levels), indices, 0);
-    }
+    std::string indices = unpacked(made_.shape);
+    if (has_own_levels) indices = add("Add", {indices, first_levels(grain)}).outputs[0];
+    const std::string result = gather(has_own_levels && !made_.alphas.empty() ? sums_of_alphas() : flat_levels(), indices);
     if (made_.scales.empty()) return;
     std::string scale;
     if (grain.size == 0)
-      scale = reals("_scale", {}, made_.scales);
+      scale = plain_scales({}, made_.scales);
     else if (grain.is_block)
-      scale = gather(reals("_scale", shape_of_scales(), made_.scales), group_of_index(grain), grain.axis);
+      scale = spread(block_scales(shape_to_spread(grain)), grain);
     else
-      scale = channel_values(grain);
+      scale = channel_scales(grain);
     add("Mul", {result, scale});
   }
 
-  std::string range(std::int64_t n) {
-    return constant("_range", DType::i64, {n}, Generated{[n] {
-                      Tensor tensor(DType::i64, {n});
-                      for (std::int64_t i = 0; i < n; ++i) tensor.data<std::int64_t>()[static_cast<std::size_t>(i)] = i;
-                      return tensor;
-                    }});
+  std::string flat_levels() { return reals("_levels", {static_cast<std::int64_t>(made_.levels.size())}, made_.levels); }
+
+  /// binary_code: the levels of each group, made of what they are sums of.
+  std::string sums_of_alphas() {
+    const int n_planes = made_.scheme.bits;
+    const std::int64_t n_levels = std::int64_t{1} << n_planes;
+    std::vector<float> signs;
+    for (int p = 0; p < n_planes; ++p)
+      for (std::int64_t c = 0; c < n_levels; ++c) signs.push_back((c >> p & 1) != 0 ? 1.0f : -1.0f);
+    const std::string alphas = constant(
+        "_alphas", f32_tensor({static_cast<std::int64_t>(made_.alphas.size()) / n_planes, n_planes}, made_.alphas));
+    const std::string table = constant("_signs", f32_tensor({n_planes, n_levels}, signs));
+    const std::string levels = reshape(add("MatMul", {alphas, table}).outputs[0], {-1});
+    return dtype_ == DType::f32 ? levels : cast(levels, dtype_);
+  }
+
+  /// Where a code of 8 bits gives the scale, a table of what it stands for is smaller than scales.
+  std::string block_scales(const Shape& shape) {
+    const std::vector<std::uint8_t>& codes = made_.scale_codes;
+    if (codes.empty() || made_.super_scales.size() > 1) return plain_scales(shape, made_.scales);
+    std::vector<float> table(std::size_t{*std::max_element(codes.begin(), codes.end())} + 1, 1.0f);
+    for (std::size_t i = 0; i < codes.size(); ++i) table[codes[i]] = made_.scales[i];
+    Tensor tensor(DType::u8, shape);
+    std::copy(codes.begin(), codes.end(), tensor.bytes().begin());
+    const std::string indices = cast(constant("_scale_quantized", std::move(tensor)), DType::i32);
+    return gather(reals("_scales", {static_cast<std::int64_t>(table.size())}, table), indices);
   }
 
   /// One scale for each channel, in the shape that multiplies.
-  std::string channel_values(const Grain& grain) {
-    Shape shape(made_.shape.size(), 1);
+  std::string channel_scales(const Grain& grain) {
     std::vector<float> all(static_cast<std::size_t>(made_.shape[static_cast<std::size_t>(grain.axis)]));
     for (std::size_t i = 0; i < all.size(); ++i) all[i] = made_.scales[i / static_cast<std::size_t>(grain.size)];
-    shape[static_cast<std::size_t>(grain.axis)] = static_cast<std::int64_t>(all.size());
-    return reals("_scale", shape, all);
+    return plain_scales(shape_of_channels(grain), all);
+  }
+  Shape shape_of_channels(const Grain& grain) const {
+    Shape shape(made_.shape.size(), 1);
+    shape[static_cast<std::size_t>(grain.axis)] = made_.shape[static_cast<std::size_t>(grain.axis)];
+    return shape;
   }
 
   /// Where the levels of each element's group begin, in a shape that broadcasts.
   std::string first_levels(const Grain& grain) {
-    const Shape groups = shape_of_scales();
-    const auto n_groups = static_cast<std::size_t>(n_elements(groups));
-    const std::size_t n_levels = made_.levels.size() / n_groups;
-    Tensor first(DType::i32, groups);
-    for (std::size_t g = 0; g < n_groups; ++g) first.data<std::int32_t>()[g] = static_cast<std::int32_t>(g * n_levels);
-    if (grain.is_block) return gather(constant("_first_level", std::move(first)), group_of_index(grain), grain.axis);
-    Shape shape(made_.shape.size(), 1);
-    Tensor all(DType::i32, {made_.shape[static_cast<std::size_t>(grain.axis)]});
-    for (std::size_t i = 0; i < static_cast<std::size_t>(all.n_elements()); ++i)
-      all.data<std::int32_t>()[i] = first.data<std::int32_t>()[i / static_cast<std::size_t>(grain.size)];
-    shape[static_cast<std::size_t>(grain.axis)] = all.n_elements();
-    return constant("_first_level", all.reshaped(shape));
+    const std::int64_t n_levels = made_.scheme.n_entries;
+    if (grain.is_block) {
+      const auto scalar = [&](std::int64_t value) {
+        Tensor tensor(index_type(), {});
+        write_elements(tensor, 0, std::span<const std::int64_t>(&value, 1));
+        return constant("_level", std::move(tensor));
+      };
+      const std::string from = scalar(0), to = scalar(static_cast<std::int64_t>(made_.levels.size())), step = scalar(n_levels);
+      return spread(reshape(add("Range", {from, to, step}).outputs[0], shape_to_spread(grain)), grain);
+    }
+    std::vector<std::int64_t> all(static_cast<std::size_t>(made_.shape[static_cast<std::size_t>(grain.axis)]));
+    for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::int64_t>(i) / grain.size * n_levels;
+    return reshape(integers("_first_level", index_type(), all), shape_of_channels(grain));
   }
 
   /// product: a code stands for sub_vector elements along the axis; each column group has entries of its own.
@@ -299,18 +350,17 @@ class Maker {
     const auto at = static_cast<std::size_t>(axis);
     Shape shape = scale_shape(made_.granularity, made_.shape);  // of the codes
     const std::int64_t n_sub = shape[at];
-    std::string indices = cast(wider_codes(DType::u8, shape), DType::i32);
+    std::string indices = unpacked(shape);
     if (scheme.column_group > 0 && scheme.column_group < n_sub) {
       Shape along(shape.size(), 1);
       along[at] = n_sub;
-      Tensor first(DType::i32, along);
+      std::vector<std::int64_t> entries(static_cast<std::size_t>(n_sub));
       for (std::int64_t s = 0; s < n_sub; ++s)
-        first.data<std::int32_t>()[static_cast<std::size_t>(s)] =
-            static_cast<std::int32_t>(s / scheme.column_group * scheme.n_entries);
-      indices = add("Add", {indices, constant("_first_entry", std::move(first))}).outputs[0];
+        entries[static_cast<std::size_t>(s)] = s / scheme.column_group * scheme.n_entries;
+      indices = add("Add", {indices, reshape(integers("_first_entry", index_type(), entries), along)}).outputs[0];
     }
     const auto n_vectors = static_cast<std::int64_t>(made_.levels.size()) / length;
-    std::string result = gather(reals("_levels", {n_vectors, length}, made_.levels), indices, 0);
+    std::string result = gather(reals("_levels", {n_vectors, length}, made_.levels), indices);
     if (at + 1 != shape.size()) {
       std::vector<std::int64_t> perm;
       for (std::size_t i = 0; i < shape.size(); ++i) {
@@ -323,7 +373,7 @@ class Maker {
     }
     shape[at] = n_sub * length;
     result = reshape(result, shape);
-    if (shape != made_.shape) gather(result, range(made_.shape[at]), axis);
+    if (shape != made_.shape) first(result, made_.shape[at], axis);
   }
 
   const std::string& value_;

@@ -15,8 +15,8 @@ struct CodedConstant {
   std::vector<TensorRecord> records;
 };
 
-/// True where DequantizeLinear knows the codes: integers, and floats of 8 and 4 bits. Others are numbers of levels, which Cast and
-/// Gather look up in a table: any runtime can, and most do it once, while loading.
+/// True where DequantizeLinear knows the codes: integers, and floats of 8 and 4 bits. Others are numbers of levels, which Gather looks
+/// up in a table: any runtime can, and most do it once, while loading.
 bool has_dequantize_form(const TensorScheme& scheme);
 
 /// The element type that holds codes of so many bits at this opset: u2 from 25 on, u4 from 21 on, else u8.
@@ -26,7 +26,9 @@ DType container_of(int bits, bool is_signed, std::int64_t opset);
 ///
 ///   DequantizeLinear(codes, scale, zero_point)          scale_form f8e4m3fn and u6: the scale is made by another DequantizeLinear
 ///   Cast(codes) -> f32                                  f16, bf16
-///   Cast -> Gather(table) -> Reshape -> Mul(scales)     others; a byte of several codes is one index into a table of all bytes
+///   Cast -> Div, Mod -> Gather(levels) -> Mul(scales)   others, from opset 13 on: codes are the digits of bytes, or of as many bytes as
+///                                                       hold whole codes; scales of blocks are spread by Expand, levels of a
+///                                                       group begin where Add says, those of planes are made by MatMul
 ///
 ///   made      what encode_tensor gave, without which no scales are known; its codes may be left out
 ///   encode    makes it again, codes included, whenever the file is written; nothing where `made` holds the codes

@@ -40,7 +40,7 @@ struct NodeInput {
 /// What became of a weight whose codes are no plain integers.
 struct EncodedWeight {
   std::string scheme;  // as named schemes call it, or its encoding
-  double bits_per_weight = 0.0;
+  std::uint64_t stored_bytes = 0;  // of all tensors that stand for it in the file
   double sqnr_db = 0.0;
   float rmin = 0.0f;
   float rmax = 0.0f;

@@ -66,6 +66,18 @@ bool saves_bytes(const Shape& shape, const TensorScheme& scheme, std::int64_t ax
   return after < 4 * n;
 }
 
+/// What nodes and tensors take in a file beside their values.
+std::uint64_t naming_bytes(const CodedConstant& made) {
+  std::uint64_t n = 0;
+  for (const TensorRecord& record : made.records) n += record.name.size() + 16;
+  for (const Node& node : made.nodes) {
+    n += node.name.size() + node.op_type.size() + 32;
+    for (const std::vector<std::string>* values : {&node.inputs, &node.outputs})
+      for (const std::string& value : *values) n += value.size() + 2;
+  }
+  return n;
+}
+
 /// One weight on its way into codes, with everything that is needed after the graph was touched.
 struct Edit {
   ConstantWeight weight;
@@ -266,36 +278,41 @@ class WeightOnly {
       const Tensor values = as_f32(record.load());
       encoded = encode(values);
       if (encoded.n_not_finite != 0) return refuse_not_finite(weight, encoded.n_not_finite);
-      const std::uint64_t n_bytes = encoded.stored_bits() / 8 + kOverheadBytes;
-      if (!recipe_.takes_small_weights && n_bytes >= record.size_bytes())
-        return refuse(weight, "codes and scales of its weight would be no smaller");
       Tensor back(DType::f32, record.shape);
       decode_tensor(encoded, back.data<float>());
       const auto [least, most] = std::minmax_element(back.data<float>().begin(), back.data<float>().end());
       summary = {std::string(scheme_name(encoded.scheme)),
-                 encoded.bits_per_weight(),
+                 0,
                  sqnr_db(values.data<float>(), back.data<float>()),
                  *least,
                  *most,
                  widest_grid(encoded)};
     }
-    check_opset(encoded.scheme);
-    const bool is_held = holds_codes(encoded.codes.size());
+    const std::uint64_t held = encoded.codes.size();
+    const bool is_held = holds_codes(held);
     if (!is_held) encoded.codes = {};
     std::function<EncodedTensor()> again;
     if (!is_held) again = [encode, record] { return encode(as_f32(record.load())); };
-    TensorPlan plan{weight.name,
-                    TensorRole::weight,
-                    {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points},
-                    {},
-                    summary};
-    accept(weight, std::move(plan), summary.scheme);
-    if (is_bnb4(weight, record, encoded)) {
-      edits.push_back(bnb4(weight, encoded, again));
-      return;
+    const bool is_product = is_bnb4(weight, record, encoded);
+    Edit edit = is_product
+                    ? bnb4(weight, encoded, again)
+                    : Edit{weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_), {}};
+    for (const TensorRecord& made : edit.made.records) summary.stored_bytes += made.size_bytes();
+    if (!recipe_.takes_small_weights && summary.stored_bytes + naming_bytes(edit.made) >= record.size_bytes()) {
+      if (is_held) held_bytes_ -= held;
+      return refuse(weight, "codes and scales of its weight would be no smaller");
     }
-    if (!has_dequantize_form(encoded.scheme)) ++n_tables_;
-    edits.push_back({weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_), {}});
+    check_opset(encoded.scheme);
+    if (is_product && model_.opset("com.microsoft") == 0) model_.set_opset("com.microsoft", 1);
+    accept(weight,
+           {weight.name,
+            TensorRole::weight,
+            {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points},
+            {},
+            summary},
+           summary.scheme);
+    if (!is_product && !has_dequantize_form(encoded.scheme)) ++n_tables_;
+    edits.push_back(std::move(edit));
   }
 
   void check_opset(const TensorScheme& scheme) const {
@@ -342,7 +359,6 @@ class WeightOnly {
          {std::pair("K", k), std::pair("N", n), std::pair("block_size", block), std::pair("quant_type", type)})
       edit.product->set(Attribute::of_int(name, value));
     edit.made.records = {std::move(codes), std::move(scales)};
-    if (model_.opset("com.microsoft") == 0) model_.set_opset("com.microsoft", 1);
     return edit;
   }
 
