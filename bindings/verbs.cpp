@@ -285,7 +285,7 @@ val list_schemes() {
 
 val try_scheme(std::int32_t model, std::string name, val tensor, val distribution, val request) {
   return guard([&] {
-    const TensorScheme scheme = scheme_input_from(request, Object(request).text("scheme"));
+    TensorScheme scheme = scheme_input_from(request, Object(request).text("scheme"));
     std::int64_t axis = scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
     const val index = request["scaleIndex"];
     const std::int64_t scale_index = index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>());
@@ -305,8 +305,10 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
       tried.model = model;
       tried.name = name;
     }
-    if (held) axis = scheme_axis(*held, name, tried.values.shape(), scheme);
-    if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
+    if (const val given = request["axis"]; !given.isUndefined())
+      axis = static_cast<std::int64_t>(given.as<double>());
+    else if (held)
+      axis = fit_to_reader(scheme, *held, name, tried.values.shape());
     return to_js(report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &*tried.shown));
   });
 }

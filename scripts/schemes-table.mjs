@@ -51,16 +51,10 @@ async function measure(toolkit, path, schemes) {
       };
       const signal = await signalOf();
       if (!(signal > 0)) continue; // a constant of one magnitude
-      // Along which axis the node sums that reads it: what the granularity of blocks says.
-      const blocks = await tryScheme({ model, tensor: name }, { scheme: 'i8_b32' });
-      const reach = shape[Number(/axis=(\d+)/.exec(blocks.granularity)?.[1])] ?? n;
       sums.n += n;
       sums.signal += signal;
-      for (const { name: scheme, granularity, blockSize, scaleForm } of schemes) {
-        // As quantize does: an axis shorter than a block gets one scale a channel.
-        const isShort = granularity === 'per_block' && reach < blockSize;
-        const fitted = isShort ? { scheme, granularity: 'per_channel', scaleForm: inChannels(scaleForm) } : { scheme };
-        const report = await tryScheme({ model, tensor: name }, fitted);
+      for (const { name: scheme } of schemes) {
+        const report = await tryScheme({ model, tensor: name }, { scheme });
         const sum = sums.schemes.get(scheme) ?? { noise: 0, bits: 0 };
         sum.noise += report.meanSquaredError * n;
         sum.bits += report.bitsPerWeight * n;
@@ -73,7 +67,6 @@ async function measure(toolkit, path, schemes) {
   return sums;
 }
 
-const inChannels = (scaleForm) => (scaleForm === 'u6' ? 'f16' : scaleForm); // two levels need blocks
 const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 const decibels = (signal, noise) => (noise > 0 ? 10 * Math.log10(signal / noise) : Infinity);
 const dbText = (db) => (Number.isFinite(db) ? db.toFixed(1) : 'exact');

@@ -67,20 +67,25 @@ Tensor float_constant(const Model& model, std::string_view name) {
   return values;
 }
 
-std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, const TensorScheme& scheme) {
-  std::optional<WeightAxes> axes;
+std::int64_t fit_to_reader(TensorScheme& scheme, const Model& model, std::string_view name, const Shape& shape) {
+  const Node* reader = nullptr;
+  WeightAxes axes;
   visit_nodes(model, [&](const Node& node, const std::string&) {
-    for (std::size_t i = 0; i < node.inputs.size() && !axes; ++i) {
+    for (std::size_t i = 0; i < node.inputs.size() && reader == nullptr; ++i) {
       if (node.inputs[i] != name) continue;
       // weight_axes only looks at the node.
       WeightUse use{const_cast<Node*>(&node), i, "", std::vector<std::int64_t>(shape.size()),
                     static_cast<std::int64_t>(shape.size())};
       std::iota(use.axes.begin(), use.axes.end(), 0);
-      axes = weight_axes(use);
+      if (const auto found = weight_axes(use)) {
+        reader = &node;
+        axes = *found;
+      }
     }
   });
-  if (!axes) return scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
-  return scheme_axis(scheme, shape, *axes);
+  if (reader == nullptr) return scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
+  scheme = fitted_scheme(scheme, shape, axes, *reader);
+  return scheme_axis(scheme, shape, axes);
 }
 
 }  // namespace bitwright

@@ -14,8 +14,8 @@ namespace bitwright {
 /// Throws Error{invalid_argument} where there is none of that name, Error{unsupported} where it is no tensor of floats.
 Tensor float_constant(const Model& model, std::string_view name);
 
-/// The axis that a scheme means (passes/weights.h) for the first node that reads the constant; without such a node channels lie along
-/// the first axis, and the last is summed over.
-std::int64_t scheme_axis(const Model& model, std::string_view name, const Shape& shape, const TensorScheme& scheme);
+/// Fits the scheme to the first node that reads the constant, as quantize does (passes/weights.h), and returns the axis that it then
+/// means. Without such a node it stays as it is, channels lie along the first axis, and the last is summed over.
+std::int64_t fit_to_reader(TensorScheme& scheme, const Model& model, std::string_view name, const Shape& shape);
 
 }  // namespace bitwright

@@ -13,14 +13,15 @@ std::int64_t dequantize_opset(const TensorScheme& scheme) {
   using enum Encoding;
   constexpr std::int64_t kTableOpset = 13;  // Cast, Gather, Reshape, Mul as they are written
   if (!has_dequantize_form(scheme)) return kTableOpset;
-  const bool is_block = scheme.grain == TensorScheme::Grain::per_block;
+  using enum TensorScheme::Grain;
+  const bool is_block = scheme.grain == per_block || scheme.grain == per_token;  // a token is a block as long as its axis
   if (scheme.scale_form == ScaleForm::e8m0) return 24;
   if (scheme.encoding == f4e2m1) return 23;
   if (scheme.encoding == f8e4m3fn || scheme.encoding == f8e5m2) return is_block ? 21 : 19;
   const int bits = scheme.bits != 0 ? scheme.bits : dtype_bits(scheme.dtype);
   if (bits <= 2) return 25;
   if (bits <= 4 || bits > 8 || is_block) return 21;
-  return scheme.grain == TensorScheme::Grain::per_channel ? 13 : 10;
+  return scheme.grain == per_channel ? 13 : 10;
 }
 
 std::string dequantize_domain(Model& model, const TensorScheme& scheme, Target target) {

@@ -50,13 +50,8 @@ PassResult& PassResult::operator+=(const PassResult& other) {
 }
 
 std::string_view scheme_name(const TensorScheme& scheme) {
-  for (const NamedScheme& named : named_schemes()) {
-    TensorScheme same = scheme;  // which completes what names leave open
-    same.bits = named.scheme.bits;
-    same.n_entries = named.scheme.n_entries;
-    if (scheme.encoding != Encoding::uniform) same.dtype = named.scheme.dtype;
-    if (same == named.scheme && complete_scheme(named.scheme).bits == scheme.bits) return named.name;
-  }
+  for (const NamedScheme& named : named_schemes())
+    if (complete_scheme(named.scheme) == scheme) return named.name;
   return scheme.encoding == Encoding::uniform ? dtype_name(scheme.dtype) : encoding_info(scheme.encoding).name;
 }
 

@@ -82,7 +82,7 @@ struct PassResult {
   PassResult& operator+=(const PassResult& other);
 };
 
-/// The name of the scheme where it has one, else of its encoding.
+/// The name of a complete scheme where it has one, else of its encoding.
 std::string_view scheme_name(const TensorScheme& scheme);
 
 /// "int8", "uint4": how rows call the codes; other element types by their own names.

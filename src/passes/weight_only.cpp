@@ -45,19 +45,6 @@ Verdict judge(const ConstantWeight& weight, const Selection& selection) {
 /// The first opset whose DequantizeLinear gives half floats.
 constexpr std::int64_t kHalfScaleOpset = 19;
 
-/// Rows of a table shorter than this share one scale with all others: a scale each would outweigh the codes.
-constexpr std::int64_t kMinRowLength = 16;
-
-/// The scheme fitted to this tensor: blocks need an axis at least as long, else one scale per channel.
-TensorScheme fitted(TensorScheme scheme, const Shape& shape, const WeightAxes& axes, bool is_table) {
-  if (is_table && scheme.grain == TensorScheme::Grain::per_channel &&
-      n_elements(shape) / shape[static_cast<std::size_t>(axes.channel)] < kMinRowLength)
-    scheme.grain = TensorScheme::Grain::per_tensor;
-  if (scheme.grain == TensorScheme::Grain::per_block && shape[static_cast<std::size_t>(axes.reduction)] < scheme.block_size)
-    scheme.grain = TensorScheme::Grain::per_channel;
-  return scheme;
-}
-
 bool saves_bytes(const Shape& shape, const TensorScheme& scheme, std::int64_t axis) {
   const auto n = static_cast<std::uint64_t>(n_elements(shape));
   const auto n_scales = static_cast<std::uint64_t>(n_elements(scale_shape(granularity_of(scheme, axis, shape.size()), shape)));
@@ -95,7 +82,7 @@ bool is_plain(const TensorScheme& scheme) {
   plain.block_size = scheme.block_size;
   plain.bits = scheme.bits == dtype_bits(scheme.dtype) ? scheme.bits : 0;
   plain.seed = scheme.seed;
-  return plain == scheme && dtype_bits(scheme.dtype) <= 16;
+  return plain == scheme && dtype_bits(scheme.dtype) <= 16 && scheme.grain != TensorScheme::Grain::per_token;
 }
 
 Tensor as_f32(const Tensor& values) {
@@ -181,7 +168,7 @@ class WeightOnly {
     const Verdict verdict = judge(weight, selection_);
     if (!verdict.refusal.empty()) return refuse(weight, verdict.refusal);
     const TensorRecord record = *weight.record;
-    const TensorScheme scheme = fitted(recipe_.weight, record.shape, verdict.axes, weight.uses[0].node->op_type == "Gather");
+    const TensorScheme scheme = fitted_scheme(recipe_.weight, record.shape, verdict.axes, *weight.uses[0].node);
     const std::int64_t axis = scheme_axis(scheme, record.shape, verdict.axes);
     if (record.dtype == DType::f16 && has_dequantize_form(scheme) && model_.opset() < kHalfScaleOpset)
       return refuse(weight, "DequantizeLinear gives half floats from opset 19 on; upgrade the model");

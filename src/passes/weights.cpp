@@ -16,6 +16,8 @@ namespace {
 constexpr int kMaxHops = 8;
 /// Uses found behind such nodes, of all constants together: a file may let each of a million constants reach a million readers.
 constexpr std::size_t kMaxMovedUses = std::size_t{1} << 20;
+/// Rows of a table shorter than this share one scale with all others: a scale each would outweigh the codes.
+constexpr std::int64_t kMinRowLength = 16;
 
 template <typename Visit>
 void for_each_subgraph(Node& node, const std::string& path, const Visit& visit) {
@@ -158,6 +160,18 @@ class UseFinder {
 
 std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements, bool takes_halves) {
   return UseFinder(model).weights(min_elements, takes_halves);
+}
+
+TensorScheme fitted_scheme(TensorScheme scheme, const Shape& shape, const WeightAxes& axes, const Node& reader) {
+  using enum TensorScheme::Grain;
+  if (reader.op_type == "Gather" && scheme.grain == per_channel &&
+      n_elements(shape) < kMinRowLength * shape[static_cast<std::size_t>(axes.channel)])
+    scheme.grain = per_tensor;
+  if (scheme.grain == per_block && shape[static_cast<std::size_t>(axes.reduction)] < scheme.block_size) {
+    scheme.grain = per_channel;
+    if (scheme.scale_form == ScaleForm::u6) scheme.scale_form = ScaleForm::f16;  // two levels need blocks
+  }
+  return scheme;
 }
 
 std::int64_t scheme_axis(const TensorScheme& scheme, const Shape& shape, const WeightAxes& axes) {

@@ -43,6 +43,9 @@ struct WeightAxes {
 };
 /// Nothing where the operator takes no weight at this input that could be stored as codes.
 std::optional<WeightAxes> weight_axes(const WeightUse& use);
+/// The scheme fitted to a constant that `reader` reads: blocks need an axis at least as long, else channels have one scale each; and
+/// a scale for each row of a table needs rows long enough.
+TensorScheme fitted_scheme(TensorScheme scheme, const Shape& shape, const WeightAxes& axes, const Node& reader);
 /// The axis that a scheme means: channels for per_channel, else what is summed over. Sub-vectors of product lie along channels where
 /// what is summed over is too short for one.
 std::int64_t scheme_axis(const TensorScheme& scheme, const Shape& shape, const WeightAxes& axes);

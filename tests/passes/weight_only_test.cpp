@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "quant/encodings/encoding.h"
 #include "quant/quantize.h"
 
 using namespace bitwright;
@@ -250,4 +251,57 @@ TEST_CASE("weight_only: short rows of a table share one scale") {
   model.graph.nodes.push_back(node_of("look", "Gather", {"table", "i"}, {"row"}));
   weight_only(model, weight_recipe());
   CHECK(model.graph.find_initializer("table_scale")->shape == Shape{});
+}
+
+TEST_CASE("weight_only: a scale for each token is one for each row, as a block") {
+  Model model = small_model(21);
+  model.graph.initializers[0] = TensorRecord::of("w", ramp({64, 64}));  // square: nothing else would tell rows from columns
+  const Tensor before = model.graph.initializers[0].load();
+  Recipe recipe = weight_recipe();
+  recipe.weight = find_scheme("u8_token")->scheme;
+  CHECK(dequantize_opset(recipe.weight) == 21);
+  weight_only(model, recipe);
+  const Node& node = model.graph.nodes[0];
+  REQUIRE(node.op_type == "DequantizeLinear");
+  CHECK(node.domain.empty());
+  CHECK(node.attr_i("axis", -9) == 1);
+  CHECK(node.attr_i("block_size", 0) == 64);
+  const Tensor codes = model.graph.find_initializer(node.inputs[0])->load();
+  const Tensor scales = model.graph.find_initializer(node.inputs[1])->load();
+  const Tensor zeros = model.graph.find_initializer(node.inputs[2])->load();
+  CHECK(scales.shape() == Shape{64, 1});
+  for (std::size_t i = 0; i < 64 * 64; ++i) {
+    const float scale = scales.data<float>()[i / 64];
+    const int steps = codes.data<std::uint8_t>()[i] - zeros.data<std::uint8_t>()[i / 64];
+    REQUIRE(std::abs(scale * static_cast<float>(steps) - before.data<float>()[i]) <= scale * 0.5001f);
+  }
+}
+
+TEST_CASE("weight_only: two-level scales become half floats where blocks are too long for the axis") {
+  Model model = small_model(21);
+  Node conv = node_of("conv", "Conv", {"image", "kernel"}, {"c"});
+  model.graph.inputs.push_back(ValueInfo::of("image", DType::f32, {1, 3, 8, 8}));
+  model.graph.outputs.push_back(ValueInfo::of("c", DType::f32, {1, 32, 4, 4}));
+  model.graph.initializers.push_back(TensorRecord::of("kernel", ramp({32, 3, 5, 5})));
+  model.graph.nodes.push_back(std::move(conv));
+  Recipe recipe = weight_recipe();
+  recipe.weight = find_scheme("k4")->scheme;
+  const PlannedEdit edit = weight_only(model, recipe);
+  REQUIRE(edit.plan.tensors.size() == 2);
+  CHECK(to_string(edit.plan.tensors[0].params.granularity) == "per_block(axis=0,block_size=32)");
+  CHECK(edit.plan.tensors[0].encoded->scheme == "k4");
+  CHECK(to_string(edit.plan.tensors[1].params.granularity) == "per_channel(axis=0)");
+  CHECK(model.graph.find_initializer("kernel_scale")->dtype == DType::f16);
+  CHECK(model.graph.find_initializer("kernel_scale")->shape == Shape{32});
+  validate(model);
+}
+
+TEST_CASE("scheme_name: every named scheme is told by its own name") {
+  for (const NamedScheme& named : named_schemes()) CHECK(scheme_name(complete_scheme(named.scheme)) == named.name);
+  TensorScheme other = find_scheme("i8_b32")->scheme;
+  other.block_size = 48;
+  CHECK(scheme_name(complete_scheme(other)) == "i8");
+  other = find_scheme("nf4")->scheme;
+  other.block_size = 48;
+  CHECK(scheme_name(complete_scheme(other)) == "nf4");
 }
