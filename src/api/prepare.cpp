@@ -29,6 +29,8 @@ std::int64_t needed_opset(const Recipe& recipe) {
       return 0;
     case QuantMode::dynamic:
       return kDynamicOpset;
+    case QuantMode::static_:
+      return std::max(dequantize_opset(recipe.weight), dequantize_opset(recipe.activation));
     default:
       // DequantizeLinear to half floats.
       return std::max(dequantize_opset(recipe.weight), recipe.float16_rest ? std::int64_t{19} : 0);

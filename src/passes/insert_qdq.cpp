@@ -7,6 +7,7 @@
 #include "passes/clean_graph.h"
 #include "passes/dequantize_node.h"
 #include "passes/graph_edit.h"
+#include "passes/weight_only.h"
 #include "quant/quantize.h"
 #include "quant/rounding.h"
 
@@ -34,7 +35,8 @@ class QdqInserter {
 
   PassResult run() {
     if (plan_.tensors.empty()) return {};
-    domain_ = dequantize_domain(model_, recipe_.weight, recipe_.target);
+    const bool is_wide = dequantize_opset(recipe_.activation) > dequantize_opset(recipe_.weight);
+    domain_ = dequantize_domain(model_, is_wide ? recipe_.activation : recipe_.weight, recipe_.target);
     const std::size_t n = graph_.nodes.size();
     before_.resize(n);
     after_.resize(n);

@@ -32,13 +32,14 @@ class Linter {
   }
 
   std::vector<LintRow> run() {
-    if (recipe_.target != Target::portable) codes_of_the_target();
+    const bool is_float_between = computes_in_float();
+    if (recipe_.target != Target::portable && !is_float_between) codes_of_the_target();
     for (const NodeDecision& decision : plan_.nodes)
       if (decision.is_quantized && decision.graph.empty()) node_rows(decision);
     shared_with_float();
-    depthwise();
+    if (!is_float_between) depthwise();
     dequantized_on_every_run();
-    float_islands();
+    if (!is_float_between) float_islands();
     sort_list(rows_, [](const LintRow& a, const LintRow& b) { return a.severity > b.severity; });
     return std::move(rows_);
   }
@@ -46,6 +47,19 @@ class Linter {
  private:
   void add(Severity severity, std::string node, std::string message) {
     rows_.push_back({severity, std::move(node), std::move(message)});
+  }
+
+  /// Integer kernels of runtimes take codes of 8 bits.
+  bool computes_in_float() {
+    if (recipe_.mode != QuantMode::static_) return false;
+    for (const DType dtype : {recipe_.activation.dtype, recipe_.weight.dtype})
+      if (dtype_bits(dtype) != 8) {
+        add(Severity::warning, "",
+            concat({dtype_name(dtype), " codes: runtimes compute the layers between such pairs in float, no faster than the float ",
+                    "model; choose 8 bits for speed"}));
+        return true;
+      }
+    return false;
   }
 
   void codes_of_the_target() {

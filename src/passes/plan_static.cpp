@@ -9,13 +9,14 @@ namespace bitwright {
 namespace {
 
 void check_schemes(const Recipe& recipe) {
-  if (dtype_bits(recipe.activation.dtype) != 8 || !is_integer(recipe.activation.dtype) ||
+  const int bits = dtype_bits(recipe.activation.dtype);
+  if ((bits != 8 && bits != 16) || !is_integer(recipe.activation.dtype) ||
       recipe.activation.grain != TensorScheme::Grain::per_tensor)
-    throw_error(ErrorCode::bad_recipe, {"static mode quantizes activations to u8 or i8 with one scale per tensor"});
-  if (dtype_bits(recipe.weight.dtype) != 8 || !is_integer(recipe.weight.dtype) ||
+    throw_error(ErrorCode::bad_recipe, {"static mode quantizes activations to 8 or 16 bits with one scale per tensor"});
+  if (!is_integer(recipe.weight.dtype) || dtype_bits(recipe.weight.dtype) > 16 ||
       recipe.weight.grain == TensorScheme::Grain::per_block)
     throw_error(ErrorCode::bad_recipe,
-                {"static mode quantizes weights to i8 or u8, per_tensor or per_channel; other weights need mode weight_only"});
+                {"static mode quantizes weights to integers, per_tensor or per_channel; other weights need mode weight_only"});
 }
 
 }  // namespace

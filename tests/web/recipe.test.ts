@@ -120,6 +120,8 @@ void test('choices that do not go together are refused', () => {
   refuses(() => parseAny({ weight: { granularity: 'per_block' } }), /per_block is for mode weight_only/);
   refuses(() => parseAny({ weight: { symmetric: false } }), /narrowRange needs a symmetric scheme/);
   refuses(() => parseAny({ activation: { dtype: 'u4' } }), /activation\.dtype must have 8 or 16 bits/);
+  refuses(() => parseAny({ format: 'qoperator', activation: { dtype: 'i16' } }), /activation\.dtype is i16.*choose format qdq/);
+  assert.equal(parseAny({ activation: { dtype: 'u16' } }).activation.dtype, 'u16');
 });
 
 void test('a file that nests deeply, is no JSON or is too long is refused with one sentence', () => {

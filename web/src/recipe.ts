@@ -267,6 +267,9 @@ function checkTogether(recipe: Recipe): Recipe {
   const { activation, weight } = recipe;
   if (activation.granularity !== 'per_tensor') fail('activation.granularity', 'must be per_tensor: runtimes have no other');
   if (!['u8', 'i8', 'u16', 'i16'].includes(activation.dtype)) fail('activation.dtype', 'must have 8 or 16 bits');
+  if (recipe.mode === 'static' && recipe.format === 'qoperator' && activation.dtype.endsWith('16')) {
+    fail('activation.dtype', `is ${activation.dtype}, and format qoperator has operators on 8 bits only; choose format qdq`);
+  }
   if (weight.granularity === 'per_block' && recipe.mode !== 'weight_only') {
     fail('weight.granularity', 'per_block is for mode weight_only');
   }
