@@ -136,6 +136,10 @@ val to_js(const SchemeReport& report) {
   row.set("scaleIndex", static_cast<double>(report.scale_index));
   row.set("scale", static_cast<double>(report.scale));
   row.set("zeroPoint", report.zero_point);
+  row.set("scaleCode", std::int32_t{report.scale_code});
+  row.set("threshold", static_cast<double>(report.threshold));
+  row.set("codebook", numbers(report.codebook));
+  row.set("subVector", static_cast<double>(report.scheme.sub_vector));
   row.set("qmin", report.range.qmin);
   row.set("qmax", report.range.qmax);
   row.set("rmin", static_cast<double>(report.rmin));
@@ -174,6 +178,8 @@ std::string named_schemes_json() {
     json.value(is_clippable(scheme));
     json.key("symmetric");
     json.value(scheme.is_symmetric);
+    json.key("narrowRange");
+    json.value(scheme.narrow_range);
     json.key("targets");
     json.value(named.targets);
     json.close('}');

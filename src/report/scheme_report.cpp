@@ -173,7 +173,9 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
   report.shape = shape;
   report.granularity = to_string(e.granularity);
   report.n_not_finite = e.n_not_finite;
-  report.n_scales = is_product ? 0 : static_cast<std::uint64_t>(n_elements(scale_shape(e.granularity, shape)));
+  const auto n_reals = static_cast<std::size_t>(e.scheme.n_entries * e.scheme.sub_vector);  // of a codebook of vectors
+  report.n_scales =
+      is_product ? e.levels.size() / n_reals : static_cast<std::uint64_t>(n_elements(scale_shape(e.granularity, shape)));
   report.stored_bytes = (e.stored_bits() + 7) / 8;
   report.bits_per_weight = e.bits_per_weight();
   report.range = e.range;
@@ -206,6 +208,12 @@ SchemeReport report_scheme(std::span<const float> values, const Shape& shape, co
   const auto index = static_cast<std::size_t>(scale_index);
   if (!e.scales.empty()) report.scale = e.scales[index];
   if (!e.zero_points.empty()) report.zero_point = e.zero_points[index];
+  if (!e.scale_codes.empty()) report.scale_code = e.scale_codes[index];
+  report.threshold = e.watched_threshold;
+  if (is_product) {
+    const auto first = e.levels.begin() + static_cast<std::ptrdiff_t>(index * n_reals);
+    report.codebook.assign(first, first + static_cast<std::ptrdiff_t>(n_reals));
+  }
   if (e.scheme.bits > 8 || is_product) return report;
   for (std::int32_t c = 0; c < 1 << e.scheme.bits; ++c) {
     const auto code = static_cast<std::size_t>(c);

@@ -17,7 +17,7 @@ struct SchemeReport {
   Shape shape;
   std::string granularity;
   std::uint64_t n_not_finite = 0;
-  std::uint64_t n_scales = 0;
+  std::uint64_t n_scales = 0;  // or codebooks
   std::uint64_t stored_bytes = 0;
   double bits_per_weight = 0.0;
   double sqnr_db = 0.0;
@@ -35,6 +35,9 @@ struct SchemeReport {
   std::vector<float> grid;
   float scale = 1.0f;
   std::int32_t zero_point = 0;
+  std::uint8_t scale_code = 0;  // of scale forms that have one
+  float threshold = 0.0f;       // ternary: x of at most that become 0
+  std::vector<float> codebook;  // product: entry after entry
   CodeRange range;
   float rmin = 0.0f;  // of the group's finite values
   float rmax = 0.0f;

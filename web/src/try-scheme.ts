@@ -1,7 +1,7 @@
 import { checkTensor } from './check-sample.js';
 import { QuantError } from './errors.js';
 import type { Model } from './load-model.js';
-import type { NamedScheme, SchemeReport } from './report/schema.js';
+import type { AskedParts, MeasuredScheme, NamedScheme, SchemeReport } from './report/schema.js';
 import { checkOverrides, type SchemeOverrides } from './scheme-overrides.js';
 import type { Toolkit } from './toolkit.js';
 import type { RunOptions } from './types.js';
@@ -14,6 +14,9 @@ export interface SchemeInput extends SchemeOverrides {
   /** Whose grid and formula are shown. */
   readonly scaleIndex?: number;
 }
+
+/** What a scheme with a name leaves open, as src/quant/scheme.h has it: none of them sets these. */
+const leftOpen: AskedParts = { rounding: 'nearest_even', clipping: 'min_max', percentile: 99.999, clipRatio: 1, seed: 0 };
 
 export const distributionKinds = ['normal', 'laplace', 'uniform', 'bimodal', 'heavy_tail', 'relu', 'drawn'] as const;
 
@@ -77,6 +80,18 @@ export async function listSchemes(toolkit: Toolkit, run: RunOptions = {}): Promi
  */
 export async function tryScheme(target: SchemeTarget, scheme: SchemeInput, run: RunOptions = {}): Promise<SchemeReport> {
   check(scheme);
+  const report = await reportOf(target, scheme, run);
+  return {
+    ...report,
+    rounding: scheme.rounding ?? leftOpen.rounding,
+    clipping: scheme.clipping ?? leftOpen.clipping,
+    percentile: scheme.percentile ?? leftOpen.percentile,
+    clipRatio: scheme.clipRatio ?? leftOpen.clipRatio,
+    seed: scheme.seed ?? leftOpen.seed,
+  };
+}
+
+async function reportOf(target: SchemeTarget, scheme: SchemeInput, run: RunOptions): Promise<MeasuredScheme> {
   if ('model' in target) {
     target.model.checkLive();
     const { toolkit, id } = target.model;

@@ -38,6 +38,7 @@ struct EncodedTensor {
   std::uint64_t n_not_finite = 0;
   /// What scale EncodeOptions::watched_scale was chosen for, after clipping; encodings that have scales only.
   RealRange watched_range;
+  float watched_threshold = 0.0f;  // ternary: |x| of at most that are 0
 
   std::int64_t n_codes() const;
   /// Codes, scales, zero points and codebooks as they are stored.

@@ -148,7 +148,10 @@ class ScaledEncoder {
   /// Sets the stored scale of group `index`, and its zero point.
   void settle(std::size_t index, RealRange range, float ideal, const StoredScales& stored) {
     const auto number = static_cast<std::int64_t>(index);
-    if (number == options_.watched_scale) e_.watched_range = range;
+    if (number == options_.watched_scale) {
+      e_.watched_range = range;
+      if (!divisors_.empty()) e_.watched_threshold = divisors_[index];
+    }
     if (is_uniform_ && e_.scheme.scale_form == ScaleForm::f32) {
       const ScaleZeroPoint chosen = choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric);
       e_.scales[index] = chosen.scale;

@@ -1,4 +1,5 @@
 import type { Recipe } from '../recipe.js';
+import type { SchemeOverrides } from '../scheme-overrides.js';
 import type { DType, ValueInfo } from '../types.js';
 
 /** Raised when a field changes its meaning or goes away; new optional fields leave it alone. */
@@ -168,12 +169,19 @@ export interface NamedScheme {
   /** False where the scheme is fitted to all values and has no clipping range. */
   readonly isClippable: boolean;
   readonly symmetric: boolean;
+  readonly narrowRange: boolean;
   /** Files and operators that hold it. */
   readonly targets: string;
 }
 
+/** How codes and ranges were asked for. */
+export type AskedParts = Required<Pick<SchemeOverrides, 'rounding' | 'clipping' | 'percentile' | 'clipRatio' | 'seed'>>;
+
+/** What a scheme makes of one tensor, as the core tells it. */
+export type MeasuredScheme = Omit<SchemeReport, keyof AskedParts>;
+
 /** What a scheme makes of one tensor. */
-export interface SchemeReport {
+export interface SchemeReport extends AskedParts {
   readonly encoding: string;
   readonly formula: string;
   readonly bits: number;
@@ -183,6 +191,7 @@ export interface SchemeReport {
   readonly scaleForm: string;
   /** Values that are NaN (stored as 0) or infinite (stored as the end of the range). */
   readonly notFinite: number;
+  /** Scales; of fitted encodings, codebooks. */
   readonly scaleCount: number;
   readonly storedBytes: number;
   /** Scales, zero points and codebooks included. */
@@ -207,6 +216,13 @@ export interface SchemeReport {
   readonly zeroPoint: number;
   readonly qmin: number;
   readonly qmax: number;
+  /** As it is stored, for scale forms that have codes (0 for others). */
+  readonly scaleCode: number;
+  /** `ternary`: values of at most this magnitude become 0. */
+  readonly threshold: number;
+  /** `product`: the entries of the shown codebook one after the other, `subVector` elements each. */
+  readonly codebook: readonly number[];
+  readonly subVector: number;
   /** The finite values that share that scale. */
   readonly rmin: number;
   readonly rmax: number;

@@ -1,6 +1,6 @@
 /** Schemes in the terminal: the list, and what one makes of a tensor. */
 import { bytesText, numberText, percentText, sqnrText } from './format.js';
-import { formulaLines } from './formula.js';
+import { formulaLines, sharedBy } from './formula.js';
 import type { Histogram, NamedScheme, SchemeReport } from './schema.js';
 import { table } from './terminal.js';
 
@@ -76,7 +76,12 @@ export function schemeReportText(tensor: string, scheme: string, report: SchemeR
     const [left, right] = [numberText(min), numberText(max)];
     lines.push(`  ${left}${' '.repeat(Math.max(1, width - left.length - right.length))}${right}`);
   }
-  lines.push('', `  scale ${report.scaleIndex} of ${report.scaleCount}:`, ...formulaLines(report).map((line) => `    ${line}`));
+  const shared = sharedBy(report);
+  lines.push(
+    '',
+    ...(shared === '' ? [] : [`  ${shared} ${report.scaleIndex} of ${report.scaleCount}:`]),
+    ...formulaLines(report).map((line) => `    ${line}`),
+  );
   const total = report.codeCounts.reduce((sum, count) => sum + count, 0);
   if (report.grid.length > 0 && report.grid.length <= 16) {
     lines.push('');

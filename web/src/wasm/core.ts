@@ -5,7 +5,7 @@
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
 import type { Distribution, SchemeInput } from '../try-scheme.js';
-import type { Comparison, LintRow, ModelInfo, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
+import type { Comparison, LintRow, MeasuredScheme, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
 import type { ExplainRow, ImagePreprocessing, KernelFamily, SessionSpec, Tensor, TypedArray, ValueInfo } from '../types.js';
 import type { ConvertAnswer, ModelForm } from '../worker/protocol.js';
 
@@ -101,7 +101,7 @@ export interface Core {
     tensor: Tensor | null,
     distribution: Distribution | null,
     request: SchemeInput,
-  ): Guarded<SchemeReport>;
+  ): Guarded<MeasuredScheme>;
   /** A copy with inner values as further outputs, by names. */
   modelWithOutputs(modelId: number, values: readonly string[]): Guarded<number>;
   readTensorProto(bytes: Uint8Array): Guarded<{ name: string; tensor: Tensor }>;

@@ -2,7 +2,7 @@ import type { ErrorData } from '../errors.js';
 import type { QuantFormat, Recipe } from '../recipe.js';
 import type { CancelToken } from './cancel.js';
 import type { Distribution, SchemeInput } from '../try-scheme.js';
-import type { Comparison, LintRow, ModelInfo, NamedScheme, NodeRow, SchemeReport, TensorRow } from '../report/schema.js';
+import type { Comparison, LintRow, MeasuredScheme, ModelInfo, NamedScheme, NodeRow, TensorRow } from '../report/schema.js';
 import type {
   ExplainRow,
   Feeds,
@@ -170,7 +170,7 @@ export interface Calls {
       distribution: Distribution | null;
       scheme: SchemeInput;
     };
-    answer: SchemeReport;
+    answer: MeasuredScheme;
   };
   /** The file of the model with inner values as further outputs, for a runner of the caller's. */
   modelWithOutputs: { request: { modelId: number; values: readonly string[] }; answer: { bytes: Uint8Array } };
