@@ -16,7 +16,7 @@ function withoutFlags(recipe: Recipe): string {
     format,
     exclude,
     calibration,
-    weight: { ...recipe.weight, scheme: weight.scheme, overrides: { ...recipe.weight.overrides, clipping: undefined } },
+    weight: { ...recipe.weight, scheme: weight.scheme, overrides: {} },
   });
 }
 
@@ -35,7 +35,8 @@ export function cliCommand({ fileName, recipe, hasSamples, labels, hasEvaluation
   if (withoutFlags(recipe) === JSON.stringify(defaultRecipe)) {
     if (recipe.mode !== defaultRecipe.mode) words.push('--mode', recipe.mode);
     if (recipe.weight.scheme !== '') words.push('--scheme', recipe.weight.scheme);
-    if (recipe.weight.overrides.clipping !== undefined) words.push('--clipping', recipe.weight.overrides.clipping);
+    for (const [key, value] of Object.entries(recipe.weight.overrides))
+      words.push(...(key === 'clipping' ? ['--clipping', String(value)] : ['--set', `${key}=${String(value)}`]));
     if (recipe.format !== defaultRecipe.format) words.push('--format', recipe.format);
     if (recipe.target !== defaultRecipe.target) words.push('--target', recipe.target);
     if (recipe.calibration.method !== defaultRecipe.calibration.method) words.push('--method', recipe.calibration.method);

@@ -80,6 +80,23 @@ void test('what the lab shows of a tensor is what the verb says', { skip, timeou
       await checkShown(page, 'B', await tried(tensor, narrow));
       await answered(page, 'B', () => slide(page, control('B', 'clip-ratio'), 80));
       await checkShown(page, 'B', await tried(tensor, { ...narrow, clipRatio: 0.8 }));
+      await answered(page, 'B', () => page.check(control('B', 'symmetric')));
+      await answered(page, 'B', () => page.check(control('B', 'narrow-range')));
+      await answered(page, 'B', () => page.selectOption(control('B', 'scale-form'), 'e8m0'));
+      const stored = { symmetric: true, narrowRange: true, scaleForm: 'e8m0' } as const;
+      await checkShown(page, 'B', await tried(tensor, { ...narrow, clipRatio: 0.8, ...stored }));
+      // The first scheme has a restricted range from the start.
+      assert.equal(await page.isChecked(control('A', 'narrow-range')), true);
+      assert.equal(await page.isHidden(control('A', 'entries-row')), true);
+      await answered(page, 'A', () => page.selectOption(control('A', 'scheme'), 'kmeans16'));
+      assert.equal(await page.isHidden(control('A', 'scale-form-row')), true);
+      await answered(page, 'A', () => slide(page, control('A', 'entries'), 11));
+      assert.equal(await page.innerText(control('A', 'bits-text')), '4');
+      await checkShown(page, 'A', await tried(tensor, { scheme: 'kmeans16', entries: 11 }));
+      await answered(page, 'A', () => slide(page, control('A', 'bits'), 3));
+      assert.equal(await page.innerText(control('A', 'entries-text')), '8');
+      await shoot(page, 'lab-parts');
+      await answered(page, 'A', () => page.selectOption(control('A', 'scheme'), 'i8'));
       await shoot(page, 'lab');
     });
     const most = await page.locator('#tensor-list option').count();

@@ -380,6 +380,29 @@ void test('schemes lists what inspect takes, and inspect shows what a scheme mak
   assert.equal(report.bits, 4);
   assert.match(report.granularity, /block_size=16/);
   assert.equal((await cli(['inspect', examplePath, '--scheme', 'nf4'])).status, 2);
+  const parts = ['symmetric=true', 'narrowRange=true', 'scaleForm=f16', 'clipping=percentile', 'percentile=99.5', 'seed=3'];
+  const words = parts.flatMap((part) => ['--set', part]);
+  const changed = ['inspect', examplePath, '--tensor', tensor, '--scheme', 'u8_b32', '--block-size', '16', ...words, '--json'];
+  const parted = JSON.parse((await cli(changed)).stdout) as import('../../web/src/node.js').SchemeReport;
+  assert.deepEqual(
+    [parted.symmetric, parted.qmin, parted.scaleForm, parted.clipping, parted.percentile, parted.seed],
+    [true, 1, 'f16', 'percentile', 99.5, 3],
+  );
+  for (const [part, finding] of [
+    ['colour=1', /--set colour is not a known key; known are bits, symmetric, .*columnGroup/],
+    ['bits', /--set is 'bits'; KEY=VALUE is needed/],
+    ['bits=many', /--set bits must be a whole number/],
+    ['channelGroup=2.5', /--set channelGroup must be a whole number/],
+    ['rounding=up', /--set rounding must be one of nearest_even, stochastic, floor, mask/],
+    ['blockSize=8', /--set blockSize is given twice/],
+  ] as const) {
+    const bad = await cli([...changed, '--set', part]);
+    assert.equal(bad.status, 2, part);
+    assert.match(bad.stderr, finding);
+  }
+  const yes = await cli(['inspect', examplePath, '--tensor', tensor, '--set', 'symmetric=yes']);
+  assert.match(yes.stderr, /--set symmetric must be true or false/);
+  assert.match((await cli(['inspect', '--help'])).stdout, /--set KEY=VALUE.*--set entries=64 --set columnGroup=8/s);
   assert.equal((await cli(['inspect', examplePath, '--tensor', 'nobody'])).status, 2);
 });
 
@@ -446,6 +469,32 @@ void test('--format and --scheme reach the file', async () => {
   const report = JSON.parse(seen.stdout) as import('../../web/src/node.js').Report;
   assert.deepEqual(report.recipe.weight.overrides, { clipping: 'output_error' });
   assert.ok(report.nodes.filter(({ isQuantized }) => isQuantized).length > 10);
+  const set = [
+    'quantize',
+    examplePath,
+    '-o',
+    at('set.onnx'),
+    '--scheme',
+    'i4',
+    '--set',
+    'channelGroup=4',
+    '--set',
+    'rounding=floor',
+  ];
+  const grouped = await cli([...set, '--json']);
+  assert.equal(grouped.status, 0, grouped.stderr);
+  const told = JSON.parse(grouped.stdout) as import('../../web/src/node.js').Report;
+  assert.deepEqual(told.recipe.weight.overrides, { channelGroup: 4, rounding: 'floor' });
+  assert.ok(told.tensors.some(({ granularity }) => /group/.test(granularity)));
+  for (const [words, finding] of [
+    [['--scheme', 'i4', '--set', 'colour=1'], /--set colour is not a known key; known are bits, symmetric/],
+    [['--scheme', 'i4', '--clipping', 'mse', '--set', 'clipping=mse'], /--set clipping is given twice/],
+    [['--set', 'bits=3'], /--set changes a part of a scheme; give --scheme NAME too/],
+  ] as const) {
+    const bad = await cli(['quantize', examplePath, '-o', at('none.onnx'), ...words]);
+    assert.equal(bad.status, 2, bad.stderr);
+    assert.match(bad.stderr, finding);
+  }
   const unknown = await cli(['quantize', examplePath, '-o', at('none.onnx'), '--mode', 'weight_only', '--scheme', 'nf5']);
   assert.equal(unknown.status, 2);
   assert.match(unknown.stderr, /nf5/);

@@ -4,6 +4,8 @@ export const rangeMethods = ['min_max', 'percentile', 'entropy', 'mse', 'aciq_la
 export const weightClippings = [...rangeMethods, 'output_error'] as const;
 export type WeightClipping = (typeof weightClippings)[number];
 
+const roundings = ['nearest_even', 'stochastic', 'floor', 'mask'] as const;
+
 /** What a scheme with a name can be changed in: the same keys in recipes, in `tryScheme` and in the lab. */
 export interface SchemeOverrides {
   readonly bits?: number;
@@ -15,13 +17,15 @@ export interface SchemeOverrides {
   readonly channelGroup?: number;
   /** How scales are stored: `u6` in two levels, `f8e4m3fn` as NVFP4 does, `e8m0` as MX does. */
   readonly scaleForm?: 'f32' | 'f16' | 'e8m0' | 'f8e4m3fn' | 'u6';
-  readonly rounding?: 'nearest_even' | 'stochastic' | 'floor';
+  /** `mask`: floor, plus one where `roundingMasks` say so. */
+  readonly rounding?: (typeof roundings)[number];
   /** How the range that codes cover is chosen; fitted codebooks: `min_max`, or `output_error`. */
   readonly clipping?: WeightClipping;
   /** Per cent of |values| kept, for clipping `percentile`. */
   readonly percentile?: number;
   /** Both ends of the chosen clipping range are multiplied by this: above 0, at most 1. */
   readonly clipRatio?: number;
+  /** Of stochastic rounding and of codebooks' first entries; in recipes `recipe.seed` where it is left out. */
   readonly seed?: number;
   /** Of a fitted codebook. */
   readonly entries?: number;
@@ -39,7 +43,7 @@ const rules: Readonly<Record<keyof Required<SchemeOverrides>, Rule>> = {
   blockSize: 'integer',
   channelGroup: 'integer',
   scaleForm: ['f32', 'f16', 'e8m0', 'f8e4m3fn', 'u6'],
-  rounding: ['nearest_even', 'stochastic', 'floor'],
+  rounding: roundings,
   clipping: weightClippings,
   percentile: 'real',
   clipRatio: 'real',
@@ -63,11 +67,27 @@ const wanted: Readonly<Record<string, string>> = {
   boolean: 'true or false',
 };
 
+/**
+ * "blockSize=128" and the like, as the value that its key takes; the caller checks the key and the value (`checkOverrides`).
+ *
+ * @param fail throws the caller's error, given what is wrong
+ */
+export function parseOverride(text: string, fail: (finding: string) => never): readonly [key: string, value: unknown] {
+  const [, key, word] = /^([^=]+)=(.*)$/s.exec(text) ?? fail(`is '${text}'; KEY=VALUE is needed, as blockSize=128`);
+  const [name = '', value = ''] = [key, word];
+  const rule = Object.hasOwn(rules, name) ? rules[name as keyof SchemeOverrides] : undefined;
+  if (rule === 'boolean') return [name, value === 'true' ? true : value === 'false' ? false : value];
+  return [name, typeof rule === 'string' && value.trim() !== '' ? Number(value) : value];
+}
+
+/** The keys of `SchemeOverrides`. */
+export const overrideKeys: readonly string[] = Object.keys(rules);
+
 /** @param fail throws the caller's error, given the key and what is wrong with it */
 export function checkOverrides(input: object, fail: (key: string, finding: string) => never): void {
   for (const [key, value] of Object.entries(input) as [string, unknown][]) {
     const rule = Object.hasOwn(rules, key) ? rules[key as keyof SchemeOverrides] : undefined;
-    if (rule === undefined) fail(key, `is not a known key; known are ${Object.keys(rules).join(', ')}`);
+    if (rule === undefined) fail(key, `is not a known key; known are ${overrideKeys.join(', ')}`);
     if (value === undefined) continue;
     if (typeof rule !== 'string') {
       if (!rule.includes(value as string)) fail(key, `must be one of ${rule.join(', ')}`);

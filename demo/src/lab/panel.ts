@@ -22,6 +22,10 @@ const channelGroups = [1, 2, 4, 8, 16, 32];
 /** Per cent of the magnitudes that are kept. */
 const percentiles = [90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.999];
 
+/** A fitted codebook has as many entries as one likes. */
+const hasEntries = ({ encoding }: NamedScheme): boolean => encoding === 'kmeans' || encoding === 'product';
+const hasScales = ({ formula }: NamedScheme): boolean => formula.startsWith('scale *');
+
 interface Asked {
   readonly target: SchemeTarget;
   readonly scheme: SchemeInput;
@@ -39,6 +43,7 @@ export class Panel {
   private readonly root: HTMLElement;
   private readonly scheme: HTMLSelectElement;
   private readonly bits: HTMLInputElement;
+  private readonly entries: HTMLInputElement;
   private readonly granularity: HTMLSelectElement;
   private readonly blockSize: HTMLInputElement;
   private readonly channelGroup: HTMLInputElement;
@@ -46,7 +51,9 @@ export class Panel {
   private readonly percentile: HTMLInputElement;
   private readonly clipRatio: HTMLInputElement;
   private readonly rounding: HTMLSelectElement;
+  private readonly scaleForm: HTMLSelectElement;
   private readonly symmetric: HTMLInputElement;
+  private readonly narrowRange: HTMLInputElement;
   private readonly scaleIndex: HTMLInputElement;
   private readonly refusal: HTMLElement;
   private readonly latest: Latest<Asked, SchemeReport>;
@@ -67,6 +74,7 @@ export class Panel {
     part(copy, 'title', HTMLElement).textContent = `Scheme ${letter}`;
     this.scheme = part(copy, 'scheme', HTMLSelectElement);
     this.bits = part(copy, 'bits', HTMLInputElement);
+    this.entries = part(copy, 'entries', HTMLInputElement);
     this.granularity = part(copy, 'granularity', HTMLSelectElement);
     this.blockSize = part(copy, 'block-size', HTMLInputElement);
     this.channelGroup = part(copy, 'channel-group', HTMLInputElement);
@@ -74,7 +82,9 @@ export class Panel {
     this.percentile = part(copy, 'percentile', HTMLInputElement);
     this.clipRatio = part(copy, 'clip-ratio', HTMLInputElement);
     this.rounding = part(copy, 'rounding', HTMLSelectElement);
+    this.scaleForm = part(copy, 'scale-form', HTMLSelectElement);
     this.symmetric = part(copy, 'symmetric', HTMLInputElement);
+    this.narrowRange = part(copy, 'narrow-range', HTMLInputElement);
     this.scaleIndex = part(copy, 'scale-index', HTMLInputElement);
     this.refusal = part(copy, 'refusal', HTMLElement);
     options(
@@ -100,13 +110,23 @@ export class Panel {
       this.takeDefaults();
       this.ask();
     });
+    // Entries are numbered by as many bits as it takes.
+    this.bits.addEventListener('input', () => {
+      this.entries.value = String(2 ** Number(this.bits.value));
+    });
+    this.entries.addEventListener('input', () => {
+      this.bits.value = String(Math.ceil(Math.log2(Number(this.entries.value))));
+    });
     for (const input of [
       this.bits,
+      this.entries,
       this.clipping,
       this.percentile,
       this.clipRatio,
       this.rounding,
+      this.scaleForm,
       this.symmetric,
+      this.narrowRange,
       this.scaleIndex,
     ])
       input.addEventListener('input', () => {
@@ -128,14 +148,16 @@ export class Panel {
     const granularity = this.granularity.value as NonNullable<SchemeInput['granularity']>;
     return {
       scheme: named.name,
-      ...(!this.bits.disabled && { bits: Number(this.bits.value) }),
+      ...(hasEntries(named) ? { entries: Number(this.entries.value) } : !this.bits.disabled && { bits: Number(this.bits.value) }),
       granularity,
       ...(granularity === 'per_block' && { blockSize: this.chosen(this.blockSize, blockSizes) }),
       ...(granularity === 'per_channel' && { channelGroup: this.chosen(this.channelGroup, channelGroups) }),
       ...(isUniform && {
         symmetric: this.symmetric.checked,
+        narrowRange: this.narrowRange.checked,
         rounding: this.rounding.value as NonNullable<SchemeInput['rounding']>,
       }),
+      ...(hasScales(named) && { scaleForm: this.scaleForm.value as NonNullable<SchemeInput['scaleForm']> }),
       ...(named.isClippable && {
         clipping: this.clipping.value as NonNullable<SchemeInput['clipping']>,
         clipRatio: Number(this.clipRatio.value) / 100,
@@ -199,6 +221,7 @@ export class Panel {
     this.bits.value = String(named.bits);
     // 16 bits stand alone: there is nothing between them and 8.
     this.bits.disabled = named.minBits === named.maxBits || named.bits > 8;
+    this.entries.value = String(2 ** named.bits);
     this.granularity.value = named.granularity;
     this.blockSize.value = String(Math.max(0, blockSizes.indexOf(named.blockSize)));
     this.channelGroup.value = '0';
@@ -206,10 +229,12 @@ export class Panel {
     this.percentile.value = '4';
     this.clipRatio.value = '100';
     this.rounding.value = 'nearest_even';
+    this.scaleForm.value = named.scaleForm;
     this.symmetric.checked = named.symmetric;
+    this.narrowRange.checked = named.narrowRange;
     this.scaleIndex.value = '0';
     for (const control of [this.clipping, this.clipRatio]) control.disabled = !named.isClippable;
-    for (const control of [this.rounding, this.symmetric]) control.disabled = !isUniform;
+    for (const control of [this.rounding, this.symmetric, this.narrowRange]) control.disabled = !isUniform;
     part(this.root, 'targets', HTMLElement).textContent = `held by: ${named.targets}`;
   }
 
@@ -218,11 +243,14 @@ export class Panel {
     const granularity = this.granularity.value;
     part(this.root, 'block-size-row', HTMLElement).hidden = granularity !== 'per_block';
     part(this.root, 'channel-group-row', HTMLElement).hidden = granularity !== 'per_channel';
+    part(this.root, 'entries-row', HTMLElement).hidden = !hasEntries(this.named());
+    part(this.root, 'scale-form-row', HTMLElement).hidden = !hasScales(this.named());
     part(this.root, 'percentile-row', HTMLElement).hidden = this.clipping.value !== 'percentile';
     const tell = (name: string, text: string): void => {
       part(this.root, `${name}-text`, HTMLElement).textContent = text;
     };
     tell('bits', this.bits.disabled ? String(this.named().bits) : this.bits.value);
+    tell('entries', this.entries.value);
     tell('block-size', String(this.chosen(this.blockSize, blockSizes)));
     tell('channel-group', String(this.chosen(this.channelGroup, channelGroups)));
     tell('percentile', `${this.chosen(this.percentile, percentiles)} %`);

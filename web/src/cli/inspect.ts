@@ -8,6 +8,7 @@ import type { RunOptions } from '../types.js';
 import { onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, integer, oneOf, text, type Values } from './options.js';
+import { overridesFrom, setOption } from './set-option.js';
 
 const maxCount = 2 ** 31 - 1;
 
@@ -25,6 +26,7 @@ export const inspectSpec: CommandSpec = {
     'clip-ratio': { type: 'string', value: 'R', help: 'multiplies both ends of the clipping range: above 0, at most 1' },
     rounding: { type: 'string', value: 'WORD', help: 'nearest_even, stochastic or floor' },
     seed: { type: 'string', value: 'N', help: 'of stochastic rounding and of codebooks' },
+    set: setOption,
     axis: { type: 'string', value: 'N', help: 'of channels or blocks (default: what the node that reads the tensor takes)' },
     scale: { type: 'string', value: 'N', help: 'which scale the grid is shown of (default 0)' },
     ...commonOptions,
@@ -34,6 +36,7 @@ export const inspectSpec: CommandSpec = {
     'bitwright inspect model.onnx --json | jq .operators',
     'bitwright inspect model.onnx --tensor conv1.weight --scheme nf4',
     'bitwright inspect model.onnx --tensor fc.weight --scheme i4_b32 --block-size 128 --clipping mse',
+    'bitwright inspect model.onnx --tensor fc.weight --scheme pq4 --set entries=64 --set columnGroup=8',
   ],
 };
 
@@ -46,11 +49,13 @@ function schemeFrom(values: Values): SchemeInput {
     clipRatio: text(values, 'clip-ratio') === undefined ? undefined : Number(text(values, 'clip-ratio')),
     rounding: oneOf(values, 'rounding', ['nearest_even', 'stochastic', 'floor']),
     seed: integer(values, 'seed', { min: 0, max: Number.MAX_SAFE_INTEGER }),
+  };
+  const place = {
     axis: integer(values, 'axis', { min: -32, max: 31 }),
     scaleIndex: integer(values, 'scale', { min: 0, max: maxCount }),
   };
-  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  return { scheme: text(values, 'scheme') ?? 'i8', ...known };
+  const known = (all: object): object => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
+  return { scheme: text(values, 'scheme') ?? 'i8', ...overridesFrom(values, known(given)), ...known(place) };
 }
 
 async function tensorText(model: Model, tensor: string, values: Values, run: RunOptions): Promise<string> {

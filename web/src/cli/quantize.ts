@@ -25,6 +25,7 @@ import { checkOutputs, onlyPositional, withContext } from './context.js';
 import { exitCodes, UsageError } from './exit-codes.js';
 import { commonOptions, type CommandSpec, flag, oneOf, sampleOptions, text, texts, type Values } from './options.js';
 import { importOnnxRuntime } from './peer.js';
+import { overridesFrom, setOption } from './set-option.js';
 import { collectSamples, feedbackOf } from './samples.js';
 
 export const quantizeSpec: CommandSpec = {
@@ -48,6 +49,7 @@ export const quantizeSpec: CommandSpec = {
       value: 'NAME',
       help: `how far the codes of --scheme reach: ${weightClippings.join(', ')} (the last weighs errors by --calibrate)`,
     },
+    set: setOption,
     method: {
       type: 'string',
       value: 'NAME',
@@ -76,6 +78,7 @@ export const quantizeSpec: CommandSpec = {
   examples: [
     'bitwright quantize model.onnx --calibrate photos/ --preprocess imagenet',
     'bitwright quantize model.onnx -o small.onnx --mode weight_only',
+    'bitwright quantize model.onnx --scheme i8 --set channelGroup=4 --set scaleForm=f16',
     'bitwright quantize model.onnx --scheme i4_b32 --clipping output_error --calibrate photos/',
     'bitwright quantize model.onnx --calibrate calib/ --evaluate eval/ --labels eval/labels.csv --report report.html',
     'bitwright quantize model.onnx --calibrate data.npz --runner onnxruntime',
@@ -103,16 +106,13 @@ function recipeOf(values: Values): Recipe {
   const format = oneOf(values, 'format', ['qdq', 'qoperator'] as const);
   const scheme = oneOf(values, 'scheme', schemeNames);
   const clipping = oneOf(values, 'clipping', weightClippings);
+  const overrides = overridesFrom(values, { ...(clipping && { clipping }) });
+  if (texts(values, 'set').length > 0 && (scheme ?? base.weight.scheme) === '')
+    throw new UsageError('--set changes a part of a scheme; give --scheme NAME too');
   const changes: RecipeInput = {
     ...base,
     ...(format && { format }),
-    ...((scheme ?? clipping) && {
-      weight: {
-        ...base.weight,
-        ...(scheme && { scheme }),
-        ...(clipping && { overrides: { ...base.weight.overrides, clipping } }),
-      },
-    }),
+    weight: { ...base.weight, ...(scheme && { scheme }), overrides: { ...base.weight.overrides, ...overrides } },
     ...(scheme && mode === undefined && text(values, 'recipe') === undefined && { mode: 'weight_only' as const }),
     ...(mode && { mode }),
     ...(target && { target }),
