@@ -210,7 +210,9 @@ class Maker {
     return tensor.buffer();
   }
 
-  std::string gather(const std::string& values, const std::string& indices) { return add("Gather", {values, indices}).outputs[0]; }
+  std::string gather(const std::string& values, const std::string& indices) {
+    return add("Gather", {values, indices}).outputs[0];
+  }
   std::string reshape(const std::string& value, const Shape& shape) {
     const std::string target = integers("_shape", DType::i64, shape);
     return add("Reshape", {value, target}).outputs[0];
@@ -295,8 +297,8 @@ class Maker {
     std::vector<float> signs;
     for (int p = 0; p < n_planes; ++p)
       for (std::int64_t c = 0; c < n_levels; ++c) signs.push_back((c >> p & 1) != 0 ? 1.0f : -1.0f);
-    const std::string alphas = constant(
-        "_alphas", f32_tensor({static_cast<std::int64_t>(made_.alphas.size()) / n_planes, n_planes}, made_.alphas));
+    const std::string alphas =
+        constant("_alphas", f32_tensor({static_cast<std::int64_t>(made_.alphas.size()) / n_planes, n_planes}, made_.alphas));
     const std::string table = constant("_signs", f32_tensor({n_planes, n_levels}, signs));
     const std::string levels = reshape(add("MatMul", {alphas, table}).outputs[0], {-1});
     return dtype_ == DType::f32 ? levels : cast(levels, dtype_);
@@ -355,8 +357,7 @@ class Maker {
       Shape along(shape.size(), 1);
       along[at] = n_sub;
       std::vector<std::int64_t> entries(static_cast<std::size_t>(n_sub));
-      for (std::int64_t s = 0; s < n_sub; ++s)
-        entries[static_cast<std::size_t>(s)] = s / scheme.column_group * scheme.n_entries;
+      for (std::int64_t s = 0; s < n_sub; ++s) entries[static_cast<std::size_t>(s)] = s / scheme.column_group * scheme.n_entries;
       indices = add("Add", {indices, reshape(integers("_first_entry", index_type(), entries), along)}).outputs[0];
     }
     const auto n_vectors = static_cast<std::int64_t>(made_.levels.size()) / length;

@@ -55,7 +55,8 @@ class Linter {
     for (const DType dtype : {recipe_.activation.dtype, recipe_.weight.dtype})
       if (dtype_bits(dtype) != 8) {
         add(Severity::warning, "",
-            concat({dtype_name(dtype), " codes: runtimes compute the layers between such pairs in float, no faster than the float ",
+            concat({dtype_name(dtype),
+                    " codes: runtimes compute the layers between such pairs in float, no faster than the float ",
                     "model; choose 8 bits for speed"}));
         return true;
       }

@@ -39,7 +39,7 @@ struct NodeInput {
 
 /// What became of a weight whose codes are no plain integers.
 struct EncodedWeight {
-  std::string scheme;  // as named schemes call it, or its encoding
+  std::string scheme;              // as named schemes call it, or its encoding
   std::uint64_t stored_bytes = 0;  // of all tensors that stand for it in the file
   double sqnr_db = 0.0;
   float rmin = 0.0f;

@@ -232,7 +232,7 @@ double sqnr_db(std::span<const float> reals, std::span<const float> others) {
 struct Quantized {
   Model model;
   QuantPlan plan;
-  double sqnr_db = 0.0;   // of the result, against float
+  double sqnr_db = 0.0;    // of the result, against float
   double fusion_db = 0.0;  // of integer kernels, where there are some, against the simulated run
 };
 
