@@ -117,7 +117,11 @@ void test('histograms of nf4 have its own levels as the grid', async () => {
       );
     });
   }
-  const figures = [...reportHtml(report).matchAll(/aria-label="values of ([^"]*)"><path class="grid" d="([^"]*)"/g)];
+  const figures = [
+    ...reportHtml(report).matchAll(
+      /aria-label="values of ([^"]*)"><path class="bars" d="[^"]*"\/><path class="grid" d="([^"]*)"/g,
+    ),
+  ];
   assert.ok(figures.length > 10);
   for (const [, name, path = ''] of figures) {
     const row = rows.find(({ tensor }) => tensor === name) ?? assert.fail(name);

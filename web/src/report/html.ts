@@ -13,9 +13,9 @@ h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.1rem;margin:2rem 0 .6rem}p{mar
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:.85rem}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid var(--line);vertical-align:top}
 th{color:var(--dim);font-weight:600}td.number,th.number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}td.name{word-break:break-all;font-family:ui-monospace,monospace;font-size:.8rem}
 .yes{color:var(--fine)}.no{color:var(--fair)}.warning{border-left:4px solid var(--fair);padding:.3rem .7rem;margin:.4rem 0}.error{border-left:4px solid var(--poor);padding:.3rem .7rem;margin:.4rem 0}
-svg{display:block;width:100%;height:auto}svg text{fill:var(--text);font-size:11px;font-family:inherit}svg .bars{fill:var(--bar)}svg .grid{stroke:var(--accent);stroke-opacity:.45;stroke-width:.6;fill:none}svg .clip{fill:var(--poor);fill-opacity:.18}
+svg{display:block;width:100%;height:auto}svg text{fill:var(--text);font-size:11px;font-family:inherit}svg .bars{fill:var(--bar)}svg .grid{stroke:var(--accent);stroke-opacity:.6;stroke-width:.7;fill:none}svg .clip{fill:var(--poor);fill-opacity:.18}
 svg .fine{fill:var(--fine)}svg .fair{fill:var(--fair)}svg .poor{fill:var(--poor)}
-.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:1rem}.pictures figure{margin:0;border:1px solid var(--line);border-radius:.5rem;padding:.6rem}.pictures figcaption{font-size:.8rem;word-break:break-all}
+.pictures{display:grid;grid-template-columns:repeat(auto-fill,minmax(19rem,1fr));gap:1rem}.pictures figure{margin:0;border:1px solid var(--line);border-radius:.5rem;padding:.6rem}.pictures figcaption{font-size:.8rem;overflow-wrap:anywhere}
 details{margin:.6rem 0}summary{cursor:pointer}`;
 
 interface Column<T> {
@@ -57,7 +57,7 @@ function cards(report: Report): string {
     list.push(card(sqnrText(output.sqnr), `SQNR of output ${output.value}, cosine ${cosineText(output.cosine)}`));
   if (output?.top1Agreement != null)
     list.push(
-      card(percentText(output.top1Agreement.share), `top-1 agreement, ${shareText(output.top1Agreement).replace(/^[^(]*/, '')}`),
+      card(percentText(output.top1Agreement.share), `top-1 agreement ${shareText(output.top1Agreement).replace(/^[^(]*/, '')}`),
     );
   if (comparison?.accuracy != null) {
     const { reference, quantized: after8, lost } = comparison.accuracy;

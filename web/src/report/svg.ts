@@ -35,7 +35,12 @@ function linesOf(grid: CodeGrid, perReal: number): { low: number; high: number; 
   let step = 1;
   while (scale * step * perReal < leastGap && step < n) step *= 2;
   const lines = Array.from({ length: Math.ceil(n / step) }, (_, i) => real(qmin + i * step));
-  return { low: real(qmin), high: real(qmax), lines, note: step > 1 ? `every ${step}th of ${n} codes` : `${n} codes` };
+  return {
+    low: real(qmin),
+    high: real(qmax),
+    lines,
+    note: step > 1 ? `every ${step}${step === 2 ? 'nd' : 'th'} of ${n} codes` : `${n} codes`,
+  };
 }
 
 /**
@@ -75,7 +80,7 @@ export function histogramSvg(histogram: Histogram, grid: CodeGrid | null, label:
   }
   return (
     `<svg class="histogram" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeHtml(label)}">` +
-    `<path class="grid" d="${lines}"/>${clips}<path class="bars" d="${bars}"/>` +
+    `<path class="bars" d="${bars}"/><path class="grid" d="${lines}"/>${clips}` +
     `<text x="0" y="${height - 3}">${numberText(min)}</text><text x="${width / 2}" y="${height - 3}" text-anchor="middle">${note}</text>` +
     `<text x="${width}" y="${height - 3}" text-anchor="end">${numberText(max)}</text></svg>`
   );
