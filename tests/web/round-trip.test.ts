@@ -11,54 +11,23 @@ import {
   backendStatus,
   backendTests,
   modelsBelow,
+  type OrtFeeds,
+  plainTypes,
   runtimeModels,
   runtimeStatus,
+  seededFeeds,
   statusBy,
   storedTensors,
   unpacked,
 } from './support/conformance.js';
 import { ortTypes } from './support/onnxruntime.js';
-import { seeded } from './support/shared-inputs.js';
 import { whyNotShared } from './support/shared.js';
 import { withToolkit } from './support/toolkit.js';
 
 const ort = (await import('onnxruntime-node')) as unknown as typeof Ort;
 
-type Feeds = Record<string, Ort.Tensor>;
-
-const arrays: Readonly<Record<string, (length: number, next: () => number) => Ort.Tensor['data']>> = {
-  float32: (length, next) => Float32Array.from({ length }, next),
-  float64: (length, next) => Float64Array.from({ length }, next),
-  float16: (length) => new Uint16Array(length).fill(0x3800),
-  int64: (length, next) => BigInt64Array.from({ length }, () => BigInt(Math.floor(2 * next()))),
-  uint64: (length, next) => BigUint64Array.from({ length }, () => BigInt(Math.floor(2 * next()))),
-  int32: (length, next) => Int32Array.from({ length }, () => 2 * next()),
-  uint32: (length, next) => Uint32Array.from({ length }, () => 2 * next()),
-  int16: (length, next) => Int16Array.from({ length }, () => 2 * next()),
-  uint16: (length, next) => Uint16Array.from({ length }, () => 2 * next()),
-  int8: (length, next) => Int8Array.from({ length }, () => 2 * next()),
-  uint8: (length, next) => Uint8Array.from({ length }, () => 2 * next()),
-  bool: (length, next) => Uint8Array.from({ length }, () => 2 * next()),
-};
-const mostElements = 3e6;
-
-/** Seeded numbers in [0, 1), and 0 or 1 for integers, with `open` where an extent is; nothing where an input is no plain tensor. */
-function seededFeeds(session: Ort.InferenceSession, open: number): Feeds | undefined {
-  const next = seeded(1);
-  const feeds: Feeds = {};
-  for (const input of session.inputMetadata) {
-    const make = input.isTensor ? arrays[input.type] : undefined;
-    if (!input.isTensor || make === undefined) return undefined;
-    const shape = input.shape.map((extent) => (typeof extent === 'number' && extent >= 0 ? extent : open));
-    const length = shape.reduce((product, extent) => product * extent, 1);
-    if (length > mostElements) return undefined;
-    feeds[input.name] = new ort.Tensor(input.type as 'float32', make(length, next) as Float32Array, shape);
-  }
-  return feeds;
-}
-
 /** The inputs that lie beside the model, in the order of its inputs. */
-async function storedFeeds(toolkit: Toolkit, session: Ort.InferenceSession, path: string): Promise<Feeds | undefined> {
+async function storedFeeds(toolkit: Toolkit, session: Ort.InferenceSession, path: string): Promise<OrtFeeds | undefined> {
   let stored: Tensor[];
   try {
     stored = await storedTensors(toolkit, join(dirname(path), 'test_data_set_0'), 'input');
@@ -66,7 +35,7 @@ async function storedFeeds(toolkit: Toolkit, session: Ort.InferenceSession, path
     return undefined; // sequences and optionals
   }
   if (stored.length === 0 || stored.length !== session.inputNames.length) return undefined;
-  const feeds: Feeds = {};
+  const feeds: OrtFeeds = {};
   for (const [i, { dtype, shape, data }] of stored.entries()) {
     const type = (ortTypes as Partial<Record<string, Ort.Tensor.Type>>)[dtype];
     if (type === undefined) return undefined;
@@ -104,7 +73,7 @@ type Verdict =
 async function compareRuns(
   original: Ort.InferenceSession,
   copy: Ort.InferenceSession,
-  candidates: readonly Feeds[],
+  candidates: readonly OrtFeeds[],
 ): Promise<Verdict> {
   for (const feeds of candidates) {
     const wanted = await attempt(() => original.run(feeds));
@@ -183,10 +152,10 @@ async function roundTrip(toolkit: Toolkit, folder: string, name: string, tally: 
       tally.faults.push(`${name}: ${bytes === undefined ? 'refused, though' : 'the copy is refused, the original'} loaded`);
       return;
     }
-    const candidates = [await storedFeeds(toolkit, original, path), seededFeeds(original, 2), seededFeeds(original, 1)];
+    const candidates = [await storedFeeds(toolkit, original, path), seededFeeds(ort, original, 2), seededFeeds(ort, original, 1)];
     const feeds = candidates.filter((one) => one !== undefined);
     // Outputs of other kinds are refused by its JavaScript at best; some end the process.
-    const hasPlainOutputs = original.outputMetadata.every((one) => one.isTensor && (one.type in arrays || one.type === 'string'));
+    const hasPlainOutputs = original.outputMetadata.every((one) => one.isTensor && plainTypes.has(one.type));
     const verdict = await compareRuns(original, copy, hasPlainOutputs ? feeds : []);
     count(verdict);
     if (verdict === 'other outputs' || verdict === 'one fails to run') tally.faults.push(`${name}: ${verdict}`);

@@ -52,6 +52,8 @@ export interface OpenedRuntime {
 export interface RuntimeOptions {
   /** No rewriting of the graph: what stands in the file is what runs. */
   readonly isVerbatim?: boolean;
+  /** Products by weights that DequantizeLinear makes are computed in float: else onnxruntime-node quantizes activations for them. */
+  readonly isWeightOnly?: boolean;
   /** Where onnxruntime-node writes the graph as it runs it. */
   readonly optimizedPath?: string;
 }
@@ -61,6 +63,7 @@ export async function openRuntime(name: RuntimeName, bytes: Uint8Array, options:
   const settings: InferenceSession.SessionOptions = {
     graphOptimizationLevel: options.isVerbatim === true ? 'disabled' : 'all',
     logSeverityLevel: 3,
+    ...(options.isWeightOnly === true && { extra: { session: { qdq_matmulnbits_accuracy_level: '1' } } }),
     ...(options.optimizedPath !== undefined && { optimizedModelFilePath: options.optimizedPath }),
     ...(name === 'onnxruntime-node' ? { intraOpNumThreads: 1, interOpNumThreads: 1 } : { executionProviders: ['wasm'] }),
   };

@@ -40,6 +40,8 @@ export const minus1To1: Pixels = { scale: 255, mean: three(127.5), std: three(12
 export const imagenet: Pixels = { scale: 1, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 export const zeroTo1: Pixels = { scale: 1, mean: three(0), std: three(1) };
 
+export const zeroTo255: Pixels = { scale: 255, mean: three(0), std: three(1) };
+
 interface PictureOptions {
   readonly input: string;
   readonly pixels: Pixels;
@@ -132,10 +134,22 @@ export function speech(name = 'silero_test.wav'): Float32Array {
   return Float32Array.from({ length: (bytes.length - 44) >> 1 }, (_, i) => bytes.readInt16LE(44 + 2 * i) / 32768);
 }
 
+/** |DFT| of n real samples, for frequencies from 0 to n / 2. */
+const magnitudes = (sampleAt: (k: number) => number, n: number): Float32Array =>
+  Float32Array.from({ length: n / 2 + 1 }, (_, frequency) => {
+    let [re, im] = [0, 0];
+    for (let k = 0; k < n; ++k) {
+      const angle = (2 * Math.PI * frequency * k) / n;
+      re += sampleAt(k) * Math.cos(angle);
+      im += sampleAt(k) * Math.sin(angle);
+    }
+    return Math.hypot(re, im);
+  });
+
 /** `count` independent samples of a model that has no pictures of its own, by its file name. */
 export function numbersFor(file: string, count: number): Labelled[] {
   const random = seeded(2026);
-  const wave = /silero|pitch|melspectrogram/.test(file) ? speech() : new Float32Array(0);
+  const wave = /silero|pitch|melspectrogram|dtln/.test(file) ? speech() : new Float32Array(0);
   const window = (i: number, n: number) => {
     const start = Math.floor((i * (wave.length - n)) / count);
     return (k: number) => wave[start + k] ?? 0;
@@ -157,9 +171,12 @@ export function numbersFor(file: string, count: number): Labelled[] {
     },
     'oww_embedding.onnx': () => ({ input_1: f32([1, 76, 32, 1], () => random() * 4) }),
     'oww_alexa_v0.1.onnx': () => ({ 'onnx::Flatten_0': f32([1, 16, 96], () => random() * 20 - 10) }),
-    'dtln_1.onnx': () => ({ input_2: f32([1, 1, 257], () => random()), input_3: f32([1, 2, 128, 2], () => random() - 0.5) }),
-    'dtln_2.onnx': () => ({
-      input_4: f32([1, 1, 512], () => random() - 0.5),
+    'dtln_1.onnx': (i) => ({
+      input_2: { dtype: 'f32', shape: [1, 1, 257], data: magnitudes(window(i, 512), 512) },
+      input_3: f32([1, 2, 128, 2], () => random() - 0.5),
+    }),
+    'dtln_2.onnx': (i) => ({
+      input_4: f32([1, 1, 512], window(i, 512)),
       input_5: f32([1, 2, 128, 2], () => random() - 0.5),
     }),
     'basic_pitch_nmp.onnx': (i) => ({ 'serving_default_input_2:0': f32([1, 43844, 1], window(i, 43844)) }),
