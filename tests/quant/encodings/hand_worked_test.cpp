@@ -76,6 +76,28 @@ TEST_CASE("mxfp4: the scale is 2^(floor(log2 max|x|) - 2), halves go to the even
   CHECK(code(x, named("mxfp4")).encoded.scales[0] == 2.0f);
 }
 
+TEST_CASE("mxfp6: steps of 1/8 below 2, then twice as long for each power of two, up to 7.5") {
+  // max 7.5: the scale is 2^(2 - 2). Codes: sign, 2 exponent bits (bias 1), 3 mantissa bits.
+  const std::vector<float> x = {7.5f, -7.5f, 0.375f, 1.0625f, 1.1875f, 0.0625f, 0.1875f, -7.25f, 5.0f, 0.0f};
+  const Coded c = code(x, named("mxfp6"));
+  CHECK(c.encoded.scales == std::vector<float>{1.0f});
+  // 0.375 is a subnormal, three steps. Halves: 1.0625 to 1 (8, even), 1.1875 to 1.25 (10), 1/16 to 0, 3/16 to 1/4, 7.25 to 7.
+  CHECK(c.codes == Codes{31, 63, 3, 8, 10, 0, 2, 32 + 30, 26, 0});
+  CHECK(c.reals == std::vector<float>{7.5f, -7.5f, 0.375f, 1.0f, 1.25f, 0.0f, 0.25f, -7.0f, 5.0f, 0.0f});
+  CHECK(code({7.9f, 1.0f}, named("mxfp6")).reals == std::vector<float>{7.5f, 1.0f});  // saturates
+}
+
+TEST_CASE("mxfp6_e3m2: steps of 1/16 below 1/2, then twice as long for each power of two, up to 28") {
+  // max 28: the scale is 2^(4 - 4). Codes: sign, 3 exponent bits (bias 3), 2 mantissa bits.
+  const std::vector<float> x = {28.0f, -28.0f, 0.125f, 0.1875f, 26.0f, 22.0f, 1.125f, 0.03125f, -0.09375f, 1.0f};
+  const Coded c = code(x, named("mxfp6_e3m2"));
+  CHECK(c.encoded.scales == std::vector<float>{1.0f});
+  // 1/8 and 3/16 are subnormals. Halves: 26 to 24 (30, even), 22 to 24, 1.125 to 1 (12), 1/32 to 0, 3/32 to 1/8.
+  CHECK(c.codes == Codes{31, 63, 2, 3, 30, 30, 12, 0, 32 + 2, 12});
+  CHECK(c.reals == std::vector<float>{28.0f, -28.0f, 0.125f, 0.1875f, 24.0f, 24.0f, 1.0f, 0.0f, -0.125f, 1.0f});
+  CHECK(code({31.0f, 1.0f}, named("mxfp6_e3m2")).reals == std::vector<float>{28.0f, 1.0f});
+}
+
 TEST_CASE("mxint8: steps of 2^(floor(log2 max|x|) - 6)") {
   const Coded c = code({1.9f, -0.5f}, named("mxint8"));
   CHECK(c.encoded.scales == std::vector<float>{0x1p-6f});
@@ -202,6 +224,30 @@ TEST_CASE("ternary, mse: no other number of kept magnitudes has a smaller error"
       error += std::pow(static_cast<double>(x[i]) - static_cast<double>(c.reals[i]), 2.0);
     CAPTURE(x);
     REQUIRE(error <= least + 1e-4);
+  }
+}
+
+TEST_CASE("ternary, mse: thresholds of many values, equal ones among them, are those that sorting all of them finds") {
+  std::mt19937 random(8);
+  for (const unsigned n_kinds : {1u, 3u, 50u, 1u << 20}) {
+    CAPTURE(n_kinds);
+    std::vector<float> x(60000);
+    for (float& v : x) v = static_cast<float>(random() % n_kinds + 1) * (random() % 2 == 0 ? 0.25f : -0.25f);
+    if (n_kinds > 3) std::fill_n(x.begin(), 20000, 0.0f);
+    std::vector<double> sorted(x.size());
+    std::transform(x.begin(), x.end(), sorted.begin(), [](float v) { return std::abs(static_cast<double>(v)); });
+    std::sort(sorted.rbegin(), sorted.rend());
+    double sum = 0.0, most = 0.0, mean = 0.0;
+    for (std::size_t k = 0; k < sorted.size(); ++k) {
+      sum += sorted[k];
+      if (k + 1 < sorted.size() && sorted[k + 1] == sorted[k]) continue;
+      const double gain = sum * sum / static_cast<double>(k + 1);
+      if (gain <= most) continue;
+      most = gain;
+      mean = sum / static_cast<double>(k + 1);
+    }
+    TensorScheme scheme{.encoding = Encoding::ternary, .clipping = CalibrationMethod::mse};
+    CHECK(static_cast<double>(code(x, scheme).encoded.scales[0]) == doctest::Approx(mean).epsilon(1e-6));
   }
 }
 
