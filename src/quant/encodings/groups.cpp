@@ -42,10 +42,11 @@ GroupReader::Group GroupReader::operator()(std::int64_t scale) {
   const std::int64_t length = std::min(l.block, l.extent - from);
   const std::int64_t first = (outer * l.extent + from) * l.inner + inner;
   const bool is_contiguous = l.is_per_position ? l.inner == 1 : l.outer == 1;
-  if (is_contiguous && importance_.empty() && !needs_copy_)
-    return {
-        values_.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(length * (l.is_per_position ? 1 : l.inner))),
-        {}};
+  const auto at = static_cast<std::size_t>(first), n = static_cast<std::size_t>(length * (l.is_per_position ? 1 : l.inner));
+  // Finding each importance by division takes longer than copying those of small groups.
+  constexpr std::size_t kMostCopied = 16384;
+  if (is_contiguous && !needs_copy_ && (importance_.empty() || n > kMostCopied))
+    return {values_.subspan(at, n), {importance_, at, importance_stride_}};
   gathered_.clear();
   gathered_importance_.clear();
   if (l.is_per_position) {
@@ -53,10 +54,10 @@ GroupReader::Group GroupReader::operator()(std::int64_t scale) {
   } else {
     for (std::int64_t o = 0; o < l.outer; ++o) gather((o * l.extent + from) * l.inner, length * l.inner);
   }
-  return {gathered_, gathered_importance_};
+  return {gathered_, {gathered_importance_}};
 }
 
-CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std::span<const float> importance) {
+CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, const Importance& importance) {
   // Four copies: neighbours often fall to the same code, and would wait for each other.
   constexpr std::size_t kCopies = 4;
   const std::size_t n_codes = table.levels.size();

@@ -15,14 +15,28 @@ namespace bitwright {
 /// One importance serves this many neighbours: element i has importance[i / stride % size].
 std::size_t importance_stride(const EncodeOptions& options, const Shape& shape);
 
-/// Hands out the finite values of each scale's group, with their importance, side by side: in place where they stand so.
+/// One importance for each value of a group, wherever they stand.
+struct Importance {
+  std::span<const float> list;
+  std::size_t first = 0;
+  std::size_t stride = 1;
+
+  bool empty() const { return list.empty(); }  // all 1
+  float operator[](std::size_t i) const {
+    i += first;
+    return list[stride == 1 && i < list.size() ? i : i / stride % list.size()];
+  }
+};
+
+/// Hands out the finite values of each scale's group, with their importance, side by side: in place where they stand so, else, and
+/// small ones with importance, as copies.
 class GroupReader {
  public:
   GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape, const EncodeOptions& options,
               bool has_not_finite);
   struct Group {
     std::span<const float> values;
-    std::span<const float> importance;  // empty: all 1
+    Importance importance;
   };
   /// Valid until the next call.
   Group operator()(std::int64_t scale);
@@ -66,7 +80,7 @@ struct CodeSums {
   std::vector<double> sum;
 };
 struct LevelTable;
-CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, std::span<const float> importance);
+CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, const Importance& importance);
 
 /// False where levels are fitted, or the code is the real.
 bool has_scales(Encoding encoding);
