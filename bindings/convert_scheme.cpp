@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "convert.h"
 #include "json_text.h"
+#include "passes/weight_only.h"
 #include "samples/distribution.h"
 
 namespace bitwright::bindings {
@@ -180,8 +181,8 @@ std::string named_schemes_json() {
     json.value(scheme.is_symmetric);
     json.key("narrowRange");
     json.value(scheme.narrow_range);
-    json.key("targets");
-    json.value(named.targets);
+    json.key("opset");
+    json.value(dequantize_opset(scheme));
     json.close('}');
   }
   json.close(']');

@@ -74,7 +74,7 @@ class Maker {
     node.name = names_.fresh(concat({value_, "_", op_type}));
     node.op_type = op_type;
     node.inputs = std::move(inputs);
-    node.outputs = {names_.fresh(concat({node.name, "_output"}))};
+    node.outputs = {node.name};
     result_.nodes.push_back(std::move(node));
     return result_.nodes.back();
   }

@@ -29,7 +29,8 @@ std::optional<Blocks> blocks_of(const GraphRewriter& to, const Node* node) {
   blocks.block_size = node->attr_i("block_size", 0);
   const TensorRecord *codes = to.constant(node->inputs[0]), *scales = to.constant(node->inputs[1]);
   const std::string zeros = node->inputs.size() > 2 ? node->inputs[2] : "";
-  if (codes == nullptr || scales == nullptr || !is_block_size(blocks.block_size) || !is_integer(codes->dtype))
+  if (codes == nullptr || scales == nullptr || !is_block_size(blocks.block_size) || !is_integer(codes->dtype) ||
+      scales->dtype == DType::e8m0)
     return std::nullopt;
   if (!zeros.empty()) {
     if (to.constant(zeros) == nullptr) return std::nullopt;

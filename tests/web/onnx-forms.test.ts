@@ -7,12 +7,14 @@ import {
   createSession,
   dequantize,
   inspect,
+  listSchemes,
   loadModel,
   openToolkit,
   quantize,
   type Feeds,
   type Model,
   type Progress,
+  type QuantizeResult,
   type RecipeInput,
   type SchemeName,
   schemeNames,
@@ -111,19 +113,71 @@ async function checkRuntimes(
   }
 }
 
+/** Names, nodes and shapes, of each weight; zero points that an operator takes for granted. */
+const maxNamingBytes = 1600;
+
+/** What the report says of weights is what the file holds of them. */
+function checkSizes(result: QuantizeResult, float: Model): void {
+  const weights = result.report.tensors.filter(({ role }) => role === 'weight');
+  const said = weights.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesAfter - bytesBefore, float.info.bytes);
+  assert.ok(Math.abs(result.sizeBytes - said) < maxNamingBytes * weights.length, `${result.sizeBytes} bytes, said ${said}`);
+}
+
 for (const format of ['qdq', 'qoperator'] as const) {
   for (const scheme of schemeNames) {
-    if (scheme === 'u8_token' || withoutKernel.test(scheme)) continue;
-    void test(`${scheme}, ${format}: both runtimes compute what we mean, and the file is smaller than float`, async (context) => {
+    void test(`${scheme}, ${format}: the file is what is said of it, and both runtimes compute what we mean`, async (context) => {
       const result = await quantize(small, { recipe: { mode: 'weight_only', format, weight: { scheme } }, evaluation: false });
       assert.ok(result.sizeBytes < small.info.bytes, `${result.sizeBytes} bytes of ${small.info.bytes}`);
-      await checkRuntimes(result.model, result.bytes, smallFeeds, (text) => {
-        context.diagnostic(`${text}, ${result.sizeBytes} bytes`);
-      });
+      checkSizes(result, small);
+      const listed = (await listSchemes(toolkit)).find(({ name }) => name === scheme);
+      assert.ok(listed);
+      const { targets, opset } = listed;
+      const found = operatorsOf(result.model);
+      if (format === 'qdq') assert.equal('DequantizeLinear' in found, targets.startsWith('DequantizeLinear'), targets);
+      for (const operator of ['MatMulNBits', 'MatMulBnb4'])
+        assert.equal(operator in found, format === 'qoperator' && targets.includes(operator), `${operator}: ${targets}`);
+      assert.ok(result.model.info.opset >= opset);
+      if (!withoutKernel.test(scheme))
+        await checkRuntimes(result.model, result.bytes, smallFeeds, (text) => {
+          context.diagnostic(`${text}, ${result.sizeBytes} bytes`);
+        });
       result.dispose();
     });
   }
 }
+
+void test('tables of levels, where no byte is full: files of opset 13 are smaller than float', async (context) => {
+  const extent = 101;
+  const shape = [extent, extent];
+  const bytes = smallModel({
+    opset: 13,
+    inputs: { x: [2, extent] },
+    outputs: ['y'],
+    constants: {
+      w: { shape, data: wave(extent * extent, 0.7) },
+      v: { shape, data: wave(extent * extent, 1.3) },
+    },
+    nodes: [
+      { op: 'MatMul', inputs: ['x', 'w'], outputs: ['m'] },
+      { op: 'Gemm', inputs: ['m', 'v'], outputs: ['y'], attributes: { transB: 1 } },
+    ],
+  });
+  const model = await loadModel(toolkit, bytes, { name: 'odd.onnx' });
+  const feeds: Feeds = { x: { dtype: 'f32', shape: [2, extent], data: wave(2 * extent, 0.37) } };
+  for (const { name, targets } of await listSchemes(toolkit)) {
+    if (targets.startsWith('DequantizeLinear')) continue;
+    const weight = { scheme: name as SchemeName };
+    const result = await quantize(model, { recipe: { mode: 'weight_only', weight }, evaluation: false });
+    assert.equal(operatorsOf(result.model)['MatMul'], name.startsWith('bcq') ? 3 : 1, name);
+    assert.ok(result.sizeBytes < 0.52 * bytes.length, `${name}: ${result.sizeBytes} bytes of ${bytes.length}`);
+    checkSizes(result, model);
+    await checkRuntimes(result.model, result.bytes, feeds, (text) => {
+      context.diagnostic(`${name}: ${text}, ${(result.sizeBytes / bytes.length).toFixed(3)} of the float file`);
+    });
+    result.dispose();
+  }
+  model.dispose();
+});
 
 const operators: readonly (readonly [string, RecipeInput, Readonly<Record<string, number>>])[] = [
   ['q4', { mode: 'weight_only', format: 'qoperator', weight: { scheme: 'i4_b32' } }, { MatMulNBits: 2, GatherBlockQuantized: 1 }],

@@ -59,6 +59,21 @@ function checkDistribution({ kind, shape, seed, density }: Distribution): void {
     fail('density', 'must be a list of numbers');
 }
 
+/** Which operators of a file take the codes. */
+function targetsOf(scheme: Omit<NamedScheme, 'targets'>): string {
+  const { encoding, bits, granularity, blockSize, scaleForm, opset } = scheme;
+  const isBlock = granularity === 'per_block';
+  const isTable = !/^(uniform|f8.*|f4e2m1)$/.test(encoding);
+  const isHalf = bits === 16 && isTable;
+  const targets = [`${isHalf ? 'Cast' : isTable ? 'packed codes and Gather' : 'DequantizeLinear'} from opset ${opset}`];
+  if (encoding === 'uniform' && bits === 8 && opset < 21) targets.push('QLinear*, *Integer');
+  if (encoding === 'uniform' && bits === 16) targets.push('com.microsoft');
+  const isPowerOfTwo = blockSize >= 16 && Number.isInteger(Math.log2(blockSize));
+  if (encoding === 'uniform' && isBlock && scaleForm === 'f32' && bits <= 8 && isPowerOfTwo) targets.push('MatMulNBits');
+  if (/^(nf4|fp4)$/.test(encoding) && isBlock && scaleForm === 'f32') targets.push('MatMulBnb4');
+  return targets.join(', ');
+}
+
 /**
  * Every scheme with a name: what `quantize` recipes, `tryScheme` and the command line take.
  *
@@ -66,7 +81,8 @@ function checkDistribution({ kind, shape, seed, density }: Distribution): void {
  * const names = (await listSchemes(toolkit)).map((scheme) => scheme.name);
  */
 export async function listSchemes(toolkit: Toolkit, run: RunOptions = {}): Promise<readonly NamedScheme[]> {
-  return await toolkit.call('listSchemes', {}, run);
+  const schemes = await toolkit.call('listSchemes', {}, run);
+  return schemes.map((scheme) => ({ ...scheme, targets: targetsOf(scheme) }));
 }
 
 /**

@@ -96,7 +96,6 @@ const EncodingInfo& encoding_info(Encoding encoding);
 struct NamedScheme {
   std::string_view name;
   TensorScheme scheme;
-  std::string_view targets;  // files and operators that hold it
 };
 std::span<const NamedScheme> named_schemes();
 /// Nothing for an unknown name.

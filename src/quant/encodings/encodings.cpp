@@ -220,7 +220,7 @@ UnsetBytes pack_codes(std::span<const std::int32_t> codes, int bits) {
 
 std::span<const NamedScheme> named_schemes() {
   static const NamedScheme kSchemes[] = {
-#define NAMED_SCHEME(name, targets, ...) {name, {__VA_ARGS__}, targets},
+#define NAMED_SCHEME(name, ...) {name, {__VA_ARGS__}},
 #include "quant/encodings/schemes.inc"
 #undef NAMED_SCHEME
   };

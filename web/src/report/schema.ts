@@ -170,7 +170,9 @@ export interface NamedScheme {
   readonly isClippable: boolean;
   readonly symmetric: boolean;
   readonly narrowRange: boolean;
-  /** Files and operators that hold it. */
+  /** The lowest opset of a file that holds it. */
+  readonly opset: number;
+  /** The operators that hold it. */
   readonly targets: string;
 }
 

@@ -211,7 +211,7 @@ export class Host {
         this.core.disposeModel(copyId);
       }
     },
-    listSchemes: () => JSON.parse(unwrap(this.core.listSchemes())) as NamedScheme[],
+    listSchemes: () => JSON.parse(unwrap(this.core.listSchemes())) as Omit<NamedScheme, 'targets'>[],
     tryScheme: ({ modelId, name, tensor, distribution, scheme }) =>
       unwrap(this.core.tryScheme(modelId, name, tensor, distribution, scheme)),
     readTensorProto: ({ bytes }) => unwrap(this.core.readTensorProto(bytes)),

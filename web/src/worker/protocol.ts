@@ -160,7 +160,7 @@ export interface Calls {
   finishComparison: { request: { comparisonId: number }; answer: Comparison };
   disposeComparison: { request: { comparisonId: number }; answer: null };
   preprocess: { request: { sample: SampleSpec }; answer: Tensor };
-  listSchemes: { request: object; answer: readonly NamedScheme[] };
+  listSchemes: { request: object; answer: readonly Omit<NamedScheme, 'targets'>[] };
   /** On a constant of the model by name; where modelId is 0, on `tensor` or, where that is null, on values drawn. */
   tryScheme: {
     request: {
