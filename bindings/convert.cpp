@@ -261,7 +261,7 @@ Recipe recipe_from(const Object& object, const std::string& canonical_json) {
   recipe.float16_block_list = strings_from(float16["blockList"]);
   recipe.float16_rest = float16.truth("rest");
   recipe.fold_batch_norm = object.truth("foldBatchNorm");
-  recipe.seed = static_cast<std::uint64_t>(object.number("seed"));
+  if (const val masks = object["roundingMasks"]; !masks.isUndefined()) recipe.rounding_masks = tensors_from(masks);
   recipe.canonical_json = canonical_json;
   return recipe;
 }

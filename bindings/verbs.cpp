@@ -289,11 +289,14 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
     std::int64_t axis = scheme.grain == TensorScheme::Grain::per_channel ? 0 : -1;
     const val index = request["scaleIndex"];
     const std::int64_t scale_index = index.isUndefined() ? 0 : static_cast<std::int64_t>(index.as<double>());
+    const val known = request["roundingMask"];
+    const std::vector<std::uint8_t> mask = known.isUndefined() ? std::vector<std::uint8_t>() : bytes_from(known);
+    EncodeOptions options{.rounding_mask = mask};
     if (!tensor.isNull()) {
       const Tensor given = tensor_from(tensor, "values");
       if (given.dtype() != DType::f32) throw_error(ErrorCode::invalid_argument, {"schemes are tried on values of type f32"});
       if (!request["axis"].isUndefined()) axis = static_cast<std::int64_t>(request["axis"].as<double>());
-      return to_js(report_scheme(given.data<float>(), given.shape(), scheme, axis, scale_index));
+      return to_js(report_scheme(given.data<float>(), given.shape(), scheme, axis, scale_index, options));
     }
     auto& tried = objects().tried;
     const std::shared_ptr<const Model> held = model == 0 ? nullptr : objects().models.get(model);
@@ -305,11 +308,13 @@ val try_scheme(std::int32_t model, std::string name, val tensor, val distributio
       tried.model = model;
       tried.name = name;
     }
+    if (held) options.tensor = name;
     if (const val given = request["axis"]; !given.isUndefined())
       axis = static_cast<std::int64_t>(given.as<double>());
     else if (held)
       axis = fit_to_reader(scheme, *held, name, tried.values.shape());
-    return to_js(report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, {}, &*tried.shown));
+    return to_js(
+        report_scheme(tried.values.data<float>(), tried.values.shape(), scheme, axis, scale_index, options, &*tried.shown));
   });
 }
 

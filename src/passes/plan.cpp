@@ -50,8 +50,11 @@ PassResult& PassResult::operator+=(const PassResult& other) {
 }
 
 std::string_view scheme_name(const TensorScheme& scheme) {
-  for (const NamedScheme& named : named_schemes())
-    if (complete_scheme(named.scheme) == scheme) return named.name;
+  for (const NamedScheme& named : named_schemes()) {
+    TensorScheme same = complete_scheme(named.scheme);
+    same.seed = scheme.seed;
+    if (same == scheme) return named.name;
+  }
   return scheme.encoding == Encoding::uniform ? dtype_name(scheme.dtype) : encoding_info(scheme.encoding).name;
 }
 

@@ -254,10 +254,17 @@ class WeightOnly {
         window = static_cast<std::int64_t>(inputs->requests[0].row_length()) / inputs->requests[0].extent;
       }
     }
-    const auto encode = [shape = record.shape, scheme, axis, importance, reduction = axes.reduction, rows,
-                         window](const Tensor& values) {
+    const auto known = recipe_.rounding_masks.find(weight.name);
+    const Tensor mask = known == recipe_.rounding_masks.end() ? Tensor() : known->second;
+    const auto encode = [name = weight.name, shape = record.shape, scheme, axis, importance, reduction = axes.reduction, mask,
+                         rows, window](const Tensor& values) {
       return encode_tensor(values.data<float>(), shape, scheme, axis,
-                           {.importance = importance, .importance_axis = reduction, .samples = rows, .sample_window = window});
+                           {.importance = importance,
+                            .importance_axis = reduction,
+                            .rounding_mask = mask.bytes(),
+                            .tensor = name,
+                            .samples = rows,
+                            .sample_window = window});
     };
     EncodedTensor encoded;
     EncodedWeight summary;

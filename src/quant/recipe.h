@@ -1,12 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "quant/quant_params.h"
 #include "quant/scheme.h"
+#include "tensor/tensor.h"
 
 namespace bitwright {
 
@@ -44,8 +46,9 @@ struct Recipe {
   bool fold_batch_norm = true;
   /// Tests only: weights of any size become codes, also where nodes and scales outweigh what that saves.
   bool takes_small_weights = false;
+  /// Weights by Rounding::mask, by name: u8, as EncodeOptions has them.
+  std::map<std::string, Tensor> rounding_masks;
   std::int64_t min_weight_elements() const { return takes_small_weights ? 1 : 1024; }
-  std::uint64_t seed = 0;
   /// The recipe as canonical JSON, written into the model's metadata by TypeScript's choice.
   std::string canonical_json;
 };

@@ -58,6 +58,7 @@ export {
   type SessionOptions,
   type SessionRunOptions,
 } from './session.js';
+export type { RoundingMasks } from './rounding-masks.js';
 export { rangeMethods, weightClippings, type SchemeOverrides, type WeightClipping } from './scheme-overrides.js';
 export { Toolkit, type ToolkitOptions } from './toolkit.js';
 export type {

@@ -2,9 +2,10 @@ import { Calibration, calibrate, type Runner } from './calibrate.js';
 import { compare } from './compare.js';
 import { QuantError } from './errors.js';
 import { Model } from './load-model.js';
-import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset, useOfSamples } from './recipe.js';
+import { parseRecipe, recipeJson, type Recipe, type RecipeInput, type RecipePreset, seeded, useOfSamples } from './recipe.js';
 import { HostPictures } from './samples/host-pictures.js';
 import { reportSchemaVersion, type Comparison, type ModelInfo, type ModelSummary, type Report } from './report/schema.js';
+import { checkMasks, type RoundingMasks } from './rounding-masks.js';
 import { disposeSymbol } from './toolkit.js';
 import type { RunOptions, Samples } from './types.js';
 import { writeModel, type WriteTo } from './write-model.js';
@@ -17,6 +18,8 @@ export interface QuantizeOptions extends WriteTo {
   readonly evaluation?: Samples | false;
   readonly runner?: Runner;
   readonly feedback?: Readonly<Record<string, string>>;
+  /** For `weight.overrides.rounding` `mask`: one for each weight that becomes codes. */
+  readonly roundingMasks?: RoundingMasks;
   /** False leaves SQNR, clipped share and histogram of weights out of the report: measuring takes longer than quantizing. */
   readonly measureWeights?: boolean;
   /** Accept a result that is not smaller. */
@@ -86,7 +89,8 @@ async function quantizeAnew(model: Model, recipe: Recipe, options: QuantizeOptio
  * Quantizes a model, writes it, and measures what it cost. A model that is quantized already is dequantized first.
  *
  * @returns the file, the report, and the quantized model: dispose it
- * @throws QuantError `bad_recipe`, `pattern_unmatched`, `nothing_quantized`, `not_smaller`, `unsupported`, `bad_data`
+ * @throws QuantError `bad_recipe`, `pattern_unmatched`, `nothing_quantized`, `not_smaller`, `unsupported`, `bad_data`; `shape_mismatch` naming
+ * the tensor whose rounding mask is missing or has another length
  * @example
  * const result = await quantize(model, { recipe: 'w8a8', calibration: samples });
  * await writeFile('model_quantized.onnx', result.bytes);
@@ -98,7 +102,8 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
   if (model.info.isQuantized && !(options.calibration instanceof Calibration))
     return await quantizeAnew(model, recipe, options, run);
   const hostPictures = new HostPictures();
-  const { calibration: given } = options;
+  const { calibration: given, roundingMasks = {} } = options;
+  checkMasks(roundingMasks, recipe.weight.overrides.rounding);
   const use = useOfSamples(recipe);
   if (use === 'needed' && given === undefined) {
     throw new QuantError(
@@ -132,7 +137,8 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
       'quantize',
       {
         modelId: model.id,
-        recipe,
+        recipe: seeded(recipe),
+        roundingMasks,
         recipeJson: recipeJson(recipe),
         calibrationId: calibration?.id ?? null,
         measuresWeights: options.measureWeights !== false,
@@ -142,6 +148,9 @@ export async function quantize(model: Model, options: QuantizeOptions = {}, run:
     quantized = new Model(toolkit, answer.modelId, answer.info);
     const before = model.info.bytes + model.info.externalBytes;
     const warnings = [...(options.warnings ?? [])];
+    const coded = new Set(answer.tensors.filter(({ role }) => role === 'weight').map(({ tensor }) => tensor));
+    for (const tensor of Object.keys(roundingMasks))
+      if (!coded.has(tensor)) warnings.push(`rounding mask of '${tensor}': no weight of that name became codes`);
     if (answer.sizeBytes >= before) {
       const finding = `the result has ${answer.sizeBytes} bytes, the input ${before}`;
       if (options.allowLarger !== true) {

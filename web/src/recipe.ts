@@ -108,6 +108,7 @@ export interface Recipe {
   readonly exclude: readonly string[];
   readonly float16: Float16Options;
   readonly foldBatchNorm: boolean;
+  /** Of stochastic rounding and of codebooks' first entries, where `weight.overrides.seed` is left out. */
   readonly seed: number;
 }
 
@@ -298,6 +299,12 @@ export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
   return checkTogether(
     mergeObject('', defaultRecipe as Mutable<Recipe> as unknown as Record<string, unknown>, input) as unknown as Recipe,
   );
+}
+
+/** As the core takes it: whatever draws numbers has its seed. */
+export function seeded(recipe: Recipe): Recipe {
+  const { weight, seed } = recipe;
+  return weight.scheme === '' ? recipe : { ...recipe, weight: { ...weight, overrides: { seed, ...weight.overrides } } };
 }
 
 /**

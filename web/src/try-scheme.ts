@@ -2,6 +2,7 @@ import { checkTensor } from './check-sample.js';
 import { QuantError } from './errors.js';
 import type { Model } from './load-model.js';
 import type { AskedParts, MeasuredScheme, NamedScheme, SchemeReport } from './report/schema.js';
+import { checkMasks, type RoundingMasks } from './rounding-masks.js';
 import { checkOverrides, type SchemeOverrides } from './scheme-overrides.js';
 import type { Toolkit } from './toolkit.js';
 import type { RunOptions } from './types.js';
@@ -13,10 +14,15 @@ export interface SchemeInput extends SchemeOverrides {
   readonly axis?: number;
   /** Whose grid and formula are shown. */
   readonly scaleIndex?: number;
+  /** For rounding `mask`: that of the tensor; values of one's own are called `values`. */
+  readonly roundingMasks?: RoundingMasks;
 }
 
 /** What a scheme with a name leaves open, as src/quant/scheme.h has it: none of them sets these. */
 const leftOpen: AskedParts = { rounding: 'nearest_even', clipping: 'min_max', percentile: 99.999, clipRatio: 1, seed: 0 };
+
+/** As the core takes it: the mask of the one tensor. */
+export type CoreScheme = Omit<SchemeInput, 'roundingMasks'> & { readonly roundingMask?: Uint8Array };
 
 export const distributionKinds = ['normal', 'laplace', 'uniform', 'bimodal', 'heavy_tail', 'relu', 'drawn'] as const;
 
@@ -39,11 +45,12 @@ function check(input: SchemeInput): SchemeInput {
     throw new QuantError('invalid_argument', `scheme: ${key} ${finding}`, key);
   };
   if (typeof input !== 'object' || input === null || typeof input.scheme !== 'string') fail('scheme', 'must be a name');
-  const { scheme, axis, scaleIndex, ...overrides } = input;
+  const { scheme, axis, scaleIndex, roundingMasks = {}, ...overrides } = input;
   void scheme;
   for (const [key, value] of Object.entries({ axis, scaleIndex }))
     if (value !== undefined && !(Number.isInteger(value) && Math.abs(value) < 2 ** 31)) fail(key, 'must be a whole number');
   checkOverrides(overrides, fail);
+  checkMasks(roundingMasks, overrides.rounding);
   return input;
 }
 
@@ -89,8 +96,8 @@ export async function listSchemes(toolkit: Toolkit, run: RunOptions = {}): Promi
  * What a scheme makes of one tensor: its error, its size, the reals of its codes and how often each is used. The model stays as
  * it is.
  *
- * @throws QuantError `invalid_argument` for a tensor, scheme or option that does not exist or does not fit; `unsupported` for a
- * tensor that holds no floats
+ * @throws QuantError `invalid_argument` for a tensor, scheme or option that does not exist or does not fit; `shape_mismatch` for
+ * a rounding mask that is missing or has another length; `unsupported` for a tensor that holds no floats
  * @example
  * const { sqnr, bitsPerWeight } = await tryScheme({ model, tensor: 'conv1.weight' }, { scheme: 'nf4' });
  */
@@ -107,7 +114,11 @@ export async function tryScheme(target: SchemeTarget, scheme: SchemeInput, run: 
   };
 }
 
-async function reportOf(target: SchemeTarget, scheme: SchemeInput, run: RunOptions): Promise<MeasuredScheme> {
+async function reportOf(target: SchemeTarget, input: SchemeInput, run: RunOptions): Promise<MeasuredScheme> {
+  const { roundingMasks = {}, ...asked } = input;
+  const name = 'model' in target ? target.tensor : 'values';
+  const mask = Object.hasOwn(roundingMasks, name) ? roundingMasks[name] : undefined;
+  const scheme: CoreScheme = mask === undefined ? asked : { ...asked, roundingMask: mask };
   if ('model' in target) {
     target.model.checkLive();
     const { toolkit, id } = target.model;

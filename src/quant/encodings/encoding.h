@@ -51,8 +51,9 @@ struct EncodeOptions {
   /// One weight for the error of each element, or one for each index of `importance_axis`; empty: all 1. Finite, >= 0.
   std::span<const float> importance = {};
   std::int64_t importance_axis = 0;
-  /// Rounding::mask: one for each element, 0 rounds down and 1 up.
+  /// Rounding::mask: a byte for each element, or a bit, low ones first; 0 rounds down and 1 up. And whose it is, for an error's text.
   std::span<const std::uint8_t> rounding_mask = {};
+  std::string_view tensor = "values";
   /// product: sample activations [n_samples, columns] that the codebook is refined against by least squares; columns is the
   /// extent of the axis, times the window. Empty: no refinement.
   std::span<const float> samples = {};

@@ -130,8 +130,12 @@ EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, c
   } else if (encoded.scheme.clipping == CalibrationMethod::output_error) {
     refuse("output_error needs the importance of each weight; give samples, or choose mse");
   }
-  if (encoded.scheme.rounding == Rounding::mask && options.rounding_mask.size() != n)
-    throw_error(ErrorCode::shape_mismatch, {"a rounding mask needs one entry for each of ", n, " elements"});
+  if (const std::size_t n_bytes = options.rounding_mask.size();
+      encoded.scheme.rounding == Rounding::mask && n_bytes != n && n_bytes != (n + 7) / 8)
+    throw_error(ErrorCode::shape_mismatch,
+                {"tensor ", in_quotes(options.tensor), ": a rounding mask of ", n, " elements has ", n, " bytes, or ",
+                 (n + 7) / 8, " of bits; ", n_bytes, " were given"},
+                options.tensor);
   if (!options.samples.empty()) {
     if (encoded.scheme.encoding != Encoding::product) refuse("samples refine product codebooks only");
     const std::int64_t columns = shape[static_cast<std::size_t>(normalized_axis(axis, shape.size()))] * options.sample_window;

@@ -437,6 +437,11 @@ class ScaledEncoder {
     packer.finish();
   }
 
+  bool is_up(std::size_t at) const {
+    const std::span<const std::uint8_t> mask = options_.rounding_mask;
+    return mask.size() == values_.size() ? mask[at] != 0 : (mask[at / 8] >> at % 8 & 1) != 0;
+  }
+
   /// floor(steps + u) of the rounding's own u: a random one in [0, 1) (then the mean over seeds is exact), 0, or the mask.
   void code_rounded() const {
     const TensorScheme& scheme = e_.scheme;
@@ -448,7 +453,7 @@ class ScaledEncoder {
       double whole = static_cast<double>(steps);
       if (scheme.rounding == Rounding::stochastic) whole += random_unit(scheme.seed, static_cast<std::uint64_t>(element));
       whole = std::floor(whole);
-      if (scheme.rounding == Rounding::mask && options_.rounding_mask[at] != 0) whole += 1.0;
+      if (scheme.rounding == Rounding::mask && is_up(at)) whole += 1.0;
       return static_cast<std::int32_t>(
           std::clamp(whole + zero, static_cast<double>(e_.range.qmin), static_cast<double>(e_.range.qmax)));
     };

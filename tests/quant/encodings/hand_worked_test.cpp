@@ -481,6 +481,8 @@ TEST_CASE("rounding: floor, and floor plus a mask") {
   CHECK(code(x, unit_steps(Rounding::floor)).codes == Codes{7, 0, -1, 1, 2, 0});
   const std::vector<std::uint8_t> mask = {1, 0, 1, 0, 1, 0};
   CHECK(code(x, unit_steps(Rounding::mask), {6}, 0, {.rounding_mask = mask}).codes == Codes{7, 0, 0, 1, 3, 0});
+  const std::vector<std::uint8_t> bits = {0b010101};
+  CHECK(code(x, unit_steps(Rounding::mask), {6}, 0, {.rounding_mask = bits}).codes == Codes{7, 0, 0, 1, 3, 0});
   TensorScheme wide{.dtype = DType::i16, .is_symmetric = true, .narrow_range = true, .rounding = Rounding::floor};
   CHECK(code({32767.0f, -1.5f}, wide).codes == Codes{32767, -2});
 }

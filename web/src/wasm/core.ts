@@ -4,7 +4,7 @@
  */
 import type { ErrorData } from '../errors.js';
 import type { Recipe } from '../recipe.js';
-import type { Distribution, SchemeInput } from '../try-scheme.js';
+import type { Distribution, CoreScheme } from '../try-scheme.js';
 import type { Comparison, LintRow, MeasuredScheme, ModelInfo, NodeRow, TensorRow } from '../report/schema.js';
 import type { ExplainRow, ImagePreprocessing, KernelFamily, SessionSpec, Tensor, TypedArray, ValueInfo } from '../types.js';
 import type { ConvertAnswer, ModelForm } from '../worker/protocol.js';
@@ -58,7 +58,7 @@ export interface Core {
   disposeCalibration(calibrationId: number): void;
   quantize(
     modelId: number,
-    recipe: Recipe,
+    recipe: Recipe & { readonly roundingMasks: Readonly<Record<string, Tensor>> },
     recipeJson: string,
     calibrationId: number,
     measuresWeights: boolean,
@@ -100,7 +100,7 @@ export interface Core {
     name: string,
     tensor: Tensor | null,
     distribution: Distribution | null,
-    request: SchemeInput,
+    request: CoreScheme,
   ): Guarded<MeasuredScheme>;
   /** A copy with inner values as further outputs, by names. */
   modelWithOutputs(modelId: number, values: readonly string[]): Guarded<number>;

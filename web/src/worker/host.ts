@@ -157,9 +157,13 @@ export class Host {
       this.core.disposeCalibration(calibrationId);
       return null;
     },
-    quantize: ({ modelId, recipe, recipeJson, calibrationId, measuresWeights }, watch) => {
+    quantize: ({ modelId, recipe, roundingMasks, recipeJson, calibrationId, measuresWeights }, watch) => {
+      const masks: Record<string, Tensor> = {};
+      for (const [name, data] of Object.entries(roundingMasks)) masks[name] = { dtype: 'u8', shape: [data.length], data };
       const result = paced(watch, (tell) =>
-        unwrap(this.core.quantize(modelId, recipe, recipeJson, calibrationId ?? 0, measuresWeights, tell)),
+        unwrap(
+          this.core.quantize(modelId, { ...recipe, roundingMasks: masks }, recipeJson, calibrationId ?? 0, measuresWeights, tell),
+        ),
       );
       return { ...result, info: unwrap(this.core.inspect(result.modelId)) };
     },

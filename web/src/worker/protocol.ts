@@ -1,7 +1,8 @@
 import type { ErrorData } from '../errors.js';
 import type { QuantFormat, Recipe } from '../recipe.js';
+import type { RoundingMasks } from '../rounding-masks.js';
 import type { CancelToken } from './cancel.js';
-import type { Distribution, SchemeInput } from '../try-scheme.js';
+import type { Distribution, CoreScheme } from '../try-scheme.js';
 import type { Comparison, LintRow, MeasuredScheme, ModelInfo, NamedScheme, NodeRow, TensorRow } from '../report/schema.js';
 import type {
   ExplainRow,
@@ -143,7 +144,14 @@ export interface Calls {
   observeCalibration: { request: { calibrationId: number; values: Readonly<Record<string, Tensor>> }; answer: null };
   disposeCalibration: { request: { calibrationId: number }; answer: null };
   quantize: {
-    request: { modelId: number; recipe: Recipe; recipeJson: string; calibrationId: number | null; measuresWeights: boolean };
+    request: {
+      modelId: number;
+      recipe: Recipe;
+      roundingMasks: RoundingMasks;
+      recipeJson: string;
+      calibrationId: number | null;
+      measuresWeights: boolean;
+    };
     answer: QuantizeAnswer;
   };
   convertModel: { request: { modelId: number; format: ModelForm; fileName: string }; answer: ConvertAnswer };
@@ -168,7 +176,7 @@ export interface Calls {
       name: string;
       tensor: Tensor | null;
       distribution: Distribution | null;
-      scheme: SchemeInput;
+      scheme: CoreScheme;
     };
     answer: MeasuredScheme;
   };
