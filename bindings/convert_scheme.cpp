@@ -182,7 +182,7 @@ std::string named_schemes_json() {
     json.key("narrowRange");
     json.value(scheme.narrow_range);
     json.key("opset");
-    json.value(dequantize_opset(scheme));
+    json.value(dequantize_opset(scheme, Target::portable));
     json.close('}');
   }
   json.close(']');

@@ -30,10 +30,10 @@ std::int64_t needed_opset(const Recipe& recipe) {
     case QuantMode::dynamic:
       return kDynamicOpset;
     case QuantMode::static_:
-      return std::max(dequantize_opset(recipe.weight), dequantize_opset(recipe.activation));
+      return std::max(dequantize_opset(recipe.weight, recipe.target), dequantize_opset(recipe.activation, recipe.target));
     default:
       // DequantizeLinear to half floats.
-      return std::max(dequantize_opset(recipe.weight), recipe.float16_rest ? std::int64_t{19} : 0);
+      return std::max(dequantize_opset(recipe.weight, recipe.target), recipe.float16_rest ? std::int64_t{19} : 0);
   }
 }
 

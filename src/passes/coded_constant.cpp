@@ -26,14 +26,22 @@ Tensor f32_tensor(Shape shape, const std::vector<float>& values) {
 class Maker {
  public:
   Maker(const std::string& value, const EncodedTensor& made, const std::function<EncodedTensor()>& encode, DType dtype,
-        std::int64_t opset, NameAllocator& names)
-      : value_(value), made_(made), encode_(encode), dtype_(dtype), opset_(opset), names_(names) {}
+        std::int64_t opset, NameAllocator& names, Target target)
+      : value_(value),
+        made_(made),
+        encode_(encode),
+        dtype_(dtype),
+        opset_(opset),
+        names_(names),
+        target_(target),
+        scale_form_(made.scheme.scale_form == ScaleForm::e8m0 && target != Target::portable ? ScaleForm::f32
+                                                                                            : made.scheme.scale_form) {}
 
   CodedConstant run() {
     const Encoding encoding = made_.scheme.encoding;
     if (encoding == Encoding::f16 || encoding == Encoding::bf16)
       cast(codes(encoding == Encoding::f16 ? DType::f16 : DType::bf16, made_.shape), dtype_);
-    else if (has_dequantize_form(made_.scheme))
+    else if (has_dequantize_form(made_.scheme, target_))
       dequantize();
     else
       look_up();
@@ -162,7 +170,7 @@ class Maker {
       inputs.push_back(constant("_zero_point", std::move(tensor)));
     }
     Node& node = add("DequantizeLinear", std::move(inputs));
-    if (scheme.scale_form == ScaleForm::e8m0) node.set(Attribute::of_int("output_dtype", static_cast<std::int64_t>(dtype_)));
+    if (scale_form_ == ScaleForm::e8m0) node.set(Attribute::of_int("output_dtype", static_cast<std::int64_t>(dtype_)));
     if (grain.size > 0) node.set(Attribute::of_int("axis", grain.axis));
     if (grain.is_block) node.set(Attribute::of_int("block_size", grain.size));
   }
@@ -181,7 +189,7 @@ class Maker {
       std::copy(made_.scale_codes.begin(), made_.scale_codes.end(), tensor.bytes().begin());
       return constant("_scale_quantized", std::move(tensor));
     };
-    switch (made_.scheme.scale_form) {
+    switch (scale_form_) {
       case ScaleForm::e8m0:
         return constant("_scale", DType::e8m0, shape, Tensor(DType::e8m0, shape, stored_codes(shape)));
       case ScaleForm::f8e4m3fn:
@@ -383,12 +391,15 @@ class Maker {
   DType dtype_;
   std::int64_t opset_;
   NameAllocator& names_;
+  Target target_;
+  ScaleForm scale_form_;  // in the file
   CodedConstant result_;
 };
 
 }  // namespace
 
-bool has_dequantize_form(const TensorScheme& scheme) {
+bool has_dequantize_form(const TensorScheme& scheme, Target target) {
+  if (scheme.encoding == Encoding::f4e2m1) return target == Target::portable;
   return scheme.encoding == Encoding::uniform || is_small_float(scheme.encoding);
 }
 
@@ -400,8 +411,8 @@ DType container_of(int bits, bool is_signed, std::int64_t opset) {
 }
 
 CodedConstant coded_constant(const std::string& value, const EncodedTensor& made, const std::function<EncodedTensor()>& encode,
-                             DType dtype, std::int64_t opset, NameAllocator& names) {
-  return Maker(value, made, encode, dtype, opset, names).run();
+                             DType dtype, std::int64_t opset, NameAllocator& names, Target target) {
+  return Maker(value, made, encode, dtype, opset, names, target).run();
 }
 
 }  // namespace bitwright

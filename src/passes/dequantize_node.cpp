@@ -9,13 +9,13 @@
 
 namespace bitwright {
 
-std::int64_t dequantize_opset(const TensorScheme& scheme) {
+std::int64_t dequantize_opset(const TensorScheme& scheme, Target target) {
   using enum Encoding;
   constexpr std::int64_t kTableOpset = 13;  // Cast, Gather, Reshape, Mul as they are written
-  if (!has_dequantize_form(scheme)) return kTableOpset;
+  if (!has_dequantize_form(scheme, target)) return kTableOpset;
   using enum TensorScheme::Grain;
   const bool is_block = scheme.grain == per_block || scheme.grain == per_token;  // a token is a block as long as its axis
-  if (scheme.scale_form == ScaleForm::e8m0) return 24;
+  if (scheme.scale_form == ScaleForm::e8m0 && target == Target::portable) return 24;
   if (scheme.encoding == f4e2m1) return 23;
   if (scheme.encoding == f8e4m3fn || scheme.encoding == f8e5m2) return is_block ? 21 : 19;
   const int bits = scheme.bits != 0 ? scheme.bits : dtype_bits(scheme.dtype);
@@ -25,7 +25,7 @@ std::int64_t dequantize_opset(const TensorScheme& scheme) {
 }
 
 std::string dequantize_domain(Model& model, const TensorScheme& scheme, Target target) {
-  const std::int64_t needed = dequantize_opset(scheme);
+  const std::int64_t needed = dequantize_opset(scheme, target);
   if (model.opset() >= needed) return "";
   const std::string finding =
       concat({"the model's opset ", model.opset(), " has no DequantizeLinear for these codes, which opset ", needed, " brings"});

@@ -35,7 +35,7 @@ class QdqInserter {
 
   PassResult run() {
     if (plan_.tensors.empty()) return {};
-    const bool is_wide = dequantize_opset(recipe_.activation) > dequantize_opset(recipe_.weight);
+    const bool is_wide = dequantize_opset(recipe_.activation, recipe_.target) > dequantize_opset(recipe_.weight, recipe_.target);
     domain_ = dequantize_domain(model_, is_wide ? recipe_.activation : recipe_.weight, recipe_.target);
     const std::size_t n = graph_.nodes.size();
     before_.resize(n);

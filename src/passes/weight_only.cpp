@@ -170,7 +170,7 @@ class WeightOnly {
     const TensorRecord record = *weight.record;
     const TensorScheme scheme = fitted_scheme(recipe_.weight, record.shape, verdict.axes, *weight.uses[0].node);
     const std::int64_t axis = scheme_axis(scheme, record.shape, verdict.axes);
-    if (record.dtype == DType::f16 && has_dequantize_form(scheme) && model_.opset() < kHalfScaleOpset)
+    if (record.dtype == DType::f16 && has_dequantize_form(scheme, recipe_.target) && model_.opset() < kHalfScaleOpset)
       return refuse(weight, "DequantizeLinear gives half floats from opset 19 on; upgrade the model");
     if (is_plain(scheme) && record.dtype == DType::f32)
       store_plain(weight, record, scheme, axis, edits);
@@ -289,7 +289,7 @@ class WeightOnly {
     if (!is_held) again = [encode, record] { return encode(as_f32(record.load())); };
     const bool is_product = is_bnb4(weight, record, encoded);
     Edit edit = is_product ? bnb4(weight, encoded, again)
-                           : Edit{weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_), {}};
+                           : Edit{weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_, recipe_.target), {}};
     for (const TensorRecord& made : edit.made.records) summary.stored_bytes += made.size_bytes();
     if (!recipe_.takes_small_weights && summary.stored_bytes + naming_bytes(edit.made) >= record.size_bytes()) {
       if (is_held) held_bytes_ -= held;
@@ -304,12 +304,12 @@ class WeightOnly {
             {},
             summary},
            summary.scheme);
-    if (!is_product && !has_dequantize_form(encoded.scheme)) ++n_tables_;
+    if (!is_product && !has_dequantize_form(encoded.scheme, recipe_.target)) ++n_tables_;
     edits.push_back(std::move(edit));
   }
 
   void check_opset(const TensorScheme& scheme) const {
-    const std::int64_t needed = dequantize_opset(scheme);
+    const std::int64_t needed = dequantize_opset(scheme, recipe_.target);
     if (model_.opset() < needed)
       throw_error(ErrorCode::unsupported, {"codes of scheme ", scheme_name(scheme), " need opset ", needed, ", the model has ",
                                            model_.opset(), "; upgrade it, or choose another scheme"});

@@ -10,7 +10,7 @@ namespace bitwright {
 
 /// The lowest opset of ai.onnx whose DequantizeLinear carries the codes: 10 per tensor, 13 per channel, 19 for floats of 8 bits, 21
 /// for 4 and 16 bits and for blocks, 23 for floats of 4 bits, 24 for e8m0 scales, 25 for 2 bits. 13 for codes that are looked up.
-std::int64_t dequantize_opset(const TensorScheme& scheme);
+std::int64_t dequantize_opset(const TensorScheme& scheme, Target target);
 
 class Selection;
 

@@ -259,7 +259,7 @@ TEST_CASE("weight_only: a scale for each token is one for each row, as a block")
   const Tensor before = model.graph.initializers[0].load();
   Recipe recipe = weight_recipe();
   recipe.weight = find_scheme("u8_token")->scheme;
-  CHECK(dequantize_opset(recipe.weight) == 21);
+  CHECK(dequantize_opset(recipe.weight, recipe.target) == 21);
   weight_only(model, recipe);
   const Node& node = model.graph.nodes[0];
   REQUIRE(node.op_type == "DequantizeLinear");

@@ -32,7 +32,9 @@ PlannedEdit apply(const std::string& pass, Model& model) {
     const NamedScheme* named = find_scheme(pass.substr(7));
     if (named == nullptr) throw Error(ErrorCode::invalid_argument, "no scheme is called " + bitwright::quoted(pass.substr(7)));
     recipe.weight = named->scheme;
-    if (const std::int64_t opset = dequantize_opset(recipe.weight); model.opset() < opset) upgrade_opset(model, opset);
+    recipe.target = Target::portable;
+    if (const std::int64_t opset = dequantize_opset(recipe.weight, recipe.target); model.opset() < opset)
+      upgrade_opset(model, opset);
     return weight_only(model, recipe);
   }
   if (pass == "weight_only") return weight_only(model, recipe);
