@@ -164,13 +164,13 @@ std::vector<ConstantWeight> find_weights(Model& model, std::int64_t min_elements
 
 TensorScheme fitted_scheme(TensorScheme scheme, const Shape& shape, const WeightAxes& axes, const Node& reader) {
   using enum TensorScheme::Grain;
-  if (reader.op_type == "Gather" && scheme.grain == per_channel &&
-      n_elements(shape) < kMinRowLength * shape[static_cast<std::size_t>(axes.channel)])
-    scheme.grain = per_tensor;
   if (scheme.grain == per_block && shape[static_cast<std::size_t>(axes.reduction)] < scheme.block_size) {
     scheme.grain = per_channel;
     if (scheme.scale_form == ScaleForm::u6) scheme.scale_form = ScaleForm::f16;  // two levels need blocks
   }
+  if (reader.op_type == "Gather" && scheme.grain == per_channel &&
+      n_elements(shape) < kMinRowLength * shape[static_cast<std::size_t>(axes.channel)])
+    scheme.grain = per_tensor;
   return scheme;
 }
 

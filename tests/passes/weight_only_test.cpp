@@ -244,13 +244,18 @@ TEST_CASE("weight_only: a weight put together by nodes that move values is store
   CHECK(row_of(edit, "mm").reason == "no weight of Mul is stored as codes");
 }
 
-TEST_CASE("weight_only: short rows of a table share one scale") {
-  Model model = small_model(13);
-  model.graph.initializers.push_back(TensorRecord::of("table", ramp({2000, 2})));
-  model.graph.inputs.push_back(ValueInfo::of("i", DType::i64, {1}));
-  model.graph.nodes.push_back(node_of("look", "Gather", {"table", "i"}, {"row"}));
-  weight_only(model, weight_recipe());
-  CHECK(model.graph.find_initializer("table_scale")->shape == Shape{});
+TEST_CASE("weight_only: short rows of a table share one scale, also where blocks are too long for them") {
+  for (const char* scheme : {"i8", "i4_b32"}) {
+    Model model = small_model(21);
+    model.graph.initializers.push_back(TensorRecord::of("table", ramp({2000, 2})));
+    model.graph.inputs.push_back(ValueInfo::of("i", DType::i64, {1}));
+    model.graph.nodes.push_back(node_of("look", "Gather", {"table", "i"}, {"row"}));
+    Recipe recipe = weight_recipe();
+    recipe.weight = find_scheme(scheme)->scheme;
+    weight_only(model, recipe);
+    REQUIRE(model.graph.find_initializer("table_scale") != nullptr);
+    CHECK(model.graph.find_initializer("table_scale")->shape == Shape{});
+  }
 }
 
 TEST_CASE("weight_only: a scale for each token is one for each row, as a block") {
