@@ -42,6 +42,11 @@ for (const { path, folds, floatCount } of labelledModels) {
       assert.ok(Math.abs(sum.float - floatCount) <= 1, `${figures}; the manifest has ${floatCount}`);
       assert.ok(sum.float - sum.quantized <= bar.mostLost, figures);
       assert.ok(sum.same >= bar.leastAgreement * sum.total, figures);
+      if (path.includes('mobilenet')) {
+        const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+        assert.ok(readme.includes(`| top-1 | ${sum.float} of ${sum.total} | ${sum.quantized} of ${sum.total} (`), figures);
+        assert.ok(readme.includes(`| same top-1 as float | | ${sum.same} of ${sum.total} |`), figures);
+      }
       model.dispose();
     });
   });

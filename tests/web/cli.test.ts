@@ -69,6 +69,18 @@ void test('inspect tells a reader and a program the same', async () => {
   assert.deepEqual([info.nodes, info.inputs[0]?.name], [65, 'image']);
 });
 
+void test("the readme's example prints what the readme says", async () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+  const [, command = '', printed = ''] = /^\$ bitwright (quantize .*)\n([^`]*)```/m.exec(readme) ?? [];
+  const words = command.split(' ').map((word) => (/^(images|eval|model)[/.]/.test(word) ? join(exampleFolder, word) : word));
+  const ended = await cli([...words, '-o', 'readme.onnx']);
+  assert.equal(ended.status, 0, ended.stderr);
+  const lines = ended.stdout.split('\n');
+  const said = printed.split('\n').filter((line) => line !== '' && line !== '...');
+  assert.equal(said.length, 6);
+  for (const line of said) assert.ok(lines.includes(line), line);
+});
+
 void test('quantize writes the file, the report in HTML and as JSON, and never over what is there without --force', async () => {
   const words = ['quantize', examplePath, '-o', 'small.onnx', ...quick, ...labelled, '--report', 'report.html', '--json'];
   const ended = await cli(words);
