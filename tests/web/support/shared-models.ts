@@ -89,7 +89,7 @@ export const sharedModels: readonly SharedModel[] = [
     path: 'superres/super_resolution.onnx',
     samples: (model, folder, count) =>
       pictures(model, folder, count, { input: 'input', pixels: zeroTo1, height: 224, width: 224, resize: 224, color: 'grey' }),
-    few: 8,
+    few: 4,
   },
   {
     path: 'segmentation/deeplabv3_mnv2_pascal_513.onnx',
@@ -104,7 +104,7 @@ export const sharedModels: readonly SharedModel[] = [
   byNumbers('audio/oww_alexa_v0.1.onnx'),
   byNumbers('audio/dtln_1.onnx'),
   byNumbers('audio/dtln_2.onnx'),
-  byNumbers('audio/basic_pitch_nmp.onnx', { few: 8 }),
+  byNumbers('audio/basic_pitch_nmp.onnx', { few: 4 }),
   {
     path: 'text/magika_standard_v3_3.onnx',
     // 38 real files: 32 to compare on, the rest to calibrate with.
