@@ -50,6 +50,7 @@ TensorReport from_plan(const TensorPlan& tensor) {
     row.rmax = tensor.encoded->rmax;
     row.has_sqnr = true;
     row.sqnr_db = tensor.encoded->sqnr_db;
+    row.clipped_share = tensor.encoded->clipped_share;
     if (row.n_scales > 0) row.scale = tensor.params.scales[0];
     if (!tensor.params.zero_points.empty()) row.zero_point = tensor.params.zero_points[0];
     return row;

@@ -31,6 +31,8 @@ std::string dequantize_domain(Model& model, const TensorScheme& scheme, Target t
       concat({"the model's opset ", model.opset(), " has no DequantizeLinear for these codes, which opset ", needed, " brings"});
   if (target == Target::portable)
     throw_error(ErrorCode::unsupported, {finding, "; upgrade the model, or choose an onnxruntime target"});
+  if (scheme.grain == TensorScheme::Grain::per_block || scheme.grain == TensorScheme::Grain::per_token)
+    throw_error(ErrorCode::unsupported, {finding, "; upgrade the model, or choose a scale for each channel"});
   if (dtype_bits(scheme.dtype) == 2) throw_error(ErrorCode::unsupported, {finding, "; upgrade the model, or choose 4 bits"});
   if (model.opset("com.microsoft") == 0) model.set_opset("com.microsoft", 1);
   return "com.microsoft";

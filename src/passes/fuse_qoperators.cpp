@@ -48,7 +48,9 @@ class Fuser {
     for (const Node& node : to_.graph.nodes) {
       if (absorbed_.contains(&node)) continue;
       std::optional<Node> fused = fused_qoperator(node);
-      if (!fused && moves_codes(node)) fused = on_codes(node);
+      // Of a linear Resize onnxruntime cuts off the fractions of codes.
+      if (!fused && moves_codes(node) && (node.op_type != "Resize" || node.attr_s("mode", "nearest") == "nearest"))
+        fused = on_codes(node);
       if (!fused && target_ != Target::portable) fused = weights_.fused(node, absorbed_);
       if (fused) ++counts_[fused->op_type];
       to_.keep(fused ? *fused : node);

@@ -44,8 +44,9 @@ struct EncodedWeight {
   double sqnr_db = 0.0;
   float rmin = 0.0f;
   float rmax = 0.0f;
-  std::vector<float>
-      grid;  // what codes stand for where their group reaches farthest; empty for plain integers and codebooks of vectors
+  /// What codes stand for where their group reaches farthest; empty for plain integers and codebooks of vectors.
+  std::vector<float> grid;
+  double clipped_share = 0.0;  // of the values, beyond the ends of their groups
 };
 
 /// One value that gets codes.

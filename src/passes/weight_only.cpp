@@ -6,12 +6,14 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/sorted_order.h"
 #include "passes/coded_constant.h"
 #include "passes/dequantize_node.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
 #include "passes/weights.h"
 #include "quant/quantize.h"
+#include "quant/runs.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -107,6 +109,34 @@ std::vector<float> widest_grid(const EncodedTensor& e) {
   for (float& level : grid) level *= scale;
   std::erase_if(grid, [](float real) { return !std::isfinite(real); });  // codes of 8-bit floats that stand for NaN or infinity
   return grid;
+}
+
+/// The share of the values that lie beyond their group's ends by more than half of the last step. Levels of a group's own reach all.
+double clipped_share(const EncodedTensor& e, std::span<const float> values) {
+  if (e.scales.empty()) return 0.0;
+  double low = e.range.qmin - 0.5, high = e.range.qmax + 0.5;
+  std::vector<float> levels = e.levels;
+  std::erase_if(levels, [](float level) { return !std::isfinite(level); });
+  if (levels.size() > 1) {
+    sort_list(levels);
+    const auto middle = [](double end, double next) { return end + (end - next) / 2; };
+    low = middle(levels[0], levels[1]);
+    high = middle(levels.back(), levels[levels.size() - 2]);
+  }
+  std::uint64_t n_clipped = 0;
+  const auto count = [&](std::int64_t first, std::int64_t n, std::int64_t scale, std::int64_t step) {
+    for (std::int64_t i = 0; i < n; ++i, scale += step) {
+      const auto group = static_cast<std::size_t>(scale);
+      const double zero_point = e.zero_points.empty() ? 0 : e.zero_points[group];
+      const double place = values[static_cast<std::size_t>(first + i)] / static_cast<double>(e.scales[group]) + zero_point;
+      n_clipped += place < low || place > high;
+    }
+  };
+  for_each_run(
+      scale_layout(e.granularity, e.shape),
+      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 0); },
+      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 1); });
+  return values.empty() ? 0.0 : static_cast<double>(n_clipped) / static_cast<double>(values.size());
 }
 
 double sqnr_db(std::span<const float> values, std::span<const float> back) {
@@ -280,7 +310,8 @@ class WeightOnly {
                  sqnr_db(values.data<float>(), back.data<float>()),
                  *least,
                  *most,
-                 widest_grid(encoded)};
+                 widest_grid(encoded),
+                 clipped_share(encoded, values.data<float>())};
     }
     const std::uint64_t held = encoded.codes.size();
     const bool is_held = holds_codes(held);

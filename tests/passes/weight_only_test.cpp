@@ -301,6 +301,47 @@ TEST_CASE("weight_only: two-level scales become half floats where blocks are too
   validate(model);
 }
 
+TEST_CASE("weight_only: the share of a weight that was clipped is told, for blocks and for levels") {
+  for (const char* name : {"i4_b32", "nf4"}) {
+    CAPTURE(name);
+    Model model = small_model(21);
+    // In every block of a column: 1, 2, ... 32 of 32, or twice of 64.
+    Tensor values(DType::f32, {64, 32});
+    for (std::int64_t i = 0; i < values.n_elements(); ++i)
+      values.data<float>()[static_cast<std::size_t>(i)] = static_cast<float>(i / 32 % 32 + 1);
+    model.graph.initializers[0] = TensorRecord::of("w", values);
+    Recipe recipe = weight_recipe();
+    recipe.weight = find_scheme(name)->scheme;
+    recipe.weight.clip_ratio = 0.5f;
+    const PlannedEdit edit = weight_only(model, recipe);
+    REQUIRE(edit.plan.tensors.size() == 1);
+    const TensorPlan& plan = edit.plan.tensors[0];
+    REQUIRE(plan.encoded);
+    // The highest code of i4 is 7; the highest level of nf4 is 1, the one below it 0.7229568361984253.
+    const double limit = plan.params.scales[0] * (plan.params.dtype == DType::i4 ? 7.5 : 1.5 - 0.7229568361984253 / 2);
+    int n_beyond = 0;
+    for (int value = 1; value <= 32; ++value) n_beyond += value > limit;
+    CHECK(n_beyond > 8);
+    CHECK(plan.encoded->clipped_share == n_beyond / 32.0);
+    recipe.weight.clip_ratio = 1.0f;
+    model.graph.initializers.clear();
+    model.graph.initializers.push_back(TensorRecord::of("w", values));
+    model.graph.initializers.push_back(TensorRecord::of("b", ramp({32})));
+    model.graph.nodes.erase(model.graph.nodes.begin(), model.graph.nodes.end() - 2);
+    const PlannedEdit whole = weight_only(model, recipe);
+    REQUIRE(whole.plan.tensors.size() == 1);
+    if (whole.plan.tensors[0].encoded) CHECK(whole.plan.tensors[0].encoded->clipped_share == 0.0);
+  }
+}
+
+TEST_CASE("weight_only: blocks need the operator of ONNX, com.microsoft's has none") {
+  Model model = small_model(13);
+  Recipe recipe = weight_recipe();
+  recipe.target = Target::onnxruntime;
+  recipe.weight = find_scheme("i8_b32")->scheme;
+  CHECK_THROWS_WITH_AS(weight_only(model, recipe), doctest::Contains("choose a scale for each channel"), Error);
+}
+
 TEST_CASE("scheme_name: every named scheme is told by its own name") {
   for (const NamedScheme& named : named_schemes()) CHECK(scheme_name(complete_scheme(named.scheme)) == named.name);
   TensorScheme other = find_scheme("i8_b32")->scheme;
