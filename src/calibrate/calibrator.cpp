@@ -117,7 +117,8 @@ Calibrator::Calibrator(CalibrationOptions options, const std::vector<std::string
   impl_->options = options;
   for (const std::string& value : values) {
     Observer& observer = impl_->observers[value];
-    if (with_histograms || needs_histogram(options.method)) observer.histogram.emplace(options.n_bins);
+    if (with_histograms || needs_histogram(options.method))
+      observer.histogram.emplace(options.n_bins, options.method == CalibrationMethod::mse);
   }
   for (const ChannelRequest& request : channels) {
     const auto found = impl_->observers.find(request.value);
@@ -185,6 +186,7 @@ Statistics Calibrator::finish() const {
       row.histogram_min = observer.histogram->min();
       row.histogram_max = observer.histogram->max();
       row.histogram = observer.histogram->counts();
+      row.histogram_rests = observer.histogram->rests();
     }
     row.channels = observer.channels;
     for (ChannelStatistics& seen : row.channels) {

@@ -17,7 +17,8 @@ RealRange choose_range(const TensorStatistics& statistics, const CalibrationOpti
   const RealRange seen{std::min(statistics.rmin, 0.0f), std::max(statistics.rmax, 0.0f)};
   if (!has_finite) return {};
   RealRange chosen = seen;
-  const Bins bins = occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max);
+  const Bins bins =
+      occupied_bins(statistics.histogram, statistics.histogram_min, statistics.histogram_max, statistics.histogram_rests);
   const bool has_bins = !bins.counts.empty();
   std::vector<std::uint64_t> spikeless;
   switch (options.method) {

@@ -25,6 +25,7 @@ struct TensorStatistics {
   float histogram_min = 0.0f;
   float histogram_max = 0.0f;
   std::vector<std::uint64_t> histogram;
+  std::vector<double> histogram_rests;      // WideningHistogram::rests, for mse
   std::vector<ChannelStatistics> channels;  // of each ChannelRequest
 };
 

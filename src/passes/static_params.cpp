@@ -21,27 +21,9 @@ std::int64_t channel_axis(const Node& node, const Shape& weight) {
   return 1;  // LSTM and GRU: [directions, gates * hidden, inputs]; tables of Gather: [rows, columns]
 }
 
-/// A zero point half way between two codes puts both ends of the range half way too: [-1, 1] of a tanh or of a layer norm lies at
-/// -127.5 and 127.5 steps, and where many values are near the ends, the last bit of a float decides their codes. One code less then
-/// puts an end onto a code: steps of 8 bits grow by 0.4 %, of fewer bits by too much.
-void move_ends_onto_codes(RealRange range, CodeRange codes, ScaleZeroPoint& chosen) {
-  constexpr double kNearHalf = 1.0 / 256.0;
-  constexpr std::int32_t kLeastSteps = 255;
-  if (codes.qmax - codes.qmin < kLeastSteps || !(range.rmin < 0.0f) || !(range.rmax > 0.0f)) return;
-  const double below = -static_cast<double>(range.rmin) / static_cast<double>(chosen.scale);  // steps of the zero point
-  const double whole = std::floor(below);
-  if (std::abs(below - whole - 0.5) > kNearHalf) return;
-  const double steps_below = whole + 1.0, steps_above = codes.qmax - codes.qmin - steps_below;
-  if (steps_above < 1.0) return;
-  chosen.scale =
-      static_cast<float>(std::max(-static_cast<double>(range.rmin) / steps_below, static_cast<double>(range.rmax) / steps_above));
-  chosen.zero_point = codes.qmin + static_cast<std::int32_t>(steps_below);
-}
-
 QuantParams activation_params(RealRange range, const TensorScheme& scheme) {
   const CodeRange codes = code_range(scheme.dtype, scheme.narrow_range);
-  ScaleZeroPoint chosen = choose_scale_zero_point(range, codes, scheme.is_symmetric);
-  if (!scheme.is_symmetric) move_ends_onto_codes(range, codes, chosen);
+  const ScaleZeroPoint chosen = choose_activation_scale(range, codes, scheme.is_symmetric);
   return {scheme.dtype, codes, PerTensor{}, {chosen.scale}, {chosen.zero_point}};
 }
 

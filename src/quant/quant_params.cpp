@@ -133,4 +133,20 @@ ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is
   return chosen;
 }
 
+ScaleZeroPoint choose_activation_scale(RealRange range, CodeRange codes, bool is_symmetric) {
+  constexpr double kNearHalf = 1.0 / 256.0;
+  constexpr std::int32_t kLeastSteps = 255;
+  ScaleZeroPoint chosen = choose_scale_zero_point(range, codes, is_symmetric);
+  if (is_symmetric || codes.qmax - codes.qmin < kLeastSteps || !(range.rmin < 0.0f) || !(range.rmax > 0.0f)) return chosen;
+  const double below = -static_cast<double>(range.rmin) / static_cast<double>(chosen.scale);  // steps of the zero point
+  const double whole = std::floor(below);
+  if (std::abs(below - whole - 0.5) > kNearHalf) return chosen;
+  const double steps_below = whole + 1.0, steps_above = codes.qmax - codes.qmin - steps_below;
+  if (steps_above < 1.0) return chosen;
+  chosen.scale =
+      static_cast<float>(std::max(-static_cast<double>(range.rmin) / steps_below, static_cast<double>(range.rmax) / steps_above));
+  chosen.zero_point = codes.qmin + static_cast<std::int32_t>(steps_below);
+  return chosen;
+}
+
 }  // namespace bitwright

@@ -88,7 +88,12 @@ struct ScaleZeroPoint {
 /// Source: Gholami et al. 2021, arXiv 2103.13630, eq. 2 to 4. Throws Error{invalid_argument} for NaN or infinite ends.
 ScaleZeroPoint choose_scale_zero_point(RealRange range, CodeRange codes, bool is_symmetric);
 
-/// The same for many symmetric ranges of the same codes.
+/// That of an activation. A zero point half way between two codes puts both ends of the range half way too: [-1, 1] of a tanh or of
+/// a layer norm lies at -127.5 and 127.5 steps, and where many values are near the ends, the last bit of a float decides their
+/// codes. One code less then puts an end onto a code: steps of 8 bits grow by 0.4 %, of fewer bits by too much.
+ScaleZeroPoint choose_activation_scale(RealRange range, CodeRange codes, bool is_symmetric);
+
+/// choose_scale_zero_point for many symmetric ranges of the same codes.
 class SymmetricScale {
  public:
   explicit SymmetricScale(CodeRange codes);

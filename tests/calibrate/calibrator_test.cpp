@@ -145,7 +145,7 @@ TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order an
     std::vector<float> values = random_values(5000, seed, magnitude);
     for (std::size_t i = 0; i < 50; ++i) values[i * 7] *= 1000.0f;
     for (std::size_t i = 0; i < 50; ++i) values[i * 7 + 1] = 0.0f;
-    WideningHistogram pieces(256);
+    WideningHistogram pieces(256, true);
     std::mt19937 bits(seed);
     for (std::size_t at = 0; at < values.size();) {
       const std::size_t n = std::min<std::size_t>(1 + bits() % 900, values.size() - at);
@@ -153,7 +153,7 @@ TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order an
       pieces.add(piece, *std::min_element(piece.begin(), piece.end()), *std::max_element(piece.begin(), piece.end()), true);
       at += n;
     }
-    WideningHistogram whole(256);
+    WideningHistogram whole(256, true);
     whole.add(values, *std::min_element(values.begin(), values.end()), *std::max_element(values.begin(), values.end()), true);
     REQUIRE(pieces.counts() == whole.counts());
     REQUIRE(pieces.min() == whole.min());
@@ -163,6 +163,19 @@ TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order an
       ++expected[static_cast<std::size_t>(std::floor(static_cast<double>(value) / whole.bin_width()) -
                                           static_cast<double>(whole.min()) / whole.bin_width())];
     REQUIRE(whole.counts() == expected);
+    // The sum of all values, whatever bins they went through; sums of 5000 floats in another order.
+    double sum = 0.0, magnitudes = 0.0, by_pieces = 0.0, by_whole = 0.0;
+    for (const float value : values) {
+      sum += value;
+      magnitudes += std::abs(value);
+    }
+    for (std::size_t i = 0; i < 256; ++i) {
+      const double edge = whole.min() + static_cast<double>(whole.bin_width()) * static_cast<double>(i);
+      by_whole += edge * static_cast<double>(expected[i]) + whole.rests()[i] * whole.bin_width();
+      by_pieces += edge * static_cast<double>(expected[i]) + pieces.rests()[i] * whole.bin_width();
+    }
+    REQUIRE(std::abs(by_whole - sum) <= 1e-6 * magnitudes);
+    REQUIRE(std::abs(by_pieces - sum) <= 1e-6 * magnitudes);
   }
 }
 

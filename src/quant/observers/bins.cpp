@@ -4,7 +4,7 @@
 
 namespace bitwright {
 
-Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double upper) {
+Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double upper, std::span<const double> rests) {
   Bins bins;
   const std::size_t n = counts.size();
   if (n == 0) return bins;
@@ -21,6 +21,7 @@ Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double u
     bins.total += counts[i];
   }
   bins.counts = counts.subspan(first, end - first);
+  if (!rests.empty()) bins.rests = rests.subspan(first, end - first);
   bins.zero = zero - first;
   return bins;
 }

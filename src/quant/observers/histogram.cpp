@@ -34,10 +34,11 @@ struct BinOf {
 
 }  // namespace
 
-WideningHistogram::WideningHistogram(int n_bins) {
+WideningHistogram::WideningHistogram(int n_bins, bool with_rests) {
   if (n_bins < 64 || n_bins > 1 << 20)
     throw_error(ErrorCode::invalid_argument, {"a histogram of ", n_bins, " bins is not possible; give 64 to 1048576"});
   counts_.assign(static_cast<std::size_t>(n_bins), 0);
+  if (with_rests) rests_.assign(counts_.size(), 0.0);
 }
 
 float WideningHistogram::bin_width() const { return is_empty_ ? 0.0f : std::ldexp(1.0f, exponent_); }
@@ -65,11 +66,18 @@ void WideningHistogram::widen_to_hold(float rmin, float rmax) {
   if (!is_empty_ && (exponent != exponent_ || first != first_)) {
     const int n_doublings = std::min(exponent - exponent_, 62);  // beyond, all bins are one of g = 0 or -1
     std::vector<std::uint64_t> merged(counts_.size(), 0);
+    std::vector<double> merged_rests(rests_.size(), 0.0);
     for (std::size_t i = 0; i < counts_.size(); ++i) {
       if (counts_[i] == 0) continue;
-      merged[static_cast<std::size_t>(((first_ + static_cast<std::int64_t>(i)) >> n_doublings) - first)] += counts_[i];
+      const std::int64_t bin = first_ + static_cast<std::int64_t>(i), wider = bin >> n_doublings;
+      const auto to = static_cast<std::size_t>(wider - first);
+      merged[to] += counts_[i];
+      if (rests_.empty()) continue;
+      const double bins_below = std::ldexp(static_cast<double>(bin), -n_doublings) - static_cast<double>(wider);  // in wider ones
+      merged_rests[to] += bins_below * static_cast<double>(counts_[i]) + std::ldexp(rests_[i], -n_doublings);
     }
     counts_ = std::move(merged);
+    rests_ = std::move(merged_rests);
   }
   exponent_ = exponent;
   first_ = first;
@@ -79,6 +87,14 @@ void WideningHistogram::widen_to_hold(float rmin, float rmax) {
 void WideningHistogram::add(std::span<const float> values, float rmin, float rmax, bool all_finite) {
   if (values.empty() || rmin > rmax) return;
   widen_to_hold(rmin, rmax);
+  if (!rests_.empty()) {
+    const float inverse_width = std::ldexp(1.0f, -exponent_);
+    for (const float value : values) {
+      if (!std::isfinite(value)) continue;
+      const float steps = value * inverse_width, whole = std::floor(steps);
+      rests_[static_cast<std::size_t>(static_cast<std::int64_t>(whole) - first_)] += static_cast<double>(steps - whole);
+    }
+  }
   const BinOf bin_of{splat(std::ldexp(1.0f, -exponent_)), splat(static_cast<std::int32_t>(first_))};
   const auto count_one = [&](float value) {
     if (all_finite || std::isfinite(value)) ++counts_[static_cast<std::size_t>(bin_of(splat(value))[0])];

@@ -15,12 +15,15 @@ namespace bitwright {
 class WideningHistogram {
  public:
   /// Throws Error{invalid_argument} unless 64 <= n_bins <= 2^20.
-  explicit WideningHistogram(int n_bins);
+  /// `with_rests`: adds up how far into their bins values lie.
+  explicit WideningHistogram(int n_bins, bool with_rests = false);
 
   /// Adds values, whose finite ones lie within [rmin, rmax]. Others are left out.
   void add(std::span<const float> values, float rmin, float rmax, bool all_finite);
 
   const std::vector<std::uint64_t>& counts() const { return counts_; }
+  /// Of each bin: the sum of (x - lower edge) / width. Empty unless asked for.
+  const std::vector<double>& rests() const { return rests_; }
   /// 0 before the first value.
   float bin_width() const;
   /// The lower edge of the first bin and the upper edge of the last.
@@ -31,6 +34,7 @@ class WideningHistogram {
   void widen_to_hold(float rmin, float rmax);
 
   std::vector<std::uint64_t> counts_;
+  std::vector<double> rests_;
   std::vector<std::uint32_t> copies_;  // four private histograms: neighbours often fall into the same bin
   float rmin_ = 0.0f;                  // of everything seen, and 0
   float rmax_ = 0.0f;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "quant/observers/range_search.h"
 #include "quant/rounding.h"
@@ -12,40 +13,36 @@ constexpr int kSteps = 40;
 constexpr int kRounds = 3;
 constexpr double kNarrowing = kSteps / 4.0;
 
-/// The reals that codes stand for: multiples of step within [low, high].
-struct Grid {
-  double step;
-  double low;
-  double high;
-
-  /// The integral of (u - u')^2 from 0 to x.
-  double error_up_to(double x) const {
-    const double inside = std::clamp(x, low, high);
-    const double n = round_half_even(inside / step);
-    const double rest = inside - n * step;
-    double sum = n * (step * step * step / 12.0) + rest * rest * rest / 3.0;
-    if (x > high) sum += (x - high) * (x - high) * (x - high) / 3.0;
-    if (x < low) sum -= (low - x) * (low - x) * (low - x) / 3.0;
-    return sum;
-  }
-};
-
 }  // namespace
 
-double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric) {
-  if (bins.total == 0) return 0.0;
-  const ScaleZeroPoint chosen = choose_scale_zero_point(range, codes, is_symmetric);
+ErrorBounds error_bounds(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric) {
+  const ScaleZeroPoint chosen = choose_activation_scale(range, codes, is_symmetric);
   const double step = chosen.scale;
-  const double zero_point = chosen.zero_point;
-  const Grid grid{step, step * (codes.qmin - zero_point), step * (codes.qmax - zero_point)};
-  double sum = 0.0;
-  double before = grid.error_up_to(bins.edge(0));
+  const auto steps_of = [&](double real) {
+    return std::clamp(round_half_even(real / step), double(codes.qmin) - chosen.zero_point,
+                      double(codes.qmax) - chosen.zero_point);
+  };
+  ErrorBounds sums;
   for (std::size_t i = 0; i < bins.counts.size(); ++i) {
-    const double after = grid.error_up_to(bins.edge(i + 1));
-    if (bins.counts[i] != 0) sum += static_cast<double>(bins.counts[i]) * (after - before);
-    before = after;
+    if (bins.counts[i] == 0) continue;
+    const double n = static_cast<double>(bins.counts[i]);
+    const double low = bins.edge(i), high = bins.edge(i + 1);
+    const double mean = low + bins.width * (bins.rests.empty() ? 0.5 : bins.rests[i] / n);
+    const double distance = mean - step * steps_of(mean);
+    const double most = distance * distance;
+    double least = most;
+    const double first = steps_of(low), last = steps_of(high);
+    if (last - first == 1.0) {
+      const double limit = step * (first + 0.5);
+      const double spread = ((high - mean) * (limit - low) + (mean - low) * (high - limit)) / bins.width;
+      least -= step * (spread - std::abs(mean - limit));
+    } else if (last != first) {
+      least = -(mean - low) * (high - mean);
+    }
+    sums.most += n * most;
+    sums.least += n * least;
   }
-  return sum / (bins.width * static_cast<double>(bins.total));
+  return sums;
 }
 
 RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(RealRange)> error) {
@@ -92,7 +89,9 @@ RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(Re
 }
 
 RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric) {
-  return search_range(whole, is_symmetric, [&](RealRange range) { return expected_mse(bins, range, codes, is_symmetric); });
+  const auto most = [&](RealRange range) { return error_bounds(bins, range, codes, is_symmetric).most; };
+  const RealRange best = search_range(whole, is_symmetric, most);
+  return most(best) < error_bounds(bins, whole, codes, is_symmetric).least ? best : whole;
 }
 
 }  // namespace bitwright

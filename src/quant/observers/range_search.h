@@ -18,11 +18,12 @@ struct Bins {
   double width = 0.0;
   std::size_t zero = 0;
   std::uint64_t total = 0;
+  std::span<const double> rests = {};  // of each bin the sum of (x - edge) / width; empty: not known
 
   double edge(std::size_t i) const { return (static_cast<double>(i) - static_cast<double>(zero)) * width; }
 };
 /// Of `counts` in equal bins from `lower` to `upper`, one edge of which is 0 (WideningHistogram).
-Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double upper);
+Bins occupied_bins(std::span<const std::uint64_t> counts, double lower, double upper, std::span<const double> rests = {});
 
 /// Keeps at least `percentile` per cent of the values: takes away the bins of largest magnitude while the rest is enough.
 RealRange percentile_range(const Bins& bins, double percentile);
@@ -43,11 +44,23 @@ Bins level_spikes(const Bins& bins, std::vector<std::uint64_t>& counts);
 /// Source: Migacz 2017, 8-bit inference with TensorRT; asymmetric ranges are ours.
 RealRange entropy_range(const Bins& bins, std::int64_t n_levels, bool is_symmetric);
 
-/// The mean of (x - x')^2 if the values of each bin are spread evenly over it and x' are the reals of the codes: exact integrals.
-double expected_mse(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric);
 /// The range of least error among those tried: the whole one, and narrower ones, one end after the other on ever finer grids.
 /// So never worse than the whole one.
 RealRange search_range(RealRange whole, bool is_symmetric, FunctionRef<double(RealRange)> error);
+/// How the mean of (x - x')^2 over the values is bounded, x' the reals of the codes that an activation of this range has
+/// (choose_activation_scale), less the variance of values within their bins, which adds the same whatever the range is.
+///
+/// Where a bin's values, of mean m, are one code q: (m - q)^2. Where a limit b between two codes divides them, that is the most, as no
+/// value is nearer to another code than to its own; the least is less by step * (s - |m - b|), s = E|x - b| where all values lie on
+/// both edges of the bin. Where a bin spans several limits, the least is 0 less the most that the variance can be.
+struct ErrorBounds {
+  double least = 0.0;
+  double most = 0.0;
+};
+ErrorBounds error_bounds(const Bins& bins, RealRange range, CodeRange codes, bool is_symmetric);
+/// The range whose error is at most that of any tried; the whole one unless that is surely more than with the whole one. So on the
+/// values themselves never worse. That takes bins narrower than a step, which those of 16 bits are not, and their rests: without them
+/// (a calibration by another method) values count as centres, and it is so as far as they are.
 RealRange mse_range(const Bins& bins, RealRange whole, CodeRange codes, bool is_symmetric);
 
 /// What the analytic rule looks at: the mean, and the mean distance from it (Laplace) or the standard deviation (Gaussian).
