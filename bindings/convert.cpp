@@ -205,18 +205,9 @@ TensorScheme scheme_from(const Object& object) {
   scheme.dtype = *dtype;
   scheme.is_symmetric = object.truth("symmetric");
   scheme.narrow_range = object.truth("narrowRange");
-  const std::string grain = object.text("granularity");
-  if (grain == "per_tensor")
-    scheme.grain = TensorScheme::Grain::per_tensor;
-  else if (grain == "per_channel")
-    scheme.grain = TensorScheme::Grain::per_channel;
-  else if (grain == "per_block")
-    scheme.grain = TensorScheme::Grain::per_block;
-  else
-    bad_word("granularity", grain);
+  scheme.grain = grain_from(object.text("granularity"));
   scheme.block_size = static_cast<int>(object.number("blockSize"));
-  if (const std::string name = object.text("scheme"); !name.empty()) scheme = scheme_input_from(object["overrides"], name);
-  return scheme;
+  return scheme_input_from(object["overrides"], object.text("scheme"), &scheme);
 }
 
 }  // namespace

@@ -66,15 +66,20 @@ val histogram_or_null(const std::optional<ValueHistogram>& histogram) {
 
 }  // namespace
 
+TensorScheme::Grain grain_from(const std::string& word) {
+  return word_from<TensorScheme::Grain>(word, kGrains, "recipe: granularity", ErrorCode::bad_recipe);
+}
+
 CalibrationMethod calibration_method_from(const std::string& word) {
   return word_from<CalibrationMethod>(word, kMethods, "recipe: calibration.method", ErrorCode::bad_recipe);
 }
 
-TensorScheme scheme_input_from(const Object& object, const std::string& name) {
+TensorScheme scheme_input_from(const Object& object, const std::string& name, const TensorScheme* unnamed) {
   const NamedScheme* named = find_scheme(name);
-  if (named == nullptr)
+  if (named != nullptr) unnamed = &named->scheme;
+  if (unnamed == nullptr)
     throw_error(ErrorCode::invalid_argument, {"there is no scheme ", in_quotes(name), "; 'bitwright schemes' lists them"});
-  TensorScheme scheme = named->scheme;
+  TensorScheme scheme = *unnamed;
   number_into(object, "bits", scheme.bits);
   number_into(object, "symmetric", scheme.is_symmetric);
   number_into(object, "narrowRange", scheme.narrow_range);

@@ -122,6 +122,30 @@ void take_result(QuantizeResult& result, const PassResult& pass) {
   result.messages.insert(result.messages.end(), pass.messages.begin(), pass.messages.end());
 }
 
+bool weighs_errors(const Recipe& recipe) {
+  return (recipe.mode == QuantMode::weight_only || recipe.mode == QuantMode::static_) &&
+         recipe.weight.clipping == CalibrationMethod::output_error;
+}
+
+/// Empty where the recipe does not weigh errors.
+InputsOfWeights weighed_inputs(Model& model, const Recipe& recipe, const Statistics* statistics) {
+  InputsOfWeights inputs;
+  if (!weighs_errors(recipe)) return inputs;
+  if (statistics == nullptr)
+    throw_error(ErrorCode::invalid_argument, {"clipping output_error weighs errors by samples: give some, or choose mse"});
+  inputs = inputs_of_weights(model, recipe);
+  weigh(inputs, [&](const ChannelRequest& request) -> const ChannelStatistics* {
+    const auto row = statistics->find(request.value);
+    if (row == statistics->end()) return nullptr;
+    // Statistics of another recipe may have the mean squares without the rows.
+    const ChannelStatistics* found = nullptr;
+    for (const ChannelStatistics& seen : row->second.channels)
+      if (seen.request == request || (found == nullptr && seen.request.axis == request.axis)) found = &seen;
+    return found;
+  });
+  return inputs;
+}
+
 QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const Statistics* statistics, bool measures_weights,
                                const OnProgress& on_progress) {
   if (statistics == nullptr)
@@ -133,13 +157,14 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   Prepared prepared = prepare_static(model, recipe);
   const QuantPlan wanted = plan_static(*prepared.model, recipe, selection, prepared.types, nullptr);
   const ValueRanges ranges = ranges_from(*statistics, needs_calibration(*prepared.model, wanted), recipe, result.lint);
+  const InputsOfWeights inputs = weighed_inputs(*prepared.model, recipe, statistics);
   say(on_progress, "plan");
-  QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges);
+  QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges, &inputs);
   const Model planned = *prepared.model;  // what the plan speaks of
   say(on_progress, "insert");
   take_result(result, prepared.result);
   take_result(result, insert_qdq(*prepared.model, plan, recipe));
-  take_result(result, store_static_rest(*prepared.model, recipe, selection, plan));
+  take_result(result, store_static_rest(*prepared.model, recipe, selection, &inputs, plan));
   result.nodes = table_of(model, plan.nodes, prepared.result.removed);
   const std::vector<LintRow> lint = lint_plan(planned, plan, recipe);
   result.lint.insert(result.lint.end(), lint.begin(), lint.end());
@@ -161,10 +186,6 @@ PlannedEdit convert_to_half(Model& model, const Recipe& recipe, const Statistics
 bool computes_halves(const Recipe& recipe) {
   return recipe.mode == QuantMode::float16 ? !recipe.float16_weights_only
                                            : recipe.mode == QuantMode::weight_only && recipe.float16_rest;
-}
-
-bool weighs_errors(const Recipe& recipe) {
-  return recipe.mode == QuantMode::weight_only && recipe.weight.clipping == CalibrationMethod::output_error;
 }
 
 PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* statistics, const InputsOfWeights& inputs,
@@ -205,21 +226,7 @@ QuantizeResult quantize_in_place(const Model& model, const Recipe& recipe, const
     prepared += fold_constant_views(*result.model);
     prepared += fold_batch_norm(*result.model);
   }
-  InputsOfWeights inputs;
-  if (weighs_errors(recipe)) {
-    if (statistics == nullptr)
-      throw_error(ErrorCode::invalid_argument, {"clipping output_error weighs errors by samples: give some, or choose mse"});
-    inputs = inputs_of_weights(*result.model, recipe);
-    weigh(inputs, [&](const ChannelRequest& request) -> const ChannelStatistics* {
-      const auto row = statistics->find(request.value);
-      if (row == statistics->end()) return nullptr;
-      // Statistics of another recipe may have the mean squares without the rows.
-      const ChannelStatistics* found = nullptr;
-      for (const ChannelStatistics& seen : row->second.channels)
-        if (seen.request == request || (found == nullptr && seen.request.axis == request.axis)) found = &seen;
-      return found;
-    });
-  }
+  const InputsOfWeights inputs = weighed_inputs(*result.model, recipe, statistics);
   prepared += raise_opset(*result.model, recipe);
   take_result(result, prepared);
   std::vector<NodeDecision> halves;
@@ -264,21 +271,22 @@ std::vector<std::string> float_values_of(const Model& model) {
 }  // namespace
 
 std::vector<std::string> values_to_calibrate(const Model& model, const Recipe& recipe) {
-  if (recipe.mode != QuantMode::static_) {
-    std::vector<std::string> values;
-    if (computes_halves(recipe)) values = float_values_of(model);
-    for (ChannelRequest& request : channels_to_calibrate(model, recipe)) values.push_back(std::move(request.value));
-    return values;
+  std::vector<std::string> values;
+  if (recipe.mode == QuantMode::static_) {
+    const Selection selection(model, recipe);
+    const Prepared prepared = prepare_static(model, recipe);
+    values = needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
+  } else if (computes_halves(recipe)) {
+    values = float_values_of(model);
   }
-  const Selection selection(model, recipe);
-  const Prepared prepared = prepare_static(model, recipe);
-  return needs_calibration(*prepared.model, plan_static(*prepared.model, recipe, selection, prepared.types, nullptr));
+  for (ChannelRequest& request : channels_to_calibrate(model, recipe)) values.push_back(std::move(request.value));
+  return values;
 }
 
 std::vector<ChannelRequest> channels_to_calibrate(const Model& model, const Recipe& recipe) {
   std::vector<ChannelRequest> requests;
   if (!weighs_errors(recipe)) return requests;
-  Model copy = model;
+  Model copy = recipe.mode == QuantMode::static_ ? *prepare_static(model, recipe).model : model;
   own_subgraphs(copy);
   for (auto& [weight, inputs] : inputs_of_weights(copy, recipe))
     for (const ChannelRequest& request : inputs.requests) requests.push_back(request);

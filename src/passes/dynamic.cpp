@@ -126,8 +126,8 @@ class Dynamic {
         rebuilt.push_back(std::move(node));
         continue;
       }
-      if (auto quantize_node = maker_.take_quantize_node(found->second.front().inputs[0]))
-        rebuilt.push_back(std::move(*quantize_node));
+      for (Node& quantize_node : maker_.take_quantize_nodes(found->second.front().inputs[0]))
+        rebuilt.push_back(std::move(quantize_node));
       std::move(found->second.begin(), found->second.end(), std::back_inserter(rebuilt));
     }
     nodes = std::move(rebuilt);
@@ -158,10 +158,7 @@ class Dynamic {
 
   void store_the_rest() {
     Recipe recipe = recipe_;
-    recipe.weight = {DType::i8, true, true,
-                     recipe_.weight.grain == TensorScheme::Grain::per_tensor ? TensorScheme::Grain::per_tensor
-                                                                             : TensorScheme::Grain::per_channel,
-                     32};
+    recipe.weight = dynamic_weight_scheme(recipe_, DType::i8);
     WeightOnlyOptions options;
     options.selection = &selection_;
     PlannedEdit stored = weight_only(model_, recipe, options);

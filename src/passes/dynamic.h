@@ -17,9 +17,12 @@ inline constexpr std::int64_t kDynamicOpset = 11;
 ///                  not for Target::onnxruntime, nor where an output sums few products: Conv in float is faster there
 ///   LSTM           com.microsoft DynamicQuantizeLSTM for Target::onnxruntime
 ///
+/// Where the recipe says per_token, activations of MatMul and Gemm have one symmetric scale for each row (zero point 128), which
+/// Abs, ReduceMax, Div, Max, Div and QuantizeLinear by scale 1 find and apply.
+///
 /// followed by Cast, Mul by both scales, and Add of the bias. Everything else with a constant weight (LSTM for the other targets,
-/// GRU, RNN, Gather, ConvTranspose) is stored as by weight_only: size only. Subgraphs too. Codes are always 8 bits, whatever
-/// width the recipe gives for weights. The output keeps its name.
+/// GRU, RNN, Gather, ConvTranspose) is stored as by weight_only: size only. Subgraphs too. Weights are 8 bits and symmetric;
+/// clipping, rounding and narrow range are the recipe's. The output keeps its name.
 /// Throws Error{unsupported} for a model below kDynamicOpset (upgrade it before), Error{pattern_unmatched}.
 PlannedEdit quantize_dynamic(Model& model, const Recipe& recipe);
 

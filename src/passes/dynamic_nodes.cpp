@@ -1,6 +1,7 @@
 #include "passes/dynamic_nodes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 #include "passes/graph_edit.h"
@@ -11,6 +12,8 @@ namespace bitwright {
 namespace {
 
 constexpr std::int64_t kOnnxFloat = 1;
+/// The opset from which on ReduceMax takes its axes as an input.
+constexpr std::int64_t kAxesAsInput = 18;
 
 /// Where an output sums fewer products, DynamicQuantizeLinear, ConvInteger, Cast, Mul and Add take longer than Conv in onnxruntime-web:
 /// with 24 products 0.7 of its speed, 48 0.9, depthwise 0.8; from 72 on 1.1 to 2.2. onnxruntime on a CPU with VNNI is faster in float
@@ -96,32 +99,52 @@ std::string DynamicNodes::constant(DynamicNode& made, const std::string& wish, T
   return made.records.back().name;
 }
 
-const DynamicNodes::Activation& DynamicNodes::quantized(const void* scope, const std::string& value) {
-  const auto [found, is_new] = activations_.try_emplace({scope, value});
+/// Per token: scale = max(max|row| / 127, 2^-100), codes = saturate(round_half_even(row / scale) + 128). So a row of zeros has the
+/// codes of zeros.
+const DynamicNodes::Activation& DynamicNodes::quantized(const void* scope, const std::string& value, bool is_per_token,
+                                                        DynamicNode& made) {
+  const auto [found, is_new] = activations_.try_emplace({scope, is_per_token ? value + "\n" : value});
   Activation& activation = found->second;
-  if (is_new) {
-    activation = {names_.fresh(concat({value, "_quantized"})), names_.fresh(concat({value, "_scale"})),
-                  names_.fresh(concat({value, "_zero_point"}))};
-    quantize_nodes_.emplace(activation.codes, node_of("DynamicQuantizeLinear", concat({value, "_DynamicQuantizeLinear"}), {value},
-                                                      {activation.codes, activation.scale, activation.zero_point}));
+  if (!is_new) return activation;
+  activation = {names_.fresh(concat({value, "_quantized"})), names_.fresh(concat({value, "_scale"})), ""};
+  std::vector<Node>& nodes = quantize_nodes_[activation.codes];
+  const auto add = [&](const char* op_type, std::vector<std::string> inputs, std::vector<std::string> outputs) -> Node& {
+    nodes.push_back(node_of(op_type, concat({value, "_", op_type}), std::move(inputs), std::move(outputs)));
+    return nodes.back();
+  };
+  if (!is_per_token) {
+    activation.zero_point = names_.fresh(concat({value, "_zero_point"}));
+    add("DynamicQuantizeLinear", {value}, {activation.codes, activation.scale, activation.zero_point});
+    return activation;
   }
+  const auto number = [&](const char* wish, float real) { return constant(made, concat({value, wish}), Tensor::scalar(real)); };
+  const auto between = [&](const char* op_type, std::vector<std::string> inputs) -> Node& {
+    return add(op_type, std::move(inputs), {names_.fresh(concat({value, "_", op_type}))});
+  };
+  Node& largest = between("ReduceMax", {between("Abs", {value}).outputs[0]});
+  if (opset_ < kAxesAsInput)
+    largest.set(Attribute::of_ints("axes", {-1}));
+  else
+    largest.inputs.push_back(constant(made, concat({value, "_axes"}), Tensor::of<std::int64_t>({1}, {-1})));
+  const std::string ideal = between("Div", {largest.outputs[0], number("_steps", 127.0f)}).outputs[0];
+  add("Max", {ideal, number("_least", static_cast<float>(SymmetricScale::kMinScale))}, {activation.scale});
+  const std::string steps = between("Div", {value, activation.scale}).outputs[0];
+  activation.zero_point = constant(made, concat({value, "_zero_point"}), Tensor::scalar(std::uint8_t{128}));
+  add("QuantizeLinear", {steps, number("_one", 1.0f), activation.zero_point}, {activation.codes});
   return activation;
 }
 
-std::optional<Node> DynamicNodes::take_quantize_node(const std::string& codes) {
-  const auto found = quantize_nodes_.find(codes);
-  if (found == quantize_nodes_.end()) return std::nullopt;
-  Node node = std::move(found->second);
-  quantize_nodes_.erase(found);
-  return node;
+std::vector<Node> DynamicNodes::take_quantize_nodes(const std::string& codes) {
+  return std::exchange(quantize_nodes_[codes], {});
 }
 
-/// uint8 for Conv, which onnxruntime-web runs faster, and where the recipe says so.
-TensorScheme DynamicNodes::weight_scheme(bool is_conv) const {
-  TensorScheme scheme;
-  scheme.dtype = is_conv || recipe_.weight.dtype == DType::u8 ? DType::u8 : DType::i8;
-  scheme.is_symmetric = scheme.narrow_range = true;
-  scheme.grain = TensorScheme::Grain::per_channel;
+TensorScheme dynamic_weight_scheme(const Recipe& recipe, DType dtype) {
+  TensorScheme scheme = recipe.weight;
+  scheme.narrow_range |= !scheme.is_symmetric;
+  scheme.is_symmetric = true;
+  scheme.dtype = dtype;
+  scheme.bits = 0;
+  if (scheme.grain != TensorScheme::Grain::per_tensor) scheme.grain = TensorScheme::Grain::per_channel;
   return scheme;
 }
 
@@ -136,9 +159,9 @@ const DynamicNodes::StoredWeight* DynamicNodes::stored(const void* home, const N
   if (is_new) {
     Tensor values = weight.load();
     if (is_flipped) values = transposed(values);
-    TensorScheme scheme = weight_scheme(is_conv);
-    if (recipe_.weight.grain == TensorScheme::Grain::per_tensor || (!is_conv && values.rank() > 2))
-      scheme.grain = TensorScheme::Grain::per_tensor;
+    // onnxruntime-web runs Conv by uint8 faster.
+    TensorScheme scheme = dynamic_weight_scheme(recipe_, is_conv || recipe_.weight.dtype == DType::u8 ? DType::u8 : DType::i8);
+    if (!is_conv && values.rank() > 2) scheme.grain = TensorScheme::Grain::per_tensor;
     const QuantizedTensor codes = quantize_weight_tensor(values, scheme, is_conv ? 0 : 1);
     if (codes.n_not_finite == 0)
       stored = {constant(made, concat({weight.name, "_quantized"}), codes.codes), codes.params, values.shape()};
@@ -173,7 +196,8 @@ DynamicNode DynamicNodes::make(const void* scope, const void* home, const Weight
     channels->axis = node.attr_i("transB", 0) != 0 ? 0 : 1;
   const bool is_per_channel = !std::holds_alternative<PerTensor>(codes->params.granularity);
 
-  const Activation& activation = quantized(scope, node.inputs[0]);
+  const bool is_per_token = !is_conv && recipe_.activation.grain == TensorScheme::Grain::per_token;
+  const Activation& activation = quantized(scope, node.inputs[0], is_per_token, made);
   const std::string zero_point = constant(
       made, concat({key, "_weight_zero_point"}),
       codes->params.dtype == DType::u8 ? Tensor::scalar(static_cast<std::uint8_t>(128)) : Tensor::scalar(std::int8_t{0}));
@@ -233,8 +257,9 @@ DynamicNode DynamicNodes::make_lstm(const Node& node, const TensorRecord& w, con
     for (std::int64_t d = 0; d < n_directions; ++d) {
       const auto from = static_cast<std::size_t>(d) * n;
       const Tensor direction = Tensor::of<float>(one, stack.data<float>().subspan(from, n));
-      const QuantizedTensor part =
-          quantize_weight_tensor(direction, {DType::i8, true, true, TensorScheme::Grain::per_channel, 32}, 1);
+      TensorScheme scheme = dynamic_weight_scheme(recipe_, DType::i8);
+      scheme.grain = TensorScheme::Grain::per_channel;
+      const QuantizedTensor part = quantize_weight_tensor(direction, scheme, 1);
       if (part.n_not_finite != 0) return {};
       std::copy(part.codes.bytes().begin(), part.codes.bytes().end(), codes.bytes().begin() + static_cast<std::ptrdiff_t>(from));
       std::copy(part.params.scales.begin(), part.params.scales.end(), scales.data<float>().begin() + d * n_channels);

@@ -18,10 +18,13 @@ struct DynamicNode {
   QuantParams params;  // of the weight
 };
 
+/// That of the recipe, as far as integer products take it: symmetric, 8 bits, no blocks.
+TensorScheme dynamic_weight_scheme(const Recipe& recipe, DType dtype);
+
 /// Makes the nodes of dynamic quantization. `scope` tells graphs apart: an activation is quantized once in each.
 class DynamicNodes {
  public:
-  DynamicNodes(const Model& model, const Recipe& recipe) : recipe_(recipe), names_(model) {}
+  DynamicNodes(const Model& model, const Recipe& recipe) : recipe_(recipe), names_(model), opset_(model.opset()) {}
 
   /// Why the node cannot be done; empty where it can. `use` reads the constant `weight` f32.
   std::string refusal(const WeightUse& use, const TensorRecord& weight, const TensorRecord* bias) const;
@@ -29,8 +32,8 @@ class DynamicNodes {
   /// `home` is the graph that holds the weight: codes are made once for all nodes that read it.
   DynamicNode make(const void* scope, const void* home, const WeightUse& use, const TensorRecord& weight,
                    const TensorRecord* bias);
-  /// The node that makes the codes of an activation, for the first who asks: it stands before the first node that reads them.
-  std::optional<Node> take_quantize_node(const std::string& codes);
+  /// The nodes that make the codes of an activation, for the first who asks: they stand before the first node that reads them.
+  std::vector<Node> take_quantize_nodes(const std::string& codes);
   /// DynamicQuantizeLSTM in place of an LSTM with constant W and R.
   DynamicNode make_lstm(const Node& node, const TensorRecord& w, const TensorRecord& r);
 
@@ -43,8 +46,7 @@ class DynamicNodes {
     QuantParams params;
     Shape shape;  // behind transB
   };
-  const Activation& quantized(const void* scope, const std::string& value);
-  TensorScheme weight_scheme(bool is_conv) const;
+  const Activation& quantized(const void* scope, const std::string& value, bool is_per_token, DynamicNode& made);
   /// Nothing where the weight holds NaN or infinities.
   const StoredWeight* stored(const void* home, const Node& node, const TensorRecord& weight, DynamicNode& made);
   /// Adds Cast and Mul by both scales, and the bias; the last node makes `output`.
@@ -55,8 +57,9 @@ class DynamicNodes {
 
   const Recipe& recipe_;
   NameAllocator names_;
+  std::int64_t opset_;
   std::map<std::pair<const void*, std::string>, Activation> activations_;
-  std::map<std::string, Node> quantize_nodes_;  // by the codes they make
+  std::map<std::string, std::vector<Node>> quantize_nodes_;  // by the codes they make
   std::map<std::pair<const void*, std::string>, StoredWeight> weights_;
 };
 

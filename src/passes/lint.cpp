@@ -52,10 +52,10 @@ class Linter {
   /// Integer kernels of runtimes take codes of 8 bits.
   bool computes_in_float() {
     if (recipe_.mode != QuantMode::static_) return false;
-    for (const DType dtype : {recipe_.activation.dtype, recipe_.weight.dtype})
-      if (dtype_bits(dtype) != 8) {
+    for (const TensorPlan& tensor : plan_.tensors)
+      if (tensor.role != TensorRole::bias && dtype_bits(tensor.params.dtype) != 8) {
         add(Severity::warning, "",
-            concat({dtype_name(dtype),
+            concat({dtype_name(tensor.params.dtype),
                     " codes: runtimes compute the layers between such pairs in float, no faster than the float ",
                     "model; choose 8 bits for speed"}));
         return true;

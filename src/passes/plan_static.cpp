@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "passes/graph_edit.h"
 #include "passes/static_planner.h"
+#include "quant/encodings/encoding.h"
 
 namespace bitwright {
 
@@ -13,7 +14,7 @@ void check_schemes(const Recipe& recipe) {
   if ((bits != 8 && bits != 16) || !is_integer(recipe.activation.dtype) ||
       recipe.activation.grain != TensorScheme::Grain::per_tensor)
     throw_error(ErrorCode::bad_recipe, {"static mode quantizes activations to 8 or 16 bits with one scale per tensor"});
-  if (!is_integer(recipe.weight.dtype) || dtype_bits(recipe.weight.dtype) > 16 ||
+  if (recipe.weight.encoding != Encoding::uniform || !is_integer(recipe.weight.dtype) || dtype_bits(recipe.weight.dtype) > 16 ||
       recipe.weight.grain == TensorScheme::Grain::per_block)
     throw_error(ErrorCode::bad_recipe,
                 {"static mode quantizes weights to integers, per_tensor or per_channel; other weights need mode weight_only"});
@@ -22,13 +23,14 @@ void check_schemes(const Recipe& recipe) {
 }  // namespace
 
 StaticPlanner::StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                             const ValueRanges* ranges)
+                             const ValueRanges* ranges, const InputsOfWeights* inputs)
     : model_(model),
       graph_(model.graph),
       recipe_(recipe),
       selection_(selection),
       types_(types),
       ranges_(ranges),
+      inputs_(inputs),
       index_(model.graph) {}
 
 QuantPlan StaticPlanner::plan() {
@@ -45,7 +47,7 @@ QuantPlan StaticPlanner::plan() {
   QuantPlan plan;
   std::map<const Node*, std::size_t> place;
   for (std::size_t i = 0; i < graph_.nodes.size(); ++i) place[&graph_.nodes[i]] = i;
-  const std::string dtype = code_name(recipe_.weight.dtype);
+  const std::string dtype = code_name(complete_scheme(recipe_.weight).dtype);
   visit_nodes(model_, [&](const Node& node, const std::string& graph) {
     NodeDecision decision{node_key(node), node.op_type, node.domain, graph, false, "float", ""};
     const auto found = place.find(&node);
@@ -68,13 +70,13 @@ QuantPlan StaticPlanner::plan() {
   });
   plan_activations(plan);
   plan_constants(plan);
-  plan_weights(plan);
+  if (ranges_ != nullptr) plan_weights(plan);
   return plan;
 }
 
 QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                      const ValueRanges* ranges) {
-  return StaticPlanner(model, recipe, selection, types, ranges).plan();
+                      const ValueRanges* ranges, const InputsOfWeights* inputs) {
+  return StaticPlanner(model, recipe, selection, types, ranges, inputs).plan();
 }
 
 std::vector<std::string> needs_calibration(const Model& model, const QuantPlan& plan) {

@@ -8,6 +8,7 @@
 #include "ops/op.h"
 #include "passes/plan.h"
 #include "passes/select_nodes.h"
+#include "passes/weight_importance.h"
 #include "quant/recipe.h"
 
 namespace bitwright {
@@ -36,9 +37,10 @@ inline constexpr float kLargestReal = 1e7f;
 ///
 /// `types` may be incomplete; `ranges` holds the clipping range of each calibrated value, or is null while it is asked which
 /// values must be calibrated: those are the activations of the plan (see needs_calibration).
+/// `inputs` are for clipping output_error.
 /// Throws Error{bad_recipe} for schemes that static quantization does not have.
 QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                      const ValueRanges* ranges);
+                      const ValueRanges* ranges, const InputsOfWeights* inputs = nullptr);
 
 /// The values of a plan made without ranges whose ranges must be calibrated, in order of the graph.
 std::vector<std::string> needs_calibration(const Model& model, const QuantPlan& plan);

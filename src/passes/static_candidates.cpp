@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "passes/graph_edit.h"
 #include "passes/static_planner.h"
+#include "quant/encodings/encoding.h"
 #include "quant/quantize.h"
 
 namespace bitwright {
@@ -136,6 +137,7 @@ bool StaticPlanner::is_weights_only(const Node& node) const {
   if (!node.domain.empty() || !selection_.refusal(node).empty()) return false;
   if (node.op_type == "LSTM" && recipe_.target == Target::onnxruntime) return false;  // may become DynamicQuantizeLSTM
   const bool is_table = node.op_type == "Gather";
+  if (is_table && complete_scheme(recipe_.weight).bits < 8) return false;  // Gather takes no packed codes
   if (!is_table && node.op_type != "LSTM" && node.op_type != "GRU" && node.op_type != "ConvTranspose") return false;
   const auto [first, last] = weight_inputs(node);
   if (last <= first) return false;

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "passes/graph_edit.h"
 #include "passes/static_planner.h"
+#include "quant/encodings/encoding.h"
 #include "quant/quantize.h"
 
 namespace bitwright {
@@ -168,9 +169,14 @@ void StaticPlanner::plan_weights(QuantPlan& plan) const {
     std::int64_t axis = channel_axis(graph_.nodes[users[0].node], record.shape);
     for (const Layer& user : users)
       if (channel_axis(graph_.nodes[user.node], record.shape) != axis) axis = kNoAxis;
-    TensorScheme scheme = recipe_.weight;
+    TensorScheme scheme = complete_scheme(recipe_.weight);
     if (axis == kNoAxis) scheme.grain = TensorScheme::Grain::per_tensor;
-    TensorPlan weight{name, TensorRole::weight, choose_params(record.load(), scheme, std::max<std::int64_t>(axis, 0)), {}};
+    const WeightInputs* inputs = find_inputs(inputs_, "", name);
+    TensorPlan weight{name,
+                      TensorRole::weight,
+                      choose_params(record.load(), scheme, std::max<std::int64_t>(axis, 0), nullptr,
+                                    importance_of(inputs, record.shape), inputs == nullptr ? 0 : inputs->reduction),
+                      {}};
 
     // Biases raise the scales until the worst of them fits; only then are they quantized.
     std::vector<std::pair<const Layer*, std::vector<float>>> biases;

@@ -15,7 +15,7 @@ namespace bitwright {
 class StaticPlanner {
  public:
   StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                const ValueRanges* ranges);
+                const ValueRanges* ranges, const InputsOfWeights* inputs);
   QuantPlan plan();
 
  private:
@@ -68,6 +68,7 @@ class StaticPlanner {
   const Selection& selection_;
   const ValueTypes& types_;
   const ValueRanges* ranges_;
+  const InputsOfWeights* inputs_;
   GraphIndex index_;
   std::vector<State> states_;
   struct ValuePlan {

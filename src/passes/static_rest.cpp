@@ -47,7 +47,8 @@ std::string kinds_of(const QuantPlan& plan, std::string_view mode, std::size_t& 
 
 }  // namespace
 
-PassResult store_static_rest(Model& model, const Recipe& recipe, const Selection& selection, QuantPlan& plan) {
+PassResult store_static_rest(Model& model, const Recipe& recipe, const Selection& selection, const InputsOfWeights* inputs,
+                             QuantPlan& plan) {
   PassResult result;
   const auto take = [&](PlannedEdit edit) {
     result.n_changes += edit.result.n_changes;
@@ -58,6 +59,7 @@ PassResult store_static_rest(Model& model, const Recipe& recipe, const Selection
   if (recipe.target == Target::onnxruntime) take(quantize_lstms(model, recipe, selection));
   WeightOnlyOptions options;
   options.selection = &selection;
+  options.inputs = inputs;
   take(weight_only(model, recipe, options));
 
   std::size_t n = 0;

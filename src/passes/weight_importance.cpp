@@ -51,6 +51,26 @@ void want_rows(ChannelRequest& request, const WeightUse& use, const Shape& shape
 
 std::string constant_key(const std::string& graph, const std::string& name) { return concat({graph, "\n", name}); }
 
+const WeightInputs* find_inputs(const InputsOfWeights* inputs, const std::string& graph, const std::string& name) {
+  if (inputs == nullptr) return nullptr;
+  const auto found = inputs->find(constant_key(graph, name));
+  return found == inputs->end() ? nullptr : &found->second;
+}
+
+std::vector<float> importance_of(const WeightInputs* inputs, const Shape& shape) {
+  if (inputs == nullptr || inputs->importance.empty()) return {};
+  const auto extent = static_cast<std::size_t>(shape[static_cast<std::size_t>(inputs->reduction)]);
+  const std::vector<float>& known = inputs->importance;
+  if (known.size() % extent != 0) return {};
+  if (known.size() == extent) return known;
+  const std::size_t n_groups = known.size() / extent;
+  const auto n = static_cast<std::size_t>(n_elements(shape));
+  const std::size_t inner = n / (static_cast<std::size_t>(shape[0]) * extent);
+  std::vector<float> all(n);
+  for (std::size_t i = 0; i < n; ++i) all[i] = known[i / (n / n_groups) * extent + i / inner % extent];
+  return all;
+}
+
 InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe) {
   InputsOfWeights found;
   for (const ConstantWeight& weight : find_weights(model, recipe.min_weight_elements(), true)) {
@@ -61,7 +81,7 @@ InputsOfWeights inputs_of_weights(Model& model, const Recipe& recipe) {
       if (request && (requests.empty() || requests[0].row_length() == request->row_length())) requests.push_back(*request);
     }
     if (!requests.empty() && requests.size() == weight.uses.size())
-      found[constant_key(weight.path, weight.name)].requests = std::move(requests);
+      found[constant_key(weight.path, weight.name)] = {std::move(requests), {}, {}, weight_axes(weight.uses[0])->reduction};
   }
   return found;
 }

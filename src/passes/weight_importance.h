@@ -19,11 +19,18 @@ struct WeightInputs {
   /// For product encodings: rows of what the weight is multiplied with, of all readers, [n, requests[0].row_length()]. Empty until
   /// `weigh`, and where there are groups.
   std::vector<float> rows;
+  std::int64_t reduction = 0;  // the axis of columns
 };
 /// By constant_key of the weight.
 using InputsOfWeights = std::map<std::string, WeightInputs>;
 /// `graph`: the path of its graph, as in NodeDecision.
 std::string constant_key(const std::string& graph, const std::string& name);
+
+/// Null where nobody knows.
+const WeightInputs* find_inputs(const InputsOfWeights* inputs, const std::string& graph, const std::string& name);
+/// One importance for each index of the axis that is summed over, or for each element where a group's channels have their own.
+/// Empty where nothing is known.
+std::vector<float> importance_of(const WeightInputs* inputs, const Shape& shape);
 
 /// What each weight is multiplied with. Weights with a reader of which that cannot be told (in a subgraph, behind nodes that move
 /// values, a table, the state of an LSTM) are left out. The model must own its subgraphs (own_subgraphs).

@@ -246,31 +246,6 @@ class WeightOnly {
     edits.push_back({weight, {{std::move(made.node)}, std::move(made.records)}, {}});
   }
 
-  /// Null where nobody knows.
-  const WeightInputs* inputs_of(const ConstantWeight& weight) const {
-    if (options_.inputs == nullptr) return nullptr;
-    const auto found = options_.inputs->find(constant_key(weight.path, weight.name));
-    return found == options_.inputs->end() ? nullptr : &found->second;
-  }
-
-  /// One for each index of the axis that is summed over, or for each element where a group's channels have their own.
-  std::vector<float> importance_of(const ConstantWeight& weight, const Shape& shape, std::int64_t reduction) {
-    const auto extent = static_cast<std::size_t>(shape[static_cast<std::size_t>(reduction)]);
-    const WeightInputs* inputs = inputs_of(weight);
-    if (inputs == nullptr || inputs->importance.empty() || inputs->importance.size() % extent != 0) {
-      ++n_unweighed_;
-      return std::vector<float>(extent, 1.0f);
-    }
-    const std::vector<float>& known = inputs->importance;
-    if (known.size() == extent) return known;
-    const std::size_t n_groups = known.size() / extent;
-    const auto n = static_cast<std::size_t>(n_elements(shape));
-    const std::size_t inner = n / (static_cast<std::size_t>(shape[0]) * extent);
-    std::vector<float> all(n);
-    for (std::size_t i = 0; i < n; ++i) all[i] = known[i / (n / n_groups) * extent + i / inner % extent];
-    return all;
-  }
-
   /// Codes of any other encoding, and those of half floats.
   void store_encoded(ConstantWeight& weight, const TensorRecord& record, const TensorScheme& scheme, const WeightAxes& axes,
                      std::int64_t axis, std::vector<Edit>& edits) {
@@ -278,8 +253,13 @@ class WeightOnly {
     std::vector<float> rows;
     std::int64_t window = 1;
     if (scheme.clipping == CalibrationMethod::output_error) {
-      importance = importance_of(weight, record.shape, axes.reduction);
-      if (const WeightInputs* inputs = inputs_of(weight); inputs != nullptr && axis == axes.reduction) {
+      const WeightInputs* inputs = find_inputs(options_.inputs, weight.path, weight.name);
+      importance = importance_of(inputs, record.shape);
+      if (importance.empty()) {
+        ++n_unweighed_;
+        importance.assign(static_cast<std::size_t>(record.shape[static_cast<std::size_t>(axes.reduction)]), 1.0f);
+      }
+      if (inputs != nullptr && axis == axes.reduction) {
         rows = inputs->rows;
         window = static_cast<std::int64_t>(inputs->requests[0].row_length()) / inputs->requests[0].extent;
       }

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "quant/scheme.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
 
@@ -63,6 +64,8 @@ struct QuantParams {
   Granularity granularity = PerTensor{};
   std::vector<float> scales;
   std::vector<std::int32_t> zero_points;
+  Rounding rounding = Rounding::nearest_even;  // of whole tensors
+  std::uint64_t seed = 0;                      // Rounding::stochastic
   /// Throws Error{invalid_argument} naming `tensor` where the invariant does not hold.
   void check(std::string_view tensor) const;
   bool is_symmetric() const;

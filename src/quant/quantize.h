@@ -45,6 +45,10 @@ void quantize_packed(std::span<const float> values, const Shape& shape, const Qu
 void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
                        std::span<float> values);
 
+/// The same, rounded as params.rounding says; Rounding::mask: as EncodeOptions has them.
+void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+                      std::span<const std::uint8_t> mask, std::span<std::uint8_t> codes);
+
 /// Codes of up to 8 bits of neighbours that share a scale, one a byte (the low bits where they are signed).
 void quantize_run(const float* values, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, std::uint8_t* codes);
 
@@ -56,10 +60,13 @@ struct QuantizedTensor {
 
 /// The granularity of a scheme on this axis (negative: from the end).
 Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::size_t rank);
-/// Scales and zero points that hold every finite value of a constant tensor (min_max). A channel or block of zeros
-/// takes the scale of the whole tensor: any scale serves its codes, and a bias with the usual one keeps its resolution.
+/// Scales and zero points of a constant tensor, of a uniform scheme with float scales: those that hold every finite value, or what
+/// the scheme's clipping chooses. A channel or block of zeros takes the scale of the whole tensor: any scale serves its codes, and
+/// a bias with the usual one keeps its resolution. `importance` as in EncodeOptions; without any, output_error is mse.
 QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis,
-                          std::uint64_t* n_not_finite = nullptr);
+                          std::uint64_t* n_not_finite = nullptr, std::span<const float> importance = {},
+                          std::int64_t importance_axis = 0);
+/// Rounded as params.rounding says.
 Tensor quantize(const Tensor& values, const QuantParams& params);
 Tensor dequantize(const Tensor& codes, const QuantParams& params);
 /// choose_params, then quantize. f32 only.

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "base/error.h"
+#include "quant/encodings/encoding.h"
 #include "quant/quantize.h"
 #include "quant/quantize_finite.h"
 #include "quant/rounding.h"
@@ -24,18 +25,25 @@ Granularity granularity_of(const TensorScheme& scheme, std::int64_t axis, std::s
 
 namespace {
 
+/// Ranges that hold every value.
+bool holds_all(const TensorScheme& scheme) { return scheme.clipping == CalibrationMethod::min_max && scheme.clip_ratio == 1.0; }
+
 /// Without scales.
 QuantParams params_of(const TensorScheme& scheme, std::int64_t axis, std::size_t rank) {
   QuantParams params;
   params.dtype = scheme.dtype;
-  params.range = code_range(scheme.dtype, scheme.narrow_range);
+  params.range =
+      code_range(scheme.bits != 0 ? scheme.bits : dtype_bits(scheme.dtype), is_signed(scheme.dtype), scheme.narrow_range);
+  params.rounding = scheme.rounding;
+  params.seed = scheme.seed;
   params.granularity = granularity_of(scheme, axis, rank);
   return params;
 }
 
 }  // namespace
 
-QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis, std::uint64_t* n_not_finite) {
+QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std::int64_t axis, std::uint64_t* n_not_finite,
+                          std::span<const float> importance, std::int64_t importance_axis) {
   const std::span<const float> reals = values.data<float>();
   QuantParams params = params_of(scheme, axis, values.rank());
   const std::vector<MinMax> ends = scan_min_max(reals, values.shape(), params.granularity);
@@ -48,21 +56,35 @@ QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std:
     n_bad += e.n_not_finite;
   }
   if (n_not_finite != nullptr) *n_not_finite = n_bad;
-  params.scales.reserve(ends.size());
-  params.zero_points.reserve(ends.size());
-  for (const MinMax& e : ends) {
-    const RealRange range = e.range();
+  if (holds_all(scheme)) {
+    params.scales.resize(ends.size());
+    params.zero_points.resize(ends.size());
+  } else {
+    TensorScheme chosen = scheme;
+    chosen.rounding = Rounding::nearest_even;
+    if (chosen.clipping == CalibrationMethod::output_error && importance.empty()) chosen.clipping = CalibrationMethod::mse;
+    EncodedTensor encoded =
+        encode_tensor(reals, values.shape(), chosen, axis, {.importance = importance, .importance_axis = importance_axis});
+    params.scales = std::move(encoded.scales);
+    params.zero_points = std::move(encoded.zero_points);
+  }
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    const RealRange range = ends[i].range();
     const bool is_zero = range.rmin == 0.0f && range.rmax == 0.0f;
+    if (!is_zero && !holds_all(scheme)) continue;
     const ScaleZeroPoint chosen = choose_scale_zero_point(is_zero ? whole : range, params.range, scheme.is_symmetric);
-    params.scales.push_back(chosen.scale);
-    params.zero_points.push_back(chosen.zero_point);
+    params.scales[i] = chosen.scale;
+    params.zero_points[i] = chosen.zero_point;
   }
   return params;
 }
 
 Tensor quantize(const Tensor& values, const QuantParams& params) {
   Tensor codes(params.dtype, values.shape(), raw_allocator());
-  quantize(values.data<float>(), values.shape(), params, codes.bytes());
+  if (params.rounding == Rounding::nearest_even)
+    quantize(values.data<float>(), values.shape(), params, codes.bytes());
+  else
+    quantize_rounded(values.data<float>(), values.shape(), params, dtype_bits(params.dtype), {}, codes.bytes());
   return codes;
 }
 
@@ -78,7 +100,9 @@ namespace {
 /// not finite, or a scale has zeros alone and takes that of the whole tensor.
 std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const TensorScheme& scheme, std::int64_t axis) {
   constexpr std::int64_t kShortest = 16;
-  if (!scheme.is_symmetric || !is_integer(scheme.dtype) || dtype_bits(scheme.dtype) != 8) return std::nullopt;
+  if (!scheme.is_symmetric || !is_integer(scheme.dtype) || dtype_bits(scheme.dtype) != 8 || !holds_all(scheme) ||
+      scheme.rounding != Rounding::nearest_even)
+    return std::nullopt;
   QuantizedTensor result;
   QuantParams& params = result.params;
   params = params_of(scheme, axis, values.rank());

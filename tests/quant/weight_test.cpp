@@ -106,3 +106,45 @@ TEST_CASE("dequantize: codes of a type that is no integer of up to 16 bits are r
     }
   }
 }
+
+TEST_CASE("choose_params: clipping narrows ranges, but never the scale that a channel of zeros takes") {
+  TensorScheme scheme{DType::i8, true, true, TensorScheme::Grain::per_channel, 32};
+  scheme.clip_ratio = 0.5;
+  const Tensor w = Tensor::of<float>({2, 2}, {1.27f, -2.54f, 0.0f, 0.0f});
+  const QuantParams params = choose_params(w, scheme, 0);
+  CHECK(params.scales[0] == doctest::Approx(0.01));
+  CHECK(params.scales[1] == doctest::Approx(0.02));
+  // Steps of 1/7 cost 64 values 64 / (7^2 * 12) = 0.109; those of 0.95/7 cost 0.098, and the outlier 0.05^2 = 0.003.
+  Tensor x(DType::f32, {1, 64});
+  for (std::size_t i = 0; i < 64; ++i) x.data<float>()[i] = 0.5f * static_cast<float>(i) / 64.0f;
+  x.data<float>()[0] = 1.0f;
+  TensorScheme four{DType::i4, true, true, TensorScheme::Grain::per_channel, 32};
+  const double whole = choose_params(x, four, 0).scales[0];
+  four.clipping = CalibrationMethod::mse;
+  CHECK(choose_params(x, four, 0).scales[0] < whole);
+}
+
+TEST_CASE("quantize_weight_tensor: rounding as the scheme says, with codes of fewer bits in the range of those") {
+  const Tensor w = Tensor::of<float>({4}, {1.27f, 0.018f, -0.018f, 0.0f});
+  TensorScheme scheme{DType::i8, true, true, TensorScheme::Grain::per_tensor, 32};
+  const auto codes_of = [&] {
+    const QuantizedTensor q = quantize_weight_tensor(w, scheme, 0);
+    const auto codes = q.codes.data<std::int8_t>();
+    return std::vector<int>(codes.begin(), codes.end());
+  };
+  CHECK(codes_of() == std::vector<int>{127, 2, -2, 0});
+  scheme.rounding = Rounding::floor;
+  CHECK(codes_of()[1] == 1);
+  CHECK(codes_of()[2] == -2);
+  scheme.rounding = Rounding::stochastic;
+  double sum = 0.0;
+  for (scheme.seed = 0; scheme.seed < 1000; ++scheme.seed) {
+    const int code = codes_of()[1];
+    CHECK((code == 1 || code == 2));
+    sum += code;
+  }
+  CHECK(sum / 1000.0 == doctest::Approx(1.8).epsilon(0.03));  // 3 standard errors of 0.4 / sqrt(1000) are 0.038
+  scheme.rounding = Rounding::nearest_even;
+  scheme.bits = 6;
+  CHECK(codes_of() == std::vector<int>{31, 0, 0, 0});
+}

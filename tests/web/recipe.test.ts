@@ -111,12 +111,38 @@ void test('overrides of a named scheme: known keys, in one order, for weights wi
     () => parseRecipeJson('{"weight": {"overrides": {"__proto__": 1}}}'),
     /weight\.overrides\.__proto__ is not a known key/,
   );
-  refuses(() => parseAny({ weight: { overrides: { bits: 4 } } }), /weight\.overrides needs weight\.scheme/);
+  assert.deepEqual(parseAny({ weight: { overrides: { bits: 4 } } }).weight.overrides, { bits: 4 });
   refuses(() => parseAny({ activation: { overrides: { bits: 4 } } }), /activation\.overrides is for weights/);
+});
+
+void test('static and dynamic mode take the schemes and overrides that integer layers can have, and say what else to do', () => {
+  const statically = (weight: unknown) => () => parseAny({ weight });
+  const dynamically = (weight: unknown) => () => parseAny({ mode: 'dynamic', weight });
+  for (const dtype of ['i4', 'u4', 'i8', 'i16'] as const) {
+    assert.equal(parseAny({ weight: { dtype, symmetric: true } }).weight.dtype, dtype);
+  }
+  assert.equal(parseAny({ weight: { scheme: 'i6', overrides: { clipping: 'mse' } } }).weight.scheme, 'i6');
+  assert.equal(parseAny({ mode: 'dynamic', weight: { overrides: { rounding: 'floor' } } }).weight.overrides.rounding, 'floor');
+  refuses(statically({ scheme: 'nf4' }), /weight\.scheme is nf4; mode static takes i8, .* or mode weight_only/);
+  refuses(dynamically({ scheme: 'i4' }), /weight\.scheme is i4; mode dynamic takes i8, u8/);
+  refuses(statically({ overrides: { scaleForm: 'f16' } }), /weight\.overrides\.scaleForm is for mode weight_only/);
+  refuses(dynamically({ overrides: { bits: 8 } }), /weight\.overrides\.bits is for mode weight_only/);
+  refuses(statically({ overrides: { rounding: 'mask' } }), /mask is for mode weight_only; choose nearest_even/);
+  refuses(statically({ overrides: { granularity: 'per_token' } }), /per_token is for mode weight_only/);
+  refuses(statically({ dtype: 'i2' }), /weight\.dtype has 2 bits.*choose 4/);
+  refuses(dynamically({ dtype: 'i4' }), /weight\.dtype is i4.*take i8 or u8/);
+  refuses(dynamically({ symmetric: false, narrowRange: false }), /weight\.symmetric must be true/);
+  refuses(dynamically({ scheme: 'u8' }), /weight\.symmetric must be true/);
+  refuses(dynamically({ overrides: { clipping: 'output_error' } }), /which mode dynamic does not take; choose mse/);
+  refuses(() => parseAny({ format: 'qoperator', weight: { dtype: 'i4' } }), /weight\.dtype has 4 bits.*choose format qdq/);
+  refuses(() => parseAny({ mode: 'float16', weight: { overrides: { clipping: 'mse' } } }), /mode float16 has no codes/);
 });
 
 void test('choices that do not go together are refused', () => {
   refuses(() => parseAny({ activation: { granularity: 'per_channel' } }), /activation\.granularity must be per_tensor/);
+  refuses(() => parseAny({ activation: { granularity: 'per_token' } }), /must be per_tensor, or per_token in mode dynamic/);
+  refuses(() => parseAny({ mode: 'weight_only', weight: { granularity: 'per_token' } }), /per_token, which is for activations/);
+  assert.equal(parseAny({ mode: 'dynamic', activation: { granularity: 'per_token' } }).activation.granularity, 'per_token');
   refuses(() => parseAny({ weight: { granularity: 'per_block' } }), /per_block is for mode weight_only/);
   refuses(() => parseAny({ weight: { symmetric: false } }), /narrowRange needs a symmetric scheme/);
   refuses(() => parseAny({ activation: { dtype: 'u4' } }), /activation\.dtype must have 8 or 16 bits/);
@@ -134,10 +160,10 @@ void test('a file that nests deeply, is no JSON or is too long is refused with o
 
 void test('canonical JSON does not depend on the order of keys, and parses to the same recipe', () => {
   const one = parseRecipeJson(
-    '{"seed": 3, "weight": {"narrowRange": false, "dtype": "u8", "symmetric": false}, "mode": "dynamic"}',
+    '{"seed": 3, "weight": {"narrowRange": false, "dtype": "u8", "symmetric": false}, "mode": "static"}',
   );
   const other = parseRecipeJson(
-    '{"mode": "dynamic", "weight": {"symmetric": false, "dtype": "u8", "narrowRange": false}, "seed": 3}',
+    '{"mode": "static", "weight": {"symmetric": false, "dtype": "u8", "narrowRange": false}, "seed": 3}',
   );
   assert.equal(recipeJson(one), recipeJson(other));
   assert.deepEqual(parseRecipeJson(recipeJson(one)), one);

@@ -6,7 +6,8 @@ export type Target = 'onnxruntime-web' | 'onnxruntime' | 'portable';
 /** `moving_average`: of the ends of samples, so for activations only. */
 export const calibrationMethods = [...rangeMethods, 'moving_average'] as const;
 export type CalibrationMethod = (typeof calibrationMethods)[number];
-export type Grain = 'per_tensor' | 'per_channel' | 'per_block';
+/** `per_token`: one scale for each row of the last axis, for activations in mode dynamic. */
+export type Grain = 'per_tensor' | 'per_channel' | 'per_block' | 'per_token';
 /** Float operators between QuantizeLinear and DequantizeLinear, or operators on codes (QLinearConv, MatMulNBits ...) where there are some. */
 export type QuantFormat = 'qdq' | 'qoperator';
 
@@ -69,9 +70,9 @@ export interface TensorScheme {
   readonly narrowRange: boolean;
   readonly granularity: Grain;
   readonly blockSize: number;
-  /** Weights: a scheme with a name stands for everything above; empty: the codes are as said above. */
+  /** Weights: a scheme with a name stands for everything above; empty: the codes are as said above. Static and dynamic mode take those of one scale per tensor or channel. */
   readonly scheme: '' | SchemeName;
-  /** What replaces parts of the named scheme: `{ blockSize: 128, clipping: 'mse' }`. */
+  /** What replaces parts of it, and how ranges are chosen and values rounded: `{ blockSize: 128, clipping: 'mse' }`. */
   readonly overrides: SchemeOverrides;
 }
 
@@ -186,7 +187,7 @@ const choices: Readonly<Record<string, readonly string[]>> = {
   format: ['qdq', 'qoperator'],
   scheme: ['', ...schemeNames],
   dtype: ['u8', 'i8', 'u16', 'i16', 'u4', 'i4', 'u2', 'i2'],
-  granularity: ['per_tensor', 'per_channel', 'per_block'],
+  granularity: ['per_tensor', 'per_channel', 'per_block', 'per_token'],
   method: calibrationMethods,
 };
 
@@ -264,22 +265,72 @@ function mergeObject(path: string, preset: Record<string, unknown>, given: unkno
   return merged;
 }
 
-function checkTogether(recipe: Recipe): Recipe {
-  const { activation, weight } = recipe;
-  if (activation.granularity !== 'per_tensor') fail('activation.granularity', 'must be per_tensor: runtimes have no other');
-  if (!['u8', 'i8', 'u16', 'i16'].includes(activation.dtype)) fail('activation.dtype', 'must have 8 or 16 bits');
-  if (recipe.mode === 'static' && recipe.format === 'qoperator' && activation.dtype.endsWith('16')) {
-    fail('activation.dtype', `is ${activation.dtype}, and format qoperator has operators on 8 bits only; choose format qdq`);
+/** Schemes with a name, and overrides, that integer layers take: one scale per tensor or channel, codes as integers of the file. */
+const integerSchemes = {
+  static: ['i8', 'u8', 'i8_tensor', 'u8_tensor', 'i16', 'u16', 'i7', 'i6', 'i4'],
+  dynamic: ['i8', 'u8', 'i8_tensor', 'u8_tensor'],
+} as const;
+const integerOverrides = ['symmetric', 'narrowRange', 'granularity', 'rounding', 'clipping', 'percentile', 'clipRatio', 'seed'];
+
+/** Weights of layers that static and dynamic mode make integers of. */
+function checkIntegerWeights(recipe: Recipe, mode: 'static' | 'dynamic'): void {
+  const { scheme, overrides, granularity, symmetric } = recipe.weight;
+  const names: readonly string[] = integerSchemes[mode];
+  if (scheme !== '' && !names.includes(scheme)) {
+    fail('weight.scheme', `is ${scheme}; mode ${mode} takes ${names.join(', ')}; choose one of them, or mode weight_only`);
   }
-  if (weight.granularity === 'per_block' && recipe.mode !== 'weight_only') {
-    fail('weight.granularity', 'per_block is for mode weight_only');
+  const known = mode === 'static' ? ['bits', ...integerOverrides] : integerOverrides;
+  for (const key of Object.keys(overrides)) {
+    if (!known.includes(key)) {
+      fail(`weight.overrides.${key}`, `is for mode weight_only; mode ${mode} takes ${known.join(', ')}`);
+    }
+  }
+  if (overrides.rounding === 'mask') {
+    fail('weight.overrides.rounding', 'mask is for mode weight_only; choose nearest_even, floor or stochastic');
+  }
+  const grain = overrides.granularity ?? (scheme === '' ? granularity : 'per_channel');
+  if (grain !== 'per_tensor' && grain !== 'per_channel') {
+    fail('weight.granularity', `is ${grain}, and ${grain} is for mode weight_only; choose per_tensor or per_channel`);
+  }
+  const dtype = scheme === '' ? recipe.weight.dtype : scheme;
+  const bits = overrides.bits ?? Number(/\d+/.exec(dtype)?.[0]);
+  if (bits < 3) fail('weight.dtype', `has ${bits} bits, which are for mode weight_only; choose 4 or more`);
+  if (mode === 'static') {
+    if (recipe.format === 'qoperator' && (bits <= 4 || bits === 16)) {
+      fail('weight.dtype', `has ${bits} bits, and format qoperator has operators on 8 bits only; choose format qdq`);
+    }
+    return;
+  }
+  if (bits !== 8)
+    fail('weight.dtype', `is ${dtype}; integer products of mode dynamic take i8 or u8; choose one, or mode weight_only`);
+  if (!(overrides.symmetric ?? (scheme === '' ? symmetric : scheme.startsWith('i')))) {
+    fail('weight.symmetric', 'must be true in mode dynamic: its products have no zero points of weights; or choose mode static');
+  }
+  if (overrides.clipping === 'output_error') {
+    fail('weight.overrides.clipping', 'output_error weighs errors by samples, which mode dynamic does not take; choose mse');
+  }
+}
+
+function checkTogether(recipe: Recipe): Recipe {
+  const { activation, mode, weight } = recipe;
+  if (activation.granularity !== 'per_tensor' && (activation.granularity !== 'per_token' || mode !== 'dynamic')) {
+    fail('activation.granularity', 'must be per_tensor, or per_token in mode dynamic: runtimes have no other');
+  }
+  if (weight.granularity === 'per_token') fail('weight.granularity', 'is per_token, which is for activations; choose another');
+  if (!['u8', 'i8', 'u16', 'i16'].includes(activation.dtype)) fail('activation.dtype', 'must have 8 or 16 bits');
+  if (mode === 'static' && recipe.format === 'qoperator' && activation.dtype.endsWith('16')) {
+    fail('activation.dtype', `is ${activation.dtype}, and format qoperator has operators on 8 bits only; choose format qdq`);
   }
   if (activation.scheme !== '') fail('activation.scheme', 'is for weights; choose activation.dtype');
   if (Object.keys(activation.overrides).length > 0) fail('activation.overrides', 'is for weights');
-  if (Object.keys(weight.overrides).length > 0 && weight.scheme === '') fail('weight.overrides', 'needs weight.scheme, a name');
-  if (weight.scheme !== '' && recipe.mode !== 'weight_only') fail('weight.scheme', 'is for mode weight_only');
-  if (recipe.float16.rest && recipe.mode !== 'weight_only') fail('float16.rest', 'is for mode weight_only');
-  if (weight.narrowRange && !weight.symmetric) fail('weight.narrowRange', 'needs a symmetric scheme');
+  if (mode === 'static' || mode === 'dynamic') checkIntegerWeights(recipe, mode);
+  if (mode === 'float16' && weight.scheme !== '') fail('weight.scheme', 'is for the other modes: mode float16 has no codes');
+  if (mode === 'float16' && Object.keys(weight.overrides).length > 0) {
+    fail('weight.overrides', 'is for the other modes: mode float16 has no codes');
+  }
+  if (recipe.float16.rest && mode !== 'weight_only') fail('float16.rest', 'is for mode weight_only');
+  const chosen = { ...weight, ...weight.overrides };
+  if (weight.scheme === '' && chosen.narrowRange && !chosen.symmetric) fail('weight.narrowRange', 'needs a symmetric scheme');
   return recipe;
 }
 
@@ -304,7 +355,7 @@ export function parseRecipe(input: RecipePreset | RecipeInput = {}): Recipe {
 /** As the core takes it: whatever draws numbers has its seed. */
 export function seeded(recipe: Recipe): Recipe {
   const { weight, seed } = recipe;
-  return weight.scheme === '' ? recipe : { ...recipe, weight: { ...weight, overrides: { seed, ...weight.overrides } } };
+  return { ...recipe, weight: { ...weight, overrides: { seed, ...weight.overrides } } };
 }
 
 /**

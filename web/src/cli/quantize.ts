@@ -43,11 +43,15 @@ export const quantizeSpec: CommandSpec = {
     recipe: { type: 'string', value: 'FILE', help: `a recipe as JSON, or one of ${Object.keys(recipePresets).join(', ')}` },
     target: { type: 'string', value: 'NAME', help: 'onnxruntime-web (default), onnxruntime or portable' },
     format: { type: 'string', value: 'FORM', help: 'qdq (default), or qoperator: QLinearConv, MatMulNBits, MatMulBnb4 ...' },
-    scheme: { type: 'string', value: 'NAME', help: `weights, mode weight_only: ${schemeNames.join(', ')}` },
+    scheme: {
+      type: 'string',
+      value: 'NAME',
+      help: `weights; mode weight_only unless --mode says otherwise: ${schemeNames.join(', ')}`,
+    },
     clipping: {
       type: 'string',
       value: 'NAME',
-      help: `how far the codes of --scheme reach: ${weightClippings.join(', ')} (the last weighs errors by --calibrate)`,
+      help: `how far the codes of weights reach: ${weightClippings.join(', ')} (the last weighs errors by --calibrate)`,
     },
     set: setOption,
     method: {
