@@ -288,38 +288,43 @@ class Expander {
     const Node& node = to_.graph.nodes[static_cast<std::size_t>(readers[0])];
     return node.domain.empty() && node.op_type == op_type ? &node : nullptr;
   }
-  /// What a DynamicQuantizeLinear made these codes of.
-  const Node* dynamic_source(const std::string& codes) const {
+  struct DynamicSource {
+    std::string value, scale;
+  };
+  /// What a DynamicQuantizeLinear made these codes of, or Div by the scales of rows and QuantizeLinear by 1; empty: nothing.
+  DynamicSource dynamic_source(const std::string& codes) const {
     const Node* node = producer(codes);
-    return node != nullptr && node->op_type == "DynamicQuantizeLinear" ? node : nullptr;
+    if (node == nullptr) return {};
+    if (node->op_type == "DynamicQuantizeLinear") return {node->inputs[0], node->outputs.size() > 1 ? node->outputs[1] : ""};
+    const Node* steps = node->op_type == "QuantizeLinear" ? producer(node->inputs[0]) : nullptr;
+    if (steps == nullptr || steps->op_type != "Div" || to_.small_values(node->inputs[1]) != std::vector<float>{1.0f}) return {};
+    return {steps->inputs[0], steps->inputs[1]};
   }
 
   std::string expand_to_float(const Node& node) {
-    if (const Node* source = dynamic_source(node.inputs[0]); source != nullptr)
-      return expand_product(node, source->inputs[0], 1, 3, 5, 6);
+    if (const DynamicSource source = dynamic_source(node.inputs[0]); !source.value.empty())
+      return expand_product(node, source.value, 1, 3, 5, 6);
     if (to_.constant(input_of(node, 2)) == nullptr) return "the scale of its input is no constant";
     return expand_product(node, dequantized(node.inputs[0], input_of(node, 2), input_of(node, 4), -2), 1, 3, 5, 6);
   }
 
   /// DynamicQuantizeLinear, this node, Cast, and Mul by the product of both scales: the Mul will become the float product.
   void find_product(const Node& node) {
-    const Node* source = dynamic_source(input_of(node, 0));
     const Node* cast = only_reader(node.outputs[0], "Cast");
     const Node* scaled = cast == nullptr ? nullptr : only_reader(cast->outputs[0], "Mul");
-    if (source != nullptr && scaled != nullptr && to_.constant(input_of(node, 1)) != nullptr)
+    if (!dynamic_source(input_of(node, 0)).value.empty() && scaled != nullptr && to_.constant(input_of(node, 1)) != nullptr)
       products_[scaled] = &node;
     else
       result_.messages.push_back(concat({node.label(), " stays: it is no part of a dynamically quantized product"}));
   }
 
   std::string expand_integer(const Node& node, const Node& scaled) {
-    const Node& source = *dynamic_source(node.inputs[0]);
+    const DynamicSource source = dynamic_source(node.inputs[0]);
     const Node* scales =
         producer(scaled.inputs[producer(scaled.inputs[0]) != nullptr && producer(scaled.inputs[0])->op_type == "Cast" ? 1 : 0]);
-    if (scales == nullptr || scales->op_type != "Mul" || source.outputs.size() < 2)
-      return "its scales are not multiplied as usual";
-    const bool is_second = scales->inputs[1] == source.outputs[1];
-    if (!is_second && scales->inputs[0] != source.outputs[1]) return "its scales are not multiplied as usual";
+    if (scales == nullptr || scales->op_type != "Mul" || source.scale.empty()) return "its scales are not multiplied as usual";
+    const bool is_second = scales->inputs[1] == source.scale;
+    if (!is_second && scales->inputs[0] != source.scale) return "its scales are not multiplied as usual";
     std::string scale = scales->inputs[is_second ? 0 : 1];
     const TensorRecord* record = to_.constant(scale);
     if (record == nullptr) return "the scale of its weight is no constant";
@@ -328,7 +333,7 @@ class Expander {
       scale = to_.add_constant(concat({scale, "_flat"}), record->load().reshaped({n_elements(record->shape)}));
     Node op = node;
     op.op_type = is_conv ? "Conv" : "MatMul";
-    op.inputs = {source.inputs[0], dequantized(node.inputs[1], scale, input_of(node, 3), is_conv ? 0 : -1)};
+    op.inputs = {source.value, dequantized(node.inputs[1], scale, input_of(node, 3), is_conv ? 0 : -1)};
     op.outputs = scaled.outputs;
     to_.keep(op);
     return "";

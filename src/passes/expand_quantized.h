@@ -10,7 +10,7 @@ namespace bitwright {
 ///   QLinear*, QGemm                       each operand dequantized, the result quantized; a bias gets the product of the scales
 ///   MatMulNBits, GatherBlockQuantized     the packed codes become a tensor of 2, 4 or 8 bits, dequantized in blocks
 ///   MatMulBnb4                            a float weight: ONNX has no such codes
-///   DynamicQuantizeLinear, MatMulInteger or ConvInteger, Cast, Mul;   DynamicQuantizeMatMul, MatMulIntegerToFloat, DynamicQuantizeLSTM:
+///   DynamicQuantizeLinear (or QuantizeLinear per token), MatMulInteger or ConvInteger, Cast, Mul;   DynamicQuantizeMatMul, MatMulIntegerToFloat, DynamicQuantizeLSTM:
 ///                                         the float operator on a dequantized weight: the activation is not quantized any more
 ///
 /// What cannot be told so (channels last, scales that are no constants) stays, and a message says why. Subgraphs too. Blocks need

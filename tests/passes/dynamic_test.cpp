@@ -6,6 +6,10 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "engine/model_builder.h"
+#include "engine/session.h"
+#include "passes/clean_graph.h"
+#include "passes/expand_quantized.h"
 
 using namespace bitwright;
 
@@ -73,6 +77,36 @@ TEST_CASE("quantize_dynamic: MatMul becomes integers between DynamicQuantizeLine
   CHECK(edit.plan.nodes.size() == 1);
   CHECK(edit.plan.nodes[0].mode == "dynamic int8");
   CHECK(quantize_dynamic(model, dynamic_recipe()).result.n_changes == 0);
+}
+
+TEST_CASE("quantize_dynamic: per token, each row has a scale of its own, and a row of zeros gives zeros") {
+  for (const std::int64_t opset : {13, 18}) {
+    // Columns of 127, 0, -64 and the like are their own codes of scale 1.
+    Model model = model_of({node_of("mm", "MatMul", {"x", "w"}, {"y"})},
+                           {{"w", Tensor::of<float>({2, 2}, {127.0f, -64.0f, 1.0f, 127.0f})}});
+    model.set_opset("", opset);
+    Recipe recipe = dynamic_recipe();
+    recipe.takes_small_weights = true;
+    const Tensor x = Tensor::of<float>({1, 4, 2}, {127.0f, -64.0f, 0.0f, 0.0f, 0.0127f, 0.0064f, 1e-40f, -1e30f});
+    const auto run = [&](const Model& quantized) { return Session(tests::share(quantized)).run({{"x", x}}).at("y").clone(); };
+    Model per_tensor = model;
+    quantize_dynamic(per_tensor, recipe);
+    recipe.activation.grain = TensorScheme::Grain::per_token;
+    Model quantized = model;
+    quantize_dynamic(quantized, recipe);
+    validate(quantized);
+    CHECK(ops_of(quantized.graph) == std::vector<std::string>{"Abs", "ReduceMax", "Div", "Max", "Div", "QuantizeLinear",
+                                                              "MatMulInteger", "Cast", "Mul", "Mul"});
+    const Tensor y = run(quantized);
+    const auto got = y.data<float>();
+    // [127, -64], [0, 0], 0.0001 * [127, 64], 1e30 * [0, -1]
+    const double expected[] = {127.0 * 127 - 64, -64.0 * 127 - 64 * 127, 0, 0, 1e-4 * (127.0 * 127 + 64), 0, -1e30, -127e30};
+    for (std::size_t i = 0; i < 8; ++i) CHECK(std::abs(got[i] - expected[i]) <= 1e-6 * std::abs(expected[i]) + 1e-7);
+    CHECK(run(per_tensor).data<float>()[4] == 0.0f);  // steps of 1e30 / 255 leave nothing of such rows
+    CHECK(expand_quantized(quantized).messages.empty());
+    remove_unused(quantized);
+    CHECK(ops_of(quantized.graph) == std::vector<std::string>{"DequantizeLinear", "MatMul"});
+  }
 }
 
 TEST_CASE("quantize_dynamic: nodes share the codes of an activation and of a weight, in order of the graph") {
