@@ -299,8 +299,10 @@ class WeightOnly {
     std::function<EncodedTensor()> again;
     if (!is_held) again = [encode, record] { return encode(as_f32(record.load())); };
     const bool is_product = is_bnb4(weight, record, encoded);
-    Edit edit = is_product ? bnb4(weight, encoded, again)
-                           : Edit{weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_, recipe_.target), {}};
+    Edit edit =
+        is_product
+            ? bnb4(weight, encoded, again)
+            : Edit{weight, coded_constant(weight.name, encoded, again, record.dtype, model_.opset(), names_, recipe_.target), {}};
     for (const TensorRecord& made : edit.made.records) summary.stored_bytes += made.size_bytes();
     if (!recipe_.takes_small_weights && summary.stored_bytes + naming_bytes(edit.made) >= record.size_bytes()) {
       if (is_held) held_bytes_ -= held;

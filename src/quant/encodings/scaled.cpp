@@ -116,8 +116,8 @@ void quantize_rounded(std::span<const float> values, const Shape& shape, const Q
     double whole = static_cast<double>(steps);
     if (params.rounding == Rounding::stochastic) whole += random_unit(params.seed, static_cast<std::uint64_t>(element));
     whole = std::floor(whole);
-    const bool is_up = params.rounding == Rounding::mask &&
-                       (mask.size() == values.size() ? mask[at] != 0 : (mask[at / 8] >> at % 8 & 1) != 0);
+    const bool is_up =
+        params.rounding == Rounding::mask && (mask.size() == values.size() ? mask[at] != 0 : (mask[at / 8] >> at % 8 & 1) != 0);
     if (is_up) whole += 1.0;
     return static_cast<std::int32_t>(
         std::clamp(whole + zero, static_cast<double>(params.range.qmin), static_cast<double>(params.range.qmax)));
