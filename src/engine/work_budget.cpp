@@ -11,9 +11,9 @@ namespace {
 /// Element operations of a node, from above: products of matrices touch a row of the larger input for every output element.
 std::uint64_t work_of(const Step& step, std::uint64_t n_in, std::uint64_t n_largest_in, std::uint64_t n_out) {
   static constexpr std::string_view kMultiplying[] = {
-      "MatMul",           "Gemm",        "Conv", "ConvTranspose", "Einsum",      "MatMulInteger", "LSTM",        "GRU", "RNN",
-      "Attention",        "ConvInteger", "DFT",  "STFT",          "QLinearConv", "QLinearMatMul", "MatMulNBits", "Det", "TopK",
-      "NonMaxSuppression"};
+      "MatMul", "Gemm",        "Conv",          "ConvTranspose", "Einsum",      "MatMulInteger",
+      "LSTM",   "GRU",         "RNN",           "Attention",     "ConvInteger", "DFT",
+      "STFT",   "QLinearConv", "QLinearMatMul", "MatMulNBits",   "TopK",        "NonMaxSuppression"};
   const bool is_multiplying =
       std::find(std::begin(kMultiplying), std::end(kMultiplying), step.node->op_type) != std::end(kMultiplying);
   if (!is_multiplying) return n_in + n_out;
