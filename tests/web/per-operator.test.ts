@@ -187,6 +187,12 @@ function modelBytes({ op, inputs = ['a'], attributes = {}, constants = {}, last 
   });
 }
 
+/**
+ * Of a linear Resize to twice the size a tenth of the values lies half way between two codes. onnxruntime adds four products, we go
+ * axis by axis: the last bit decides, and one code in seventy is another.
+ */
+const leastEqual = { Resize: 0.98 };
+
 /** `portable` quantizes operators that the default target leaves in float, as onnxruntime has no integer kernel for them. */
 const targets: readonly Target[] = ['onnxruntime-web', 'portable'];
 
@@ -201,7 +207,8 @@ for (const subject of subjects) {
         x: { dtype: 'f32', shape: [2, 4, 12, 12], data: floats(2, 4, 12, 12).data as Float32Array },
       }));
       try {
-        await checkGroups(context, model, feeds, feeds.length, { target, exclude: isExcluded ? [`${subject.op}_y0`] : [] });
+        const exclude = isExcluded ? [`${subject.op}_y0`] : [];
+        await checkGroups(context, model, feeds, feeds.length, { target, exclude }, leastEqual);
       } finally {
         model.dispose();
       }

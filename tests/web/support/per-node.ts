@@ -165,11 +165,12 @@ export async function checkGroups(
   feeds: readonly Feeds[],
   runs: number,
   recipe: RecipeInput = {},
+  leastEqual: Readonly<Record<string, number>> = {},
 ): Promise<void> {
   const calibration = feeds.map((sample) => ({ feeds: sample }));
   const result = await quantize(model, { recipe, calibration, evaluation: false, allowLarger: true });
   try {
-    await compareCodes(context, { model: result.model, bytes: result.bytes, feeds: feeds.slice(0, runs) });
+    await compareCodes(context, { model: result.model, bytes: result.bytes, feeds: feeds.slice(0, runs), leastEqual });
   } finally {
     result.dispose();
   }
