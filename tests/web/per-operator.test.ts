@@ -189,9 +189,9 @@ function modelBytes({ op, inputs = ['a'], attributes = {}, constants = {}, last 
 
 /**
  * Of a linear Resize to twice the size a tenth of the values lies half way between two codes. onnxruntime adds four products, we go
- * axis by axis: the last bit decides, and one code in seventy is another.
+ * axis by axis: the last bit decides, and one code in forty is another.
  */
-const leastEqual = { Resize: 0.98 };
+const leastEqual = { Resize: 0.97 };
 
 /** `portable` quantizes operators that the default target leaves in float, as onnxruntime has no integer kernel for them. */
 const targets: readonly Target[] = ['onnxruntime-web', 'portable'];
