@@ -452,10 +452,10 @@ void test(
       await openExample(page);
       await page.click('#to-lab');
       await page.waitForSelector('[data-panel=B][data-shown]');
-      await page.selectOption('[data-panel=B] [data-part=scheme]', 'kmeans16');
+      await page.selectOption('[data-panel=B] [data-part=scheme]', 'kmeans4');
       await page.click('[data-panel=B] [data-part=use]');
       await page.waitForSelector('#view-quantize:not([hidden])');
-      assert.match((await page.textContent('#command')) ?? '', /--mode weight_only --scheme kmeans16 /);
+      assert.match((await page.textContent('#command')) ?? '', /--mode weight_only --scheme kmeans4 /);
       await quantizeHere(page);
       assert.ok((await page.locator('#nodes .yes').count()) > 10);
       // Its range, too, which the example's pictures may decide.
