@@ -29,9 +29,7 @@ namespace bitwright {
 
 namespace {
 
-void say(const OnProgress& on_progress, const char* stage) {
-  if (on_progress) on_progress({stage, 0, 1});
-}
+void say(const OnProgress& on_progress, const char* stage) { tell_progress(on_progress, stage, 0, 1); }
 
 /// The range of each calibrated value. Values that held NaN or infinity, or that only a mask can be, get none, and a lint row.
 ValueRanges ranges_from(const Statistics& statistics, const std::vector<std::string>& values, const Recipe& recipe,
@@ -159,7 +157,7 @@ QuantizeResult quantize_static(const Model& model, const Recipe& recipe, const S
   const ValueRanges ranges = ranges_from(*statistics, needs_calibration(*prepared.model, wanted), recipe, result.lint);
   const InputsOfWeights inputs = weighed_inputs(*prepared.model, recipe, statistics);
   say(on_progress, "plan");
-  QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges, &inputs);
+  QuantPlan plan = plan_static(*prepared.model, recipe, selection, prepared.types, &ranges, &inputs, on_progress);
   const Model planned = *prepared.model;  // what the plan speaks of
   say(on_progress, "insert");
   take_result(result, prepared.result);
@@ -196,7 +194,7 @@ PlannedEdit edit_in_place(Model& model, const Recipe& recipe, const Statistics* 
     case QuantMode::dynamic:
       return quantize_dynamic(model, recipe);
     default:
-      return weight_only(model, recipe, {.inputs = &inputs, .on_progress = &on_progress});
+      return weight_only(model, recipe, {.inputs = &inputs, .on_progress = on_progress});
   }
 }
 

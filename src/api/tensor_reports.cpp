@@ -101,8 +101,7 @@ void measure_weight(const TensorPlan& tensor, const TensorRecord& record, Tensor
   row.has_sqnr = true;
   row.histogram = histogram_of(values.data<float>());
   row.sqnr_db = sums.sqnr_db();
-  if (row.n_scales == 1)
-    row.clipped_share = clipped_share(values.data<float>(), {row.scale, row.zero_point}, tensor.params.range);
+  row.clipped_share = clipped_share(values.data<float>(), record.shape, tensor.params);
 }
 
 }  // namespace
@@ -112,7 +111,7 @@ std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& pl
   const Records records = constants_of(model);
   std::vector<TensorReport> rows;
   for (const TensorPlan& tensor : plan.tensors) {
-    if (on_progress) on_progress({"measure weights", rows.size(), plan.tensors.size()});
+    tell_progress(on_progress, "measure weights", rows.size(), plan.tensors.size());
     TensorReport row = from_plan(tensor);
     if (tensor.role != TensorRole::activation) {
       if (const auto found = records.find(tensor.value); found != records.end()) {
@@ -129,7 +128,7 @@ std::vector<TensorReport> tensor_reports(const Model& model, const QuantPlan& pl
     }
     rows.push_back(std::move(row));
   }
-  if (on_progress) on_progress({"measure weights", rows.size(), plan.tensors.size()});
+  tell_progress(on_progress, "measure weights", rows.size(), plan.tensors.size());
   return rows;
 }
 

@@ -16,4 +16,9 @@ struct Progress {
 /// Called between bounded steps of long work; throws Error{aborted} (or lets the host throw it) to cancel.
 using OnProgress = std::function<void(const Progress&)>;
 
+/// Where somebody listens.
+inline void tell_progress(const OnProgress& on_progress, const char* stage, std::uint64_t done, std::uint64_t total) {
+  if (on_progress) on_progress({stage, done, total});
+}
+
 }  // namespace bitwright

@@ -103,7 +103,7 @@ std::string DynamicNodes::constant(DynamicNode& made, const std::string& wish, T
 /// codes of zeros.
 const DynamicNodes::Activation& DynamicNodes::quantized(const void* scope, const std::string& value, bool is_per_token,
                                                         DynamicNode& made) {
-  const auto [found, is_new] = activations_.try_emplace({scope, is_per_token ? value + "\n" : value});
+  const auto [found, is_new] = activations_.try_emplace({{scope, is_per_token}, value});
   Activation& activation = found->second;
   if (!is_new) return activation;
   activation = {names_.fresh(concat({value, "_quantized"})), names_.fresh(concat({value, "_scale"})), ""};

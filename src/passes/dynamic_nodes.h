@@ -58,8 +58,8 @@ class DynamicNodes {
   const Recipe& recipe_;
   NameAllocator names_;
   std::int64_t opset_;
-  std::map<std::pair<const void*, std::string>, Activation> activations_;
-  std::map<std::string, std::vector<Node>> quantize_nodes_;  // by the codes they make
+  std::map<std::pair<std::pair<const void*, bool>, std::string>, Activation> activations_;  // by graph, per token or not, value
+  std::map<std::string, std::vector<Node>> quantize_nodes_;                                 // by the codes they make
   std::map<std::pair<const void*, std::string>, StoredWeight> weights_;
 };
 

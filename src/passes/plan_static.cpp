@@ -23,7 +23,7 @@ void check_schemes(const Recipe& recipe) {
 }  // namespace
 
 StaticPlanner::StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                             const ValueRanges* ranges, const InputsOfWeights* inputs)
+                             const ValueRanges* ranges, const InputsOfWeights* inputs, const OnProgress& on_progress)
     : model_(model),
       graph_(model.graph),
       recipe_(recipe),
@@ -31,6 +31,7 @@ StaticPlanner::StaticPlanner(const Model& model, const Recipe& recipe, const Sel
       types_(types),
       ranges_(ranges),
       inputs_(inputs),
+      on_progress_(on_progress),
       index_(model.graph) {}
 
 QuantPlan StaticPlanner::plan() {
@@ -75,8 +76,8 @@ QuantPlan StaticPlanner::plan() {
 }
 
 QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                      const ValueRanges* ranges, const InputsOfWeights* inputs) {
-  return StaticPlanner(model, recipe, selection, types, ranges, inputs).plan();
+                      const ValueRanges* ranges, const InputsOfWeights* inputs, const OnProgress& on_progress) {
+  return StaticPlanner(model, recipe, selection, types, ranges, inputs, on_progress).plan();
 }
 
 std::vector<std::string> needs_calibration(const Model& model, const QuantPlan& plan) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/progress.h"
 #include "model/model.h"
 #include "ops/op.h"
 #include "passes/plan.h"
@@ -37,10 +38,10 @@ inline constexpr float kLargestReal = 1e7f;
 ///
 /// `types` may be incomplete; `ranges` holds the clipping range of each calibrated value, or is null while it is asked which
 /// values must be calibrated: those are the activations of the plan (see needs_calibration).
-/// `inputs` are for clipping output_error.
+/// `inputs` are for clipping output_error; `on_progress` is told of each weight before its codes are chosen.
 /// Throws Error{bad_recipe} for schemes that static quantization does not have.
 QuantPlan plan_static(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                      const ValueRanges* ranges, const InputsOfWeights* inputs = nullptr);
+                      const ValueRanges* ranges, const InputsOfWeights* inputs = nullptr, const OnProgress& on_progress = {});
 
 /// The values of a plan made without ranges whose ranges must be calibrated, in order of the graph.
 std::vector<std::string> needs_calibration(const Model& model, const QuantPlan& plan);

@@ -163,7 +163,9 @@ void StaticPlanner::plan_weights(QuantPlan& plan) const {
   for (const TensorPlan& tensor : plan.tensors)
     if (tensor.role == TensorRole::activation) activations[tensor.value] = tensor.params;
 
+  std::size_t n_done = 0;
   for (const std::string& name : order) {
+    tell_progress(on_progress_, "quantize weights", n_done++, order.size());
     const TensorRecord& record = *index_.initializer(name);
     const std::vector<Layer>& users = layers.at(name);
     std::int64_t axis = channel_axis(graph_.nodes[users[0].node], record.shape);

@@ -15,7 +15,7 @@ namespace bitwright {
 class StaticPlanner {
  public:
   StaticPlanner(const Model& model, const Recipe& recipe, const Selection& selection, const ValueTypes& types,
-                const ValueRanges* ranges, const InputsOfWeights* inputs);
+                const ValueRanges* ranges, const InputsOfWeights* inputs, const OnProgress& on_progress);
   QuantPlan plan();
 
  private:
@@ -69,6 +69,7 @@ class StaticPlanner {
   const ValueTypes& types_;
   const ValueRanges* ranges_;
   const InputsOfWeights* inputs_;
+  const OnProgress& on_progress_;
   GraphIndex index_;
   std::vector<State> states_;
   struct ValuePlan {

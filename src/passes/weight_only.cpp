@@ -6,14 +6,12 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/sorted_order.h"
 #include "passes/coded_constant.h"
 #include "passes/dequantize_node.h"
 #include "passes/graph_edit.h"
 #include "passes/select_nodes.h"
 #include "passes/weights.h"
 #include "quant/quantize.h"
-#include "quant/runs.h"
 #include "tensor/elements.h"
 
 namespace bitwright {
@@ -111,34 +109,6 @@ std::vector<float> widest_grid(const EncodedTensor& e) {
   return grid;
 }
 
-/// The share of the values that lie beyond their group's ends by more than half of the last step. Levels of a group's own reach all.
-double clipped_share(const EncodedTensor& e, std::span<const float> values) {
-  if (e.scales.empty()) return 0.0;
-  double low = e.range.qmin - 0.5, high = e.range.qmax + 0.5;
-  std::vector<float> levels = e.levels;
-  std::erase_if(levels, [](float level) { return !std::isfinite(level); });
-  if (levels.size() > 1) {
-    sort_list(levels);
-    const auto middle = [](double end, double next) { return end + (end - next) / 2; };
-    low = middle(levels[0], levels[1]);
-    high = middle(levels.back(), levels[levels.size() - 2]);
-  }
-  std::uint64_t n_clipped = 0;
-  const auto count = [&](std::int64_t first, std::int64_t n, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t i = 0; i < n; ++i, scale += step) {
-      const auto group = static_cast<std::size_t>(scale);
-      const double zero_point = e.zero_points.empty() ? 0 : e.zero_points[group];
-      const double place = values[static_cast<std::size_t>(first + i)] / static_cast<double>(e.scales[group]) + zero_point;
-      n_clipped += place < low || place > high;
-    }
-  };
-  for_each_run(
-      scale_layout(e.granularity, e.shape),
-      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 0); },
-      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 1); });
-  return values.empty() ? 0.0 : static_cast<double>(n_clipped) / static_cast<double>(values.size());
-}
-
 double sqnr_db(std::span<const float> values, std::span<const float> back) {
   double signal = 0.0, noise = 0.0;
   for (std::size_t i = 0; i < values.size(); ++i) {
@@ -177,8 +147,7 @@ class WeightOnly {
     std::vector<Edit> edits;
     std::vector<ConstantWeight> weights = find_weights(model_, recipe_.min_weight_elements(), true);
     for (std::size_t i = 0; i < weights.size(); ++i) {
-      if (options_.on_progress != nullptr && *options_.on_progress)
-        (*options_.on_progress)({"quantize weights", i, weights.size()});
+      tell_progress(options_.on_progress, "quantize weights", i, weights.size());
       decide(weights[i], edits);
     }
     for (const Node* node : order_) edit_.plan.nodes.push_back(std::move(rows_.at(node)));
@@ -278,6 +247,7 @@ class WeightOnly {
     };
     EncodedTensor encoded;
     EncodedWeight summary;
+    QuantParams params;
     {
       const Tensor values = as_f32(record.load());
       encoded = encode(values);
@@ -285,13 +255,14 @@ class WeightOnly {
       Tensor back(DType::f32, record.shape);
       decode_tensor(encoded, back.data<float>());
       const auto [least, most] = std::minmax_element(back.data<float>().begin(), back.data<float>().end());
+      params = {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points};
       summary = {std::string(scheme_name(encoded.scheme)),
                  0,
                  sqnr_db(values.data<float>(), back.data<float>()),
                  *least,
                  *most,
                  widest_grid(encoded),
-                 clipped_share(encoded, values.data<float>())};
+                 clipped_share(values.data<float>(), record.shape, params, encoded.levels)};
     }
     const std::uint64_t held = encoded.codes.size();
     const bool is_held = holds_codes(held);
@@ -310,13 +281,7 @@ class WeightOnly {
     }
     check_opset(encoded.scheme);
     if (is_product && model_.opset("com.microsoft") == 0) model_.set_opset("com.microsoft", 1);
-    accept(weight,
-           {weight.name,
-            TensorRole::weight,
-            {encoded.scheme.dtype, encoded.range, encoded.granularity, encoded.scales, encoded.zero_points},
-            {},
-            summary},
-           summary.scheme);
+    accept(weight, {weight.name, TensorRole::weight, std::move(params), {}, summary}, summary.scheme);
     if (!is_product && !has_dequantize_form(encoded.scheme, recipe_.target)) ++n_tables_;
     edits.push_back(std::move(edit));
   }

@@ -23,7 +23,7 @@ struct WeightOnlyOptions {
   /// For clipping output_error: errors of weights whose importance is missing here weigh the same.
   const InputsOfWeights* inputs = nullptr;
   /// Told of each weight before its codes are made.
-  const OnProgress* on_progress = nullptr;
+  OnProgress on_progress = {};
 };
 
 /// Stores the constant weights (f32 or f16) of Conv, ConvTranspose, Gemm, MatMul, Gather, LSTM, GRU and RNN as codes behind a DequantizeLinear,

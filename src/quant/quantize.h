@@ -49,6 +49,12 @@ void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, 
 void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
                       std::span<const std::uint8_t> mask, std::span<std::uint8_t> codes);
 
+/// The share of the values, 0 to 1, that lie outside of what the codes of their group can say: beyond the ends by more than half of the
+/// last step. NaN does not count. `levels`: what codes stand for in units of the scale; empty: integers less their zero point. 0 where
+/// there are no scales.
+double clipped_share(std::span<const float> values, const Shape& shape, const QuantParams& params,
+                     std::span<const float> levels = {});
+
 /// Codes of up to 8 bits of neighbours that share a scale, one a byte (the low bits where they are signed).
 void quantize_run(const float* values, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, std::uint8_t* codes);
 

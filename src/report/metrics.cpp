@@ -126,13 +126,6 @@ Interval wilson_interval(std::uint64_t count, std::uint64_t total) {
           count == total ? 1.0 : std::min(1.0, (center + spread) / divisor)};
 }
 
-double clipped_share(std::span<const float> values, ScaleZeroPoint params, CodeRange codes) {
-  if (values.empty()) return 0.0;
-  const Limits limits(params, codes);
-  const auto n = std::count_if(values.begin(), values.end(), [&](float value) { return limits.clips(value); });
-  return static_cast<double>(n) / static_cast<double>(values.size());
-}
-
 double clipped_share(std::span<const std::uint64_t> counts, double histogram_min, double histogram_max, ScaleZeroPoint params,
                      CodeRange codes) {
   const Limits limits(params, codes);

@@ -55,10 +55,7 @@ struct Interval {
 /// Source: Wilson 1927, Journal of the American Statistical Association 22. [0, 1] for a total of 0.
 Interval wilson_interval(std::uint64_t count, std::uint64_t total);
 
-/// The share of values, 0 to 1, that lie outside of what the codes can say: beyond the real of qmin or qmax by more than half
-/// a step. NaN does not count. One scale only.
-double clipped_share(std::span<const float> values, ScaleZeroPoint params, CodeRange codes);
-/// The same from a histogram: bins count by their centre.
+/// clipped_share of quant/quantize.h from a histogram: bins count by their centre. One scale only.
 double clipped_share(std::span<const std::uint64_t> counts, double histogram_min, double histogram_max, ScaleZeroPoint params,
                      CodeRange codes);
 

@@ -55,12 +55,9 @@ TEST_CASE("ErrorSums: where a finite value became NaN or infinite there is no SQ
   CHECK(masked.sqnr_db() == std::numeric_limits<double>::infinity());
 }
 
-TEST_CASE("clipped_share: values more than half a step beyond the last code") {
-  const std::vector<float> values = {-0.6f, -0.4f, 0.0f, 255.4f, 255.6f, 300.0f, std::nanf(""), 10.0f};
-  CHECK(clipped_share(values, {1.0f, 0}, {0, 255}) == doctest::Approx(3.0 / 8.0));
+TEST_CASE("clipped_share: bins whose centre lies more than half a step beyond the last code") {
   const std::vector<std::uint64_t> counts = {1, 2, 3, 4};
   CHECK(clipped_share(counts, 0.0, 400.0, {1.0f, 0}, {0, 255}) == doctest::Approx(0.4));
-  CHECK(clipped_share({}, {1.0f, 0}, {0, 255}) == 0.0);
 }
 
 TEST_CASE("wilson_interval: published values") {

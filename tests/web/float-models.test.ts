@@ -4,13 +4,14 @@
  */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { after, before, test } from 'node:test';
-import { createSession, loadModel, openToolkit, type Toolkit } from '../../web/src/node.js';
+import { test } from 'node:test';
+import { createSession, loadModel, type Toolkit } from '../../web/src/node.js';
 import { argmax, median, numbers, sqnrDb } from './support/measure.js';
 import { openRuntime } from './support/onnxruntime.js';
 import { compareCodes } from './support/per-node.js';
 import { sharedModels } from './support/shared-models.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
+import { useToolkit } from './support/toolkit.js';
 
 const relative = 1e-4;
 const inputs = 3;
@@ -24,13 +25,7 @@ const quantized = 'classification/mobilenet_v2_qdq_244.onnx';
 const refused = 'style/fns_candy_720.onnx';
 
 let toolkit: Toolkit;
-before(async () => {
-  toolkit = await openToolkit();
-});
-after(async () => {
-  assert.equal(await toolkit.liveHandles(), 0);
-  await toolkit.dispose();
-});
+useToolkit((opened) => (toolkit = opened));
 
 function farthest(ours: ArrayLike<number>, theirs: ArrayLike<number>): number {
   assert.equal(ours.length, theirs.length);

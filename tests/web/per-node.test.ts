@@ -1,12 +1,12 @@
-import assert from 'node:assert/strict';
 import { basename } from 'node:path';
-import { after, before, test } from 'node:test';
-import { loadModel, openToolkit, type Feeds, type Model, type Toolkit } from '../../web/src/node.js';
+import { test } from 'node:test';
+import { loadModel, type Feeds, type Model, type Toolkit } from '../../web/src/node.js';
 import { exampleFeeds, exampleBytes } from './support/example.js';
 import { checkGroups } from './support/per-node.js';
 import { cifarPictures, keywordFeatures, mnistDigits, noise, pictures, tokens } from './support/real-samples.js';
 import { numbersFor } from './support/shared-inputs.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
+import { useToolkit } from './support/toolkit.js';
 
 interface Subject {
   readonly model: string;
@@ -72,14 +72,7 @@ const subjects: readonly Subject[] = [
 ];
 
 let toolkit: Toolkit;
-
-before(async () => {
-  toolkit = await openToolkit();
-});
-after(async () => {
-  assert.equal(await toolkit.liveHandles(), 0, 'live handles at the end');
-  await toolkit.dispose();
-});
+useToolkit((opened) => (toolkit = opened));
 
 void test('example: each quantized operator gives the codes that onnxruntime gives', async (context) => {
   const model = await loadModel(toolkit, exampleBytes(), { name: 'model.onnx' });

@@ -1,8 +1,8 @@
-import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { loadModel, openToolkit, type Feeds, type Target, type Toolkit } from '../../web/src/node.js';
+import { test } from 'node:test';
+import { loadModel, type Feeds, type Target, type Toolkit } from '../../web/src/node.js';
 import { checkGroups } from './support/per-node.js';
 import { smallModel, type Attribute, type SmallTensor } from './support/small-model.js';
+import { useToolkit } from './support/toolkit.js';
 
 /** Two activations a, b [2, 8, 12, 12] from two convolutions; the operator; a product behind it, so that it lies between codes. */
 interface Subject {
@@ -157,14 +157,7 @@ const subjects: readonly Subject[] = [
 ];
 
 let toolkit: Toolkit;
-
-before(async () => {
-  toolkit = await openToolkit();
-});
-after(async () => {
-  assert.equal(await toolkit.liveHandles(), 0, 'live handles at the end');
-  await toolkit.dispose();
-});
+useToolkit((opened) => (toolkit = opened));
 
 function modelBytes({ op, inputs = ['a'], attributes = {}, constants = {}, last = 12, outputs = 1 }: Subject): Uint8Array {
   const found = Array.from({ length: outputs }, (_, i) => `y${i}`);

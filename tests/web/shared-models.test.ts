@@ -1,22 +1,14 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { after, before, test } from 'node:test';
-import {
-  createSession,
-  dequantize,
-  loadModel,
-  openToolkit,
-  quantize,
-  type Model,
-  type QuantMode,
-  type Toolkit,
-} from '../../web/src/node.js';
+import { test } from 'node:test';
+import { createSession, dequantize, loadModel, quantize, type Model, type QuantMode, type Toolkit } from '../../web/src/node.js';
 import { argmax, median, numbers, sqnrDb } from './support/measure.js';
 import { openRuntime, runtimeNames, whyNotExact } from './support/onnxruntime.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 import { type Labelled, pictures, zeroTo255 } from './support/shared-inputs.js';
 import { sharedModels } from './support/shared-models.js';
+import { useToolkit } from './support/toolkit.js';
 
 const modes: readonly QuantMode[] = ['static', 'dynamic', 'weight_only', 'float16'];
 const isThorough = process.env['BITWRIGHT_THOROUGH'] === '1';
@@ -26,13 +18,7 @@ const leastSame = 0.97;
 const most = 90; // where both are float, what the order of sums leaves equal
 
 let toolkit: Toolkit;
-before(async () => {
-  toolkit = await openToolkit();
-});
-after(async () => {
-  assert.equal(await toolkit.liveHandles(), 0);
-  await toolkit.dispose();
-});
+useToolkit((opened) => (toolkit = opened));
 
 async function ourRuns(model: Model, samples: readonly Labelled[], output: string): Promise<ArrayLike<number>[]> {
   const session = await createSession(model);

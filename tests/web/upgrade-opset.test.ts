@@ -4,11 +4,12 @@
  * stored by a scheme that needs it. Each case also runs with its input behind an Identity, so that no shape is declared there.
  */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import { loadModel, openToolkit, quantize, type Feeds, QuantError, type Tensor, type Toolkit } from '../../web/src/node.js';
+import { test } from 'node:test';
+import { loadModel, quantize, type Feeds, QuantError, type Tensor, type Toolkit } from '../../web/src/node.js';
 import { openRuntime } from './support/onnxruntime.js';
 import { f32, seeded } from './support/shared-inputs.js';
 import { smallModel, type Attribute, type SmallNode, type SmallTensor } from './support/small-model.js';
+import { useToolkit } from './support/toolkit.js';
 
 /** A scheme that asks for each opset. onnxruntime-node has no kernels for those that ask for 23 and more. */
 const schemes = { 10: 'i8_tensor', 13: 'i8', 19: 'f8e4m3fn', 21: 'i8_b32' } as const;
@@ -219,13 +220,7 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
 };
 
 let toolkit: Toolkit;
-before(async () => {
-  toolkit = await openToolkit();
-});
-after(async () => {
-  assert.equal(await toolkit.liveHandles(), 0);
-  await toolkit.dispose();
-});
+useToolkit((opened) => (toolkit = opened));
 
 const product = [1, 32] as const;
 

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "base/error.h"
-#include "base/random.h"
 #include "base/simd.h"
 #include "base/sorted_order.h"
 #include "quant/encodings/groups.h"
@@ -100,50 +99,6 @@ double best_ternary_threshold(const Group& group) {
     for (; i < length; ++i) quotients[i] = x[i] / divisors[g];
   }
 }
-
-}  // namespace
-
-/// floor(steps + u) of the rounding's own u: a random one in [0, 1) (then the mean over seeds is exact), 0, or the mask.
-void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
-                      std::span<const std::uint8_t> mask, std::span<std::uint8_t> bytes) {
-  if (params.rounding == Rounding::nearest_even) return quantize_packed(values, shape, params, bits, bytes);
-  const ScaleLayout layout = scale_layout(params.granularity, shape);
-  const auto code_at = [&](std::int64_t element, std::int64_t scale) {
-    const auto at = static_cast<std::size_t>(element);
-    const auto zero = static_cast<double>(params.zero_points[static_cast<std::size_t>(scale)]);
-    float steps = values[at] / params.scales[static_cast<std::size_t>(scale)];
-    if (steps != steps) steps = 0.0f;
-    double whole = static_cast<double>(steps);
-    if (params.rounding == Rounding::stochastic) whole += random_unit(params.seed, static_cast<std::uint64_t>(element));
-    whole = std::floor(whole);
-    const bool is_up =
-        params.rounding == Rounding::mask && (mask.size() == values.size() ? mask[at] != 0 : (mask[at / 8] >> at % 8 & 1) != 0);
-    if (is_up) whole += 1.0;
-    return static_cast<std::int32_t>(
-        std::clamp(whole + zero, static_cast<double>(params.range.qmin), static_cast<double>(params.range.qmax)));
-  };
-  if (bits == 16) {
-    std::uint8_t* out = bytes.data();
-    const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int32_t code = code_at(element + i, scale + i * step);
-        *out++ = static_cast<std::uint8_t>(code);
-        *out++ = static_cast<std::uint8_t>(code >> 8);
-      }
-    };
-    for_each_run(
-        layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-        [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
-    return;
-  }
-  code_in_pieces(layout, bits, bytes,
-                 [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t step, std::uint8_t* codes) {
-                   for (std::int64_t i = 0; i < n; ++i)
-                     codes[i] = static_cast<std::uint8_t>(code_at(element + i, scale + i * step));
-                 });
-}
-
-namespace {
 
 class ScaledEncoder {
  public:
