@@ -43,6 +43,8 @@ if(binding_sources)
   endif()
 endif()
 
+bitwright_precompiled(test_headers "")
+target_compile_options(bitwright_tests PRIVATE ${test_headers})
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
 target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1 --profiling-funcs  # names: tests/build disassembles it
   -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)

@@ -8,7 +8,9 @@ import { buildDemo } from './build/demo.mjs';
 import { buildPackage } from './build/package.mjs';
 import { buildFolder, main, root, run, stage, which } from './steps.mjs';
 
-export const wasmPresets = ['wasm-simd', 'wasm-simd-mt', 'wasm-relaxed', 'wasm-relaxed-mt'];
+/** What a page and Node load unless they are asked for threads. */
+export const plainPresets = ['wasm-simd', 'wasm-relaxed'];
+export const wasmPresets = [...plainPresets, 'wasm-simd-mt', 'wasm-relaxed-mt'];
 
 /** Configures a preset where needed and builds targets of it (all when none is named). */
 export async function buildPreset(preset, targets = []) {
@@ -24,24 +26,32 @@ export async function buildPreset(preset, targets = []) {
   });
 }
 
-/** Builds wasm modules and copies them into the package, leaving files that are already the same. */
-export async function buildModules(presets) {
-  if (!existsSync(join(root, 'bindings/embind.cpp'))) return;
-  const target = join(root, 'web/dist/wasm');
+/** Copies what was linked into the package, leaving files that are already the same. */
+function copyModule(preset) {
+  const [folder, target] = [join(buildFolder(preset), 'module'), join(root, 'web/dist/wasm')];
   mkdirSync(target, { recursive: true });
-  for (const preset of presets) {
-    await buildPreset(preset, ['bitwright_module']);
-    const folder = join(buildFolder(preset), 'module');
-    for (const name of readdirSync(folder)) {
-      const [from, to] = [join(folder, name), join(target, name)];
-      if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) copyFileSync(from, to);
-    }
+  for (const name of readdirSync(folder)) {
+    const [from, to] = [join(folder, name), join(target, name)];
+    if (!existsSync(to) || !readFileSync(from).equals(readFileSync(to))) copyFileSync(from, to);
   }
 }
 
-/** All that `npm start` and the package need. */
-export async function build({ dev = false } = {}) {
-  await buildModules(dev ? ['wasm-dev'] : wasmPresets);
+/**
+ * Builds wasm modules and copies them into the package. A link keeps one core busy for minutes: the links of two modules run side by
+ * side, behind their objects, most of which both have in common (ccache).
+ */
+export async function buildModules(presets) {
+  for (let i = 0; i < presets.length; i += 2) {
+    const pair = presets.slice(i, i + 2);
+    if (pair.length > 1) for (const preset of pair) await buildPreset(preset, ['bitwright_core']);
+    await Promise.all(pair.map((preset) => buildPreset(preset, ['bitwright_module'])));
+    pair.forEach(copyModule);
+  }
+}
+
+/** All that the package needs. Without threads, all that `npm start` needs: half of the work. */
+export async function build({ dev = false, hasThreads = true } = {}) {
+  await buildModules(dev ? ['wasm-dev'] : hasThreads ? wasmPresets : plainPresets);
   await stage('build web/dist', buildPackage);
   await stage('build demo/dist', buildDemo);
 }

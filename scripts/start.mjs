@@ -1,4 +1,5 @@
-// npm start: sets up, builds, quantizes a model with its report in the terminal, then serves the demo page.
+// npm start: sets up, builds, quantizes a model with its report in the terminal, then serves the demo page. Neither asks for threads:
+// their modules come with `npm run build`.
 //   npm start -- model.onnx [options of `bitwright quantize`]   that model instead of the bundled example
 //   npm start -- --no-serve                                     ends after the report
 import { spawnSync } from 'node:child_process';
@@ -60,7 +61,7 @@ main(async () => {
   const args = process.argv.slice(2).filter((arg) => arg !== '--no-serve');
   const isServed = !process.argv.includes('--no-serve');
   await setup();
-  await build();
+  await build({ hasThreads: false });
   const isDone = await stage('quantize', () => quantize(args));
   if (isServed && isDone) await serveDemo();
 });
