@@ -227,9 +227,8 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
       .n = n, .a = t.x.data(), .b = t.x.data() + n / 2, .y = t.y.data(), .a_scale = 0.02f, .b_scale = 0.03f, .y_scale = 0.04f};
   set_add_multipliers(binary, 0.5, 0.75);
   for (const BinaryU8Variant& variant : binary_u8_variants())
-    if (variant.family != KernelFamily::reference)
-      tasks.push_back(
-          {std::string(variant.name) + " 56x56x24", double(n), [binary, run = variant.run] { binary_u8_blocked(binary, run); }});
+    tasks.push_back(
+        {std::string(variant.name) + " 56x56x24", double(n), [binary, run = variant.run] { binary_u8_blocked(binary, run); }});
   const LookupU8 lookup{.n = n, .x = t.x.data(), .y = t.y.data(), .table = t.x.data() + 1000};
   tasks.push_back({"lookup_u8 56x56x24", double(n), [lookup] { lookup_u8_blocked(lookup); }});
   PoolU8 pool{.geometry = {.input = {1, 7, 7}, .kernel = {1, 7, 7}},

@@ -56,10 +56,17 @@ std::int32_t expected_binary(const BinaryU8& args, BinaryOperation operation, Ar
   return static_cast<std::int32_t>(clamped(std::lround(std::nearbyint(static_cast<double>(sum))), args.qmin, args.qmax));
 }
 
+/// References too.
+std::vector<BinaryU8Variant> all_of_binary_u8() {
+  std::vector<BinaryU8Variant> all(binary_u8_variants().begin(), binary_u8_variants().end());
+  all.insert(all.end(), binary_u8_references().begin(), binary_u8_references().end());
+  return all;
+}
+
 }  // namespace
 
 TEST_CASE("binary_u8: every variant, broadcast along rows and columns") {
-  for (const BinaryU8Variant& variant : binary_u8_variants())
+  for (const BinaryU8Variant& variant : all_of_binary_u8())
     for (const std::ptrdiff_t n : {1, 7, 8, 9, 15, 16, 17, 33})
       for (const int broadcast : {0, 1, 2, 3}) {
         CAPTURE(variant.name);
@@ -97,7 +104,7 @@ TEST_CASE("binary_u8: a tie takes the even code, as onnxruntime's QLinearAdd doe
   args.b = b;
   args.y = y;
   args.y_zero_point = 1;
-  for (const BinaryU8Variant& variant : binary_u8_variants()) {
+  for (const BinaryU8Variant& variant : all_of_binary_u8()) {
     if (variant.operation != BinaryOperation::add || variant.arithmetic != Arithmetic::fast) continue;
     variant.run(args, 0, 1);
     CHECK(y[0] == 2);  // 1 / 2 + 1 = 1.5
@@ -202,7 +209,7 @@ TEST_CASE("pool_u8: every variant against the window as the contract says it") {
             args.x = x.data();
             args.y = y.data();
             args.requantize = {multipliers.data(), fixed_multipliers.data(), fixed.left_shift, 70, 5, 240};
-            pool_u8_blocked(args, choose_pool_u8(operation, arithmetic, is_reference));
+            pool_u8_blocked(args, (is_reference ? reference_pool_u8 : choose_pool_u8)(operation, arithmetic));
             std::int64_t n_wrong = 0;
             for (std::ptrdiff_t pixel = 0; pixel < args.n_pixels(); ++pixel)
               for (std::ptrdiff_t c = 0; c < args.y_pixel_stride; ++c) {

@@ -7,21 +7,26 @@
 
 namespace bitwright {
 
-std::span<const BinaryU8Variant> binary_u8_variants() {
-  static constexpr BinaryU8Variant kVariants[] = {
 #define BINARY_U8_KERNEL(function, operation, family, arithmetic) \
   {#function, function, BinaryOperation::operation, KernelFamily::family, Arithmetic::arithmetic},
+std::span<const BinaryU8Variant> binary_u8_variants() {
+  static constexpr BinaryU8Variant kVariants[] = {
 #include "kernels/binary_u8/variants.inc"
-#undef BINARY_U8_KERNEL
   };
   return kVariants;
 }
 
-BinaryU8Kernel choose_binary_u8(BinaryOperation operation, Arithmetic arithmetic, bool is_reference) {
+std::span<const BinaryU8Variant> binary_u8_references() {
+  static constexpr BinaryU8Variant kReferences[] = {
+#include "kernels/binary_u8/references.inc"
+  };
+  return kReferences;
+}
+#undef BINARY_U8_KERNEL
+
+BinaryU8Kernel choose_binary_u8(BinaryOperation operation, Arithmetic arithmetic) {
   for (const BinaryU8Variant& variant : binary_u8_variants())
-    if (variant.operation == operation && variant.arithmetic == arithmetic &&
-        (!is_reference || variant.family == KernelFamily::reference))
-      return variant.run;
+    if (variant.operation == operation && variant.arithmetic == arithmetic) return variant.run;
   return nullptr;
 }
 

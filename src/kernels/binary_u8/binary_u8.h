@@ -44,13 +44,15 @@ struct BinaryU8Variant {
   Arithmetic arithmetic;
 };
 std::span<const BinaryU8Variant> binary_u8_variants();
-/// The best kernel of the list, or the reference.
-BinaryU8Kernel choose_binary_u8(BinaryOperation operation, Arithmetic arithmetic, bool is_reference = false);
+std::span<const BinaryU8Variant> binary_u8_references();
+/// The best kernel of the variants.
+BinaryU8Kernel choose_binary_u8(BinaryOperation operation, Arithmetic arithmetic);
 /// Runs it whole, shared out over the threads of the scope.
 void binary_u8_blocked(const BinaryU8& args, BinaryU8Kernel kernel);
 
 #define BINARY_U8_KERNEL(function, operation, family, arithmetic) \
   void function(const BinaryU8&, std::ptrdiff_t first_row, std::ptrdiff_t last_row);
+#include "kernels/binary_u8/references.inc"
 #include "kernels/binary_u8/variants.inc"
 #undef BINARY_U8_KERNEL
 

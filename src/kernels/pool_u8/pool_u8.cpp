@@ -6,25 +6,39 @@
 
 namespace bitwright {
 
-PoolU8Kernel choose_pool_u8(PoolOperation operation, Arithmetic arithmetic, bool is_reference) {
-  struct Variant {
-    PoolU8Kernel run;
-    PoolOperation operation;
-    KernelFamily family;
-    Arithmetic arithmetic;
-  };
-  static constexpr Variant kVariants[] = {
-#define POOL_U8_KERNEL(function, operation, family, arithmetic) \
-  {function, PoolOperation::operation, KernelFamily::family, Arithmetic::arithmetic},
-#include "kernels/pool_u8/variants.inc"
-#undef POOL_U8_KERNEL
-  };
-  for (const Variant& variant : kVariants)
-    if (variant.operation == operation && (operation == PoolOperation::max || variant.arithmetic == arithmetic) &&
-        (!is_reference || variant.family == KernelFamily::reference))
+namespace {
+
+struct Variant {
+  PoolU8Kernel run;
+  PoolOperation operation;
+  Arithmetic arithmetic;
+};
+
+template <std::size_t n>
+PoolU8Kernel find(const Variant (&variants)[n], PoolOperation operation, Arithmetic arithmetic) {
+  for (const Variant& variant : variants)
+    if (variant.operation == operation && (operation == PoolOperation::max || variant.arithmetic == arithmetic))
       return variant.run;
   return nullptr;
 }
+
+}  // namespace
+
+#define POOL_U8_KERNEL(function, operation, family, arithmetic) {function, PoolOperation::operation, Arithmetic::arithmetic},
+PoolU8Kernel choose_pool_u8(PoolOperation operation, Arithmetic arithmetic) {
+  static constexpr Variant kVariants[] = {
+#include "kernels/pool_u8/variants.inc"
+  };
+  return find(kVariants, operation, arithmetic);
+}
+
+PoolU8Kernel reference_pool_u8(PoolOperation operation, Arithmetic arithmetic) {
+  static constexpr Variant kReferences[] = {
+#include "kernels/pool_u8/references.inc"
+  };
+  return find(kReferences, operation, arithmetic);
+}
+#undef POOL_U8_KERNEL
 
 void pool_u8_blocked(const PoolU8& args, PoolU8Kernel kernel) {
   constexpr std::ptrdiff_t kCodesPerTask = 1 << 15;

@@ -29,12 +29,14 @@ struct PoolU8 {
 enum class PoolOperation { max, average };
 using PoolU8Kernel = void (*)(const PoolU8&, std::ptrdiff_t first_pixel, std::ptrdiff_t last_pixel);
 /// max is the same in both arithmetics.
-PoolU8Kernel choose_pool_u8(PoolOperation operation, Arithmetic arithmetic, bool is_reference = false);
+PoolU8Kernel choose_pool_u8(PoolOperation operation, Arithmetic arithmetic);
+PoolU8Kernel reference_pool_u8(PoolOperation operation, Arithmetic arithmetic);
 /// Runs it whole, shared out over the threads of the scope.
 void pool_u8_blocked(const PoolU8& args, PoolU8Kernel kernel);
 
 #define POOL_U8_KERNEL(function, operation, family, arithmetic) \
   void function(const PoolU8&, std::ptrdiff_t first_pixel, std::ptrdiff_t last_pixel);
+#include "kernels/pool_u8/references.inc"
 #include "kernels/pool_u8/variants.inc"
 #undef POOL_U8_KERNEL
 

@@ -30,4 +30,15 @@ void resample_f32(const ResampleF32& r) {
   }
 }
 
+void bilinear_row_f32(const BilinearRowF32& row) {
+  const float u = row.row_weights[0], v = row.row_weights[1];
+  for (std::ptrdiff_t o = 0; o < row.output; ++o) {
+    const float a = row.weights[2 * o], b = row.weights[2 * o + 1];
+    const float au = a * u, bu = b * u, av = a * v, bv = b * v;
+    const std::ptrdiff_t p = row.places[2 * o] * row.inner, q = row.places[2 * o + 1] * row.inner;
+    for (std::ptrdiff_t i = 0; i < row.inner; ++i)
+      row.y[o * row.inner + i] = au * row.x[0][p + i] + bu * row.x[0][q + i] + av * row.x[1][p + i] + bv * row.x[1][q + i];
+  }
+}
+
 }  // namespace bitwright

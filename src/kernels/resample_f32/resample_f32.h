@@ -17,4 +17,19 @@ struct ResampleF32 {
 
 void resample_f32(const ResampleF32& resample);
 
+/// One row of a bilinear resampling: from rows x[0] and x[1] [columns of the input, inner] to y [output, inner]. With u, v the
+/// weights of the rows and a, b those of an output's two columns p, q:
+///   y = (((a * u) * x[0][p] + (b * u) * x[0][q]) + (a * v) * x[1][p]) + (b * v) * x[1][q]
+/// The order of ONNX Runtime's Resize, so that ties between two codes fall alike.
+struct BilinearRowF32 {
+  std::ptrdiff_t output = 0, inner = 1;
+  const std::ptrdiff_t* places = nullptr;  // [output, 2]
+  const float* weights = nullptr;          // [output, 2]
+  const float* x[2] = {};
+  const float* row_weights = nullptr;  // [2]
+  float* y = nullptr;
+};
+
+void bilinear_row_f32(const BilinearRowF32& row);
+
 }  // namespace bitwright
