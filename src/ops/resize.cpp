@@ -149,6 +149,47 @@ void gather_nearest(const Tensor& x, const std::vector<ResizeTaps>& taps, Tensor
   });
 }
 
+/// The first of two neighbouring axes that linear interpolation takes at once, as ONNX Runtime does: the last two, or those before
+/// the channels where these come last. The rank where other axes change too.
+std::size_t plane_axis(const ResizeModes& modes, const std::vector<ResizeAxis>& plan) {
+  const std::size_t rank = plan.size();
+  if (modes.interpolation != ResizeModes::Interpolation::linear || modes.is_antialiased || rank < 2) return rank;
+  const auto changes = [&](const ResizeAxis& axis) { return !is_identity(modes, axis); };
+  const auto first = static_cast<std::size_t>(std::find_if(plan.begin(), plan.end(), changes) - plan.begin());
+  if (first + 2 >= rank) return rank - 2;
+  return first + 3 == rank && !changes(plan.back()) ? first : rank;
+}
+
+/// A plane [rows, columns, inner] after the other.
+void interpolate_planes(RunContext& context, const std::vector<ResizeAxis>& plan, const std::vector<ResizeTaps>& taps,
+                        std::size_t first) {
+  const ResizeAxis& rows = plan[first];
+  const ResizeAxis& columns = plan[first + 1];
+  const Tensor values = as_f32(context.input(0), context.allocator());
+  std::int64_t outer = 1, inner = 1;
+  for (std::size_t i = 0; i < plan.size(); ++i)
+    if (i != first && i != first + 1) (i < first ? outer : inner) *= plan[i].original;
+  F32Output output(context, 0);
+  const float* x = values.data<float>().data();
+  parallel_for(outer * rows.resized, std::max<std::int64_t>(1, 4096 / (columns.resized * inner)),
+               [&](std::int64_t begin, std::int64_t end) {
+                 for (std::int64_t i = begin; i < end; ++i) {
+                   const auto at = static_cast<std::size_t>(2 * (i % rows.resized));
+                   const float* plane = x + i / rows.resized * rows.original * columns.original * inner;
+                   const std::ptrdiff_t* places = taps[first].places.data() + at;
+                   const auto width = static_cast<std::ptrdiff_t>(columns.original * inner);
+                   bilinear_row_f32({.output = static_cast<std::ptrdiff_t>(columns.resized),
+                                     .inner = static_cast<std::ptrdiff_t>(inner),
+                                     .places = taps[first + 1].places.data(),
+                                     .weights = taps[first + 1].weights.data(),
+                                     .x = {plane + places[0] * width, plane + places[1] * width},
+                                     .row_weights = taps[first].weights.data() + at,
+                                     .y = output.data() + i * columns.resized * inner});
+                 }
+               });
+  output.finish();
+}
+
 /// Axis by axis, in order of the axes.
 void interpolate(RunContext& context, const std::vector<ResizeAxis>& plan, const std::vector<ResizeTaps>& taps,
                  const ResizeModes& modes) {
@@ -199,14 +240,17 @@ void run_resize(RunContext& context) {
   const bool is_nearest = modes.interpolation == ResizeModes::Interpolation::nearest;
   // Outputs of no elements need no weights, however long their other axes are.
   if (std::any_of(plan.begin(), plan.end(), [](const ResizeAxis& axis) { return axis.resized == 0; })) return;
+  const std::size_t plane = plane_axis(modes, plan);
   std::vector<ResizeTaps> taps;
   bool has_outside = false;
   for (const ResizeAxis& axis : plan) {
-    // Axes that stay are not looked at by interpolation, and gathered as they are by nearest.
-    taps.push_back(is_identity(modes, axis) && !is_nearest ? ResizeTaps{} : resize_taps(modes, axis));
+    // Other axes that stay are not looked at by interpolation, and gathered as they are by nearest.
+    const bool is_looked_at = is_nearest || taps.size() == plane || taps.size() == plane + 1 || !is_identity(modes, axis);
+    taps.push_back(is_looked_at ? resize_taps(modes, axis) : ResizeTaps{});
     has_outside = has_outside || taps.back().has_outside;
   }
   if (is_nearest && !has_outside && x.rank() > 0) return gather_nearest(x, taps, context.output(0));
+  if (plane < plan.size() && !has_outside && taps[plane].n_taps == 2) return interpolate_planes(context, plan, taps, plane);
   interpolate(context, plan, taps, modes);
 }
 

@@ -121,13 +121,15 @@ ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
   taps.places.resize(resized * n);
   taps.weights.assign(resized * n, 1.0f);
   taps.is_outside.assign(resized, false);
+  const auto last = static_cast<float>(axis.original - 1);
+  const bool is_clamped = modes.interpolation == Interpolation::linear && !modes.is_antialiased && !modes.is_outside_excluded;
   std::vector<double> weights(n);
   for (std::size_t o = 0; o < resized; ++o) {
     const float x = source_coordinate(modes, axis, static_cast<std::int64_t>(o));
-    if (modes.coordinates == Coordinates::tf_crop_and_resize && !(x >= 0.0f && x <= static_cast<float>(axis.original - 1)))
+    if (modes.coordinates == Coordinates::tf_crop_and_resize && !(x >= 0.0f && x <= last))
       taps.is_outside[o] = taps.has_outside = true;
     // Scales come from a file: no coordinate leaves the range where it can be an integer, and NaN has a place too.
-    const float bounded = std::min(std::max(-1e9f, x), 1e9f);
+    const float bounded = is_clamped ? std::min(std::max(0.0f, x), last) : std::min(std::max(-1e9f, x), 1e9f);
     const auto clamped = [&](std::int64_t place) {
       return static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(place, 0, axis.original - 1));
     };
@@ -140,7 +142,7 @@ ResizeTaps resize_taps(const ResizeModes& modes, const ResizeAxis& axis) {
     double sum = 0.0;
     for (std::size_t t = 0; t < n; ++t) {
       const std::int64_t offset = first + static_cast<std::int64_t>(t), place = below + offset;
-      weights[t] = kernel_at(modes, (static_cast<double>(offset) - ratio) * stretch);
+      weights[t] = is_clamped && bounded == last ? 0.5 : kernel_at(modes, (static_cast<double>(offset) - ratio) * stretch);
       if (modes.is_outside_excluded && (place < 0 || place >= axis.original)) weights[t] = 0.0;
       sum += weights[t];
       taps.places[o * n + t] = clamped(place);
