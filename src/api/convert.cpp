@@ -57,10 +57,7 @@ class DequantizedConstants {
       if (found == constants_.end() && index_.initializer(input) == nullptr) return;
       if (found != constants_.end()) is_dequantized |= found->second;
     }
-    // Tables of levels: bytes, Cast, Gather.
-    if (const TensorRecord* codes = index_.initializer(node.inputs[0]); node.op_type == "Cast" && codes != nullptr)
-      is_dequantized |= codes->dtype == DType::u8;
-    constants_[node.outputs[0]] = is_dequantized;
+    constants_[node.outputs[0]] = is_dequantized || widens_codes(node, index_.initializer(node.inputs[0]));
   }
 
   /// Somebody reads it who is no constant himself.
@@ -140,8 +137,19 @@ void take(ConvertResult& result, const PassResult& pass) {
 
 std::string quantized_operators_of(const Model& model) {
   std::map<std::string, std::size_t> counts;
+  std::map<std::string_view, const TensorRecord*> stored;
+  const auto know = [&](const Graph& graph) {
+    for (const TensorRecord& record : graph.initializers) stored.insert_or_assign(record.name, &record);
+  };
+  know(model.graph);
   visit_nodes(model, [&](const Node& node, const std::string&) {
     if (is_quantized_operator(node)) ++counts[node.op_type];
+    const auto found = node.inputs.empty() ? stored.end() : stored.find(node.inputs[0]);
+    if (found != stored.end() && widens_codes(node, found->second)) ++counts["Cast of codes"];
+    for (const Attribute& attribute : node.attributes) {
+      if (attribute.g) know(*attribute.g);
+      for (const auto& graph : attribute.graphs) know(*graph);
+    }
   });
   std::string text;
   for (const auto& [op_type, n] : counts) text += concat({(text.empty() ? "" : ", "), n, " ", op_type});

@@ -53,4 +53,11 @@ bool is_quantized_operator(const Node& node) {
   return holds(kOthers, node.op_type) || find_qoperator(node.domain, node.op_type) != nullptr;
 }
 
+bool widens_codes(const Node& node, const TensorRecord* from) {
+  if (node.op_type != "Cast" || !node.domain.empty() || from == nullptr) return false;
+  const auto to = static_cast<DType>(node.attr_i("to", 0));
+  if (from->dtype == DType::u8) return to == DType::i32 || to == DType::i64;
+  return (from->dtype == DType::f16 || from->dtype == DType::bf16) && to == DType::f32;
+}
+
 }  // namespace bitwright

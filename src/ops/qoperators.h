@@ -28,4 +28,8 @@ bool moves_codes(const Node& node);
 /// Dequantize, quantize and integer operators: what makes a model a quantized one.
 bool is_quantized_operator(const Node& node);
 
+/// Cast of stored codes: bytes that become indices of a table of levels, halves that become floats. `from` is the initializer that
+/// it reads, or nullptr.
+bool widens_codes(const Node& node, const TensorRecord* from);
+
 }  // namespace bitwright

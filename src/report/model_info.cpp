@@ -28,7 +28,9 @@ class Inspector {
   void visit(const Node& node) {
     ++info_.n_nodes;
     ++counts_[{node.op_type, node.domain}];
-    info_.is_quantized |= is_quantized_operator(node) || node.op_type.ends_with("QuantizeLinear");
+    const auto from = node.inputs.empty() ? records_.end() : records_.find(node.inputs[0]);
+    const TensorRecord* codes = from == records_.end() ? nullptr : from->second;
+    info_.is_quantized |= is_quantized_operator(node) || node.op_type.ends_with("QuantizeLinear") || widens_codes(node, codes);
     note_scheme(node);
     for (const Attribute& attribute : node.attributes) {
       if (attribute.t) add(*attribute.t, node.outputs.empty() ? node.name : node.outputs.front());

@@ -124,6 +124,23 @@ function checkSizes(result: QuantizeResult, float: Model): void {
   assert.ok(Math.abs(result.sizeBytes - said) < maxNamingBytes * weights.length, `${result.sizeBytes} bytes, said ${said}`);
 }
 
+/** The file opened again is known as quantized, becomes floats that compute the same, and can be quantized anew. */
+async function checkReopened(result: QuantizeResult, context: { diagnostic: (text: string) => void }): Promise<void> {
+  const opened = await loadModel(toolkit, result.bytes);
+  assert.equal(opened.info.isQuantized, true);
+  const float = await dequantize(opened);
+  assert.equal(float.model.info.isQuantized, false);
+  // Of the table, whose rows are constants too, two rows are left.
+  assert.ok(float.sizeBytes > 0.8 * small.info.bytes, `${float.sizeBytes} bytes of ${small.info.bytes}`);
+  const fidelity = sqnrDb(await ours(opened, smallFeeds), await ours(float.model, smallFeeds));
+  context.diagnostic(`dequantized: ${fidelity.toFixed(1)} dB to the file, ${float.messages[0] ?? ''}`);
+  assert.ok(fidelity > 120, `${fidelity} dB`);
+  const anew = await quantize(opened, { recipe: { mode: 'weight_only' }, evaluation: false });
+  assert.ok(anew.report.messages[0]?.startsWith('dequantized to float'));
+  assert.equal(anew.report.tensors.filter(({ role }) => role === 'weight').length, 2);
+  for (const one of [anew, float, opened]) one.dispose();
+}
+
 for (const format of ['qdq', 'qoperator'] as const) {
   for (const scheme of schemeNames) {
     void test(`${scheme}, ${format}: the file is what is said of it, and both runtimes compute what we mean`, async (context) => {
@@ -144,6 +161,7 @@ for (const format of ['qdq', 'qoperator'] as const) {
           context.diagnostic(`${text}, ${result.sizeBytes} bytes`);
         });
       }
+      await checkReopened(result, context);
       result.dispose();
     });
   }
