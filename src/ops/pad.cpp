@@ -95,45 +95,9 @@ void run_pad(RunContext& context) {
   indexed_copy(element_bytes(x.dtype()), x.shape(), x.bytes().data(), tables, fill.bytes().data(), y.bytes().data());
 }
 
-/// The wanted extents, one for each axis named.
-void infer_center_crop_pad(InferContext& context) {
-  if (lacks_rank(context)) return;
-  Shape shape = context.shape(0);
-  const auto wanted = context.ints_of(1);
-  if (!wanted) return context.set_output(0, context.dtype(0), unknown_shape(static_cast<std::int64_t>(shape.size())));
-  std::vector<std::int64_t> axes = context.node().attr_ints("axes");
-  if (!context.node().has("axes"))
-    for (std::size_t i = 0; i < shape.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
-  axis_flags(context.node(), axes, shape.size());
-  if (axes.size() != wanted->size()) refuse(context.node(), "one extent for each axis is needed", ErrorCode::shape_mismatch);
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    if ((*wanted)[i] < 0) refuse(context.node(), {"extent ", (*wanted)[i], " is negative"}, ErrorCode::shape_mismatch);
-    shape[static_cast<std::size_t>(normalized_axis(axes[i], shape.size()))] = (*wanted)[i];
-  }
-  context.set_output(0, context.dtype(0), shape);
-}
-
-void run_center_crop_pad(RunContext& context) {
-  const Tensor& x = context.input(0);
-  Tensor& y = context.output(0);
-  std::vector<std::vector<std::int64_t>> tables;
-  for (std::size_t i = 0; i < x.rank(); ++i) {
-    const std::int64_t extra = y.extent(i) - x.extent(i);
-    // Both crop and pad leave the odd element at the end.
-    const std::int64_t before = extra >= 0 ? extra / 2 : -(-extra / 2);
-    tables.push_back(padded_axis(context.node(), x.extent(i), {before, extra - before}, "constant"));
-  }
-  const Tensor zero(x.dtype(), {});
-  indexed_copy(element_bytes(x.dtype()), x.shape(), x.bytes().data(), tables, zero.bytes().data(), y.bytes().data());
-}
-
 constexpr std::int64_t kPadSince[] = {2, 11, 13, 18, 19, 21, 23, 24, 25};
-constexpr std::int64_t kCenterCropPadSince[] = {18};
 
-constexpr Op kOps[] = {
-    {"Pad", "", kPadSince, infer_pad, run_pad},
-    {"CenterCropPad", "", kCenterCropPadSince, infer_center_crop_pad, run_center_crop_pad},
-};
+constexpr Op kOps[] = {{"Pad", "", kPadSince, infer_pad, run_pad}};
 
 }  // namespace
 

@@ -5,7 +5,7 @@
 #include "ops/limits.h"
 #include "ops/shapes.h"
 
-// Fourier transforms and windows: DFT, STFT, HannWindow, HammingWindow, BlackmanWindow, MelWeightMatrix. All in double.
+// Fourier transforms and windows: DFT, STFT, HannWindow, HammingWindow, BlackmanWindow. All in double.
 namespace bitwright {
 
 namespace {
@@ -287,57 +287,6 @@ void run_stft(RunContext& context) {
     }
 }
 
-void infer_mel_weight_matrix(InferContext& context) {
-  const Tensor* n_bins = context.value(0);
-  const Tensor* length = context.value(1);
-  std::int64_t rows = kUnknownDim;
-  std::int64_t columns = kUnknownDim;
-  if (length != nullptr) rows = scalar_of(context.node(), *length, "the length") / 2 + 1;
-  if (n_bins != nullptr) columns = scalar_of(context.node(), *n_bins, "the number of bins");
-  if (rows < -1 || columns < -1 || (n_bins != nullptr && columns < 0)) refuse(context.node(), "sizes are negative");
-  context.set_output(0, output_type(context.node()), Shape{rows, columns});
-}
-
-/// Beyond it no edge of a mel bin can be meant; sums and differences of edges stay exact.
-constexpr double kMaxMelEdge = 1e15;
-
-void run_mel_weight_matrix(RunContext& context) {
-  Tensor& y = context.output(0);
-  const Node& node = context.node();
-  const std::int64_t length = element_i64(context.input(1), 0);
-  const auto rate = static_cast<double>(scalar_of(node, context.input(2), "the sample rate"));
-  if (context.input(3).n_elements() != 1 || context.input(4).n_elements() != 1)
-    refuse(node, "the edges of the spectrum must be one number each", ErrorCode::shape_mismatch);
-  const auto mel = [](double hertz) { return 2595.0 * f64::log(1.0 + hertz / 700.0) / 2.30258509299404568402; };
-  const auto hertz = [](double mels) { return 700.0 * (f64::pow(10.0, mels / 2595.0) - 1.0); };
-  const std::int64_t n_rows = y.extent(0);
-  const std::int64_t n_bins = y.extent(1);
-  const double low = mel(element_f64(context.input(3), 0));
-  const double step = (mel(element_f64(context.input(4), 0)) - low) / static_cast<double>(n_bins + 2);
-  std::vector<std::int64_t> edges;
-  for (std::int64_t i = 0; i < n_bins + 2; ++i) {
-    const double edge = std::floor((static_cast<double>(length) + 1.0) * hertz(static_cast<double>(i) * step + low) / rate);
-    if (!(std::fabs(edge) <= kMaxMelEdge)) refuse(node, "the sample rate and the edges of the spectrum give no bins");
-    edges.push_back(static_cast<std::int64_t>(edge));
-  }
-  std::vector<double> values(static_cast<std::size_t>(y.n_elements()), 0.0);
-  const auto put = [&](std::int64_t row, std::int64_t bin, double value) {
-    if (row >= 0 && row < n_rows) values[static_cast<std::size_t>(row * n_bins + bin)] = value;
-  };
-  for (std::int64_t bin = 0; bin < n_bins; ++bin) {
-    const std::int64_t left = edges[static_cast<std::size_t>(bin)];
-    const std::int64_t middle = edges[static_cast<std::size_t>(bin) + 1];
-    const std::int64_t right = std::min(edges[static_cast<std::size_t>(bin) + 2], n_rows);
-    if (middle == left) put(middle, bin, 1.0);
-    for (std::int64_t row = std::max<std::int64_t>(left, 0); middle > left && row <= std::min(middle, n_rows - 1); ++row)
-      put(row, bin, static_cast<double>(row - left) / static_cast<double>(middle - left));
-    const std::int64_t true_right = edges[static_cast<std::size_t>(bin) + 2];
-    for (std::int64_t row = std::max<std::int64_t>(middle, 0); true_right > middle && row < right; ++row)
-      put(row, bin, static_cast<double>(true_right - row) / static_cast<double>(true_right - middle));
-  }
-  write_elements(y, 0, std::span<const double>(values));
-}
-
 constexpr std::int64_t kSince17[] = {17};
 constexpr std::int64_t kDftSince[] = {17, 20};
 
@@ -345,7 +294,6 @@ constexpr Op kOps[] = {
     {"HannWindow", "", kSince17, infer_window, run_window},
     {"HammingWindow", "", kSince17, infer_window, run_window},
     {"BlackmanWindow", "", kSince17, infer_window, run_window},
-    {"MelWeightMatrix", "", kSince17, infer_mel_weight_matrix, run_mel_weight_matrix},
     {"DFT", "", kDftSince, infer_dft, run_dft},
     {"STFT", "", kSince17, infer_stft, run_stft},
 };

@@ -3,7 +3,7 @@
 
 #include "ops/shapes.h"
 
-// Operators on images of any number of axes [n, c, d0, d1 ...]: GridSample and AffineGrid.
+// GridSample, on images of any number of axes [n, c, d0, d1 ...].
 namespace bitwright {
 
 namespace {
@@ -128,57 +128,9 @@ void run_grid_sample(RunContext& context) {
     }
 }
 
-void infer_affine_grid(InferContext& context) {
-  const auto size = context.ints_of(1);
-  if (!size) return context.set_output(0, context.dtype(0), std::nullopt);
-  const auto n_axes = static_cast<std::int64_t>(size->size()) - 2;
-  const bool fits =
-      (n_axes == 2 || n_axes == 3) && std::all_of(size->begin(), size->end(), [](std::int64_t n) { return n >= 0; });
-  if (!fits) refuse(context.node(), "a size [n,c,h,w] or [n,c,d,h,w] is needed", ErrorCode::shape_mismatch);
-  if (context.has_shape(0) && is_known(context.shape(0)) && context.shape(0) != Shape{(*size)[0], n_axes, n_axes + 1})
-    refuse(context.node(), {"a matrix of ", context.shape(0), " does not fit the size"}, ErrorCode::shape_mismatch);
-  Shape out = {(*size)[0]};
-  out.insert(out.end(), size->begin() + 2, size->end());
-  out.push_back(n_axes);
-  context.set_output(0, context.dtype(0), out);
-}
-
-void run_affine_grid(RunContext& context) {
-  Tensor& y = context.output(0);
-  const std::size_t n_axes = y.rank() - 2;
-  const bool aligns_corners = context.node().attr_i("align_corners", 0) != 0;
-  const std::int64_t n_places = y.n_elements() / (y.extent(0) * static_cast<std::int64_t>(n_axes));
-  for (std::int64_t i = 0; i < y.extent(0) * n_places; ++i) {
-    const std::int64_t batch = i / n_places;
-    double base[4] = {1.0, 1.0, 1.0, 1.0};  // x, y(, z), 1
-    std::int64_t rest = i % n_places;
-    for (std::size_t k = 0; k < n_axes; ++k) {
-      const std::int64_t extent = y.extent(n_axes - k);
-      const auto place = static_cast<double>(rest % extent);
-      const auto n = static_cast<double>(extent);
-      base[k] = aligns_corners ? (extent == 1 ? -1.0 : -1.0 + 2.0 * place / (n - 1.0)) : (2.0 * place + 1.0) / n - 1.0;
-      rest /= extent;
-    }
-    for (std::size_t row = 0; row < n_axes; ++row) {
-      double value = 0.0;
-      for (std::size_t k = 0; k <= n_axes; ++k)
-        value +=
-            base[k] * element_f64(context.input(0), (batch * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row)) *
-                                                            static_cast<std::int64_t>(n_axes + 1) +
-                                                        static_cast<std::int64_t>(k));
-      write_elements(y, i * static_cast<std::int64_t>(n_axes) + static_cast<std::int64_t>(row),
-                     std::span<const double>(&value, 1));
-    }
-  }
-}
-
 constexpr std::int64_t kGridSampleSince[] = {16, 20, 22};
-constexpr std::int64_t kAffineGridSince[] = {20};
 
-constexpr Op kOps[] = {
-    {"GridSample", "", kGridSampleSince, infer_grid_sample, run_grid_sample},
-    {"AffineGrid", "", kAffineGridSince, infer_affine_grid, run_affine_grid},
-};
+constexpr Op kOps[] = {{"GridSample", "", kGridSampleSince, infer_grid_sample, run_grid_sample}};
 
 }  // namespace
 
