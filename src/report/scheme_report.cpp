@@ -26,7 +26,7 @@ class BinOf {
       : min_(splat(min)),
         per_real_(splat(max > min ? static_cast<double>(n) / (max - min) : 0.0)),
         last_(splat(static_cast<double>(n) - 1.0)) {}
-  f64x2 operator()(f64x2 value) const {
+  [[gnu::always_inline]] f64x2 operator()(f64x2 value) const {
     const f64x2 place = bitwright::min(bitwright::max((value - min_) * per_real_, zero_), last_);
     const f64x2 nearest = (place + magic_) - magic_;
     return (nearest + magic_) - std::bit_cast<f64x2>(i64x2(nearest > place) & one_);
@@ -50,7 +50,9 @@ std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
   for (std::size_t at = 0; at < n; at += kPieceLength) {
     const std::size_t count = std::min(kPieceLength, n - at);
     unpack(e.codes.data(), e.scheme.bits, at, count, codes);
-    for (std::size_t i = 0; i < count; ++i) ++counts[i % 4 * 256 + codes[i]];
+    std::size_t i = 0;
+    for (; i + 4 <= count; i += 4) unrolled<4>([&](auto k) __attribute__((always_inline)) { ++counts[k * 256 + codes[i + k]]; });
+    for (; i < count; ++i) ++counts[codes[i]];
   }
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (i % 256 < all.size()) all[i % 256] += counts[i];
@@ -63,7 +65,10 @@ std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
 class ErrorBins {
  public:
   ErrorBins(std::size_t n_value_bins, double most)
-      : error_bin_(-most, most, kErrorBins), n_values_(n_value_bins), sums_(2 * n_values_, 0.0), counts_(2 * kErrorBins, 0) {}
+      : error_bin_(-most, most, kErrorBins),
+        n_values_(n_value_bins),
+        sums_(kCopies * n_values_, 0.0),
+        counts_(kCopies * kErrorBins, 0) {}
 
   /// Finite pairs, at most kPieceLength.
   void add(const float* values, const float* reals, const std::uint8_t* value_bins, std::size_t n) {
@@ -74,7 +79,7 @@ class ErrorBins {
       store_f64x2(squares + i, error * error);
       store_f64x2(error_bins + i, error_bin_(error));
     };
-    const auto four = [&](std::size_t i, const float* x, const float* y) {
+    const auto four = [&](std::size_t i, const float* x, const float* y) __attribute__((always_inline)) {
       const f32x4 value = load_f32x4(x), real = load_f32x4(y);
       two(i, low_f64x2(value), low_f64x2(real));
       two(i + 2, high_f64x2(value), high_f64x2(real));
@@ -87,26 +92,33 @@ class ErrorBins {
       std::copy(reals + done, reals + n, rest[1]);
       four(done, rest[0], rest[1]);
     }
-    const auto bin = [](double place) { return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(place) & 0xffffffff); };
-    // Two copies of each, so that equal neighbours do not wait for each other.
-    double* const sums[2] = {sums_.data(), sums_.data() + n_values_};
-    std::uint32_t* const counts[2] = {counts_.data(), counts_.data() + kErrorBins};
-    const auto count = [&](std::size_t i, int copy) __attribute__((always_inline)) {
-      sums[copy][value_bins[i]] += squares[i];
-      ++counts[copy][bin(error_bins[i])];
+    const auto bin = [](double place) __attribute__((always_inline)) {
+      return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(place) & 0xffffffff);
+    };
+    double* const sums = sums_.data();
+    std::uint32_t* const counts = counts_.data();
+    const auto count = [&](std::size_t i, std::size_t copy) __attribute__((always_inline)) {
+      sums[copy * n_values_ + value_bins[i]] += squares[i];
+      ++counts[copy * kErrorBins + bin(error_bins[i])];
     };
     std::size_t i = 0;
-    for (; i + 2 <= n; i += 2) {
-      count(i, 0);
-      count(i + 1, 1);
-    }
-    if (i < n) count(i, 0);
+    for (; i + kCopies <= n; i += kCopies) unrolled<kCopies>([&](auto k) __attribute__((always_inline)) { count(i + k, k); });
+    for (; i < n; ++i) count(i, 0);
   }
 
-  double sum(std::size_t bin) const { return sums_[bin] + sums_[n_values_ + bin]; }
-  std::uint64_t count(std::size_t bin) const { return std::uint64_t{counts_[bin]} + counts_[kErrorBins + bin]; }
+  double sum(std::size_t bin) const {
+    double total = 0.0;
+    for (std::size_t k = 0; k < kCopies; ++k) total += sums_[k * n_values_ + bin];
+    return total;
+  }
+  std::uint64_t count(std::size_t bin) const {
+    std::uint64_t total = 0;
+    for (std::size_t k = 0; k < kCopies; ++k) total += counts_[k * kErrorBins + bin];
+    return total;
+  }
 
  private:
+  static constexpr std::size_t kCopies = 4;  // so that equal neighbours do not wait for each other
   BinOf error_bin_;
   std::size_t n_values_;
   std::vector<double> sums_;
