@@ -3,13 +3,14 @@
 # .toolchain/pch, one for each set of flags, made while CMake configures. The .sum file is what ccache knows them by, in any clone.
 set(precompiled_header ${PROJECT_SOURCE_DIR}/cmake/precompiled.h)
 
-# bitwright_precompiled(<variable> <option>): the options that bring it in, for sources with this option (-Oz, -Os ...) of their own.
-function(bitwright_precompiled variable option)
+# bitwright_precompiled(<variable> <option>...): the options that bring it in, for sources with these options (-Oz, -Os ...) of their
+# own.
+function(bitwright_precompiled variable)
   get_target_property(options bitwright_flags INTERFACE_COMPILE_OPTIONS)
   get_target_property(definitions bitwright_flags INTERFACE_COMPILE_DEFINITIONS)
   list(TRANSFORM definitions PREPEND -D)
   separate_arguments(release UNIX_COMMAND "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_RELEASE}")
-  set(flags ${definitions} ${release} ${options} -std=c++20 ${option})
+  set(flags ${definitions} ${release} ${options} -std=c++20 ${ARGN})
   file(SHA256 ${precompiled_header} content)
   string(SHA256 key "${flags} ${content} ${CMAKE_CXX_COMPILER_VERSION}")
   string(SUBSTRING ${key} 0 16 key)

@@ -9,7 +9,7 @@ function(bitwright_sources variable root pattern folders)
   set(${variable} ${found} PARENT_SCOPE)
 endfunction()
 
-# Wasm only: the first folders and files of src hold no loop that a real model spends its time in, and are compiled for size
+# Wasm only, the levels of optimization: the first folders and files of src hold no loop that a real model spends its time in, and are compiled for size
 # alone (-Oz). The loops of the second are written out in vectors: unrolling them or making more instances gains nothing (-Os).
 set(BITWRIGHT_COLD_SOURCES api base/checked base/error base/math_f64 base/parallel_for
   base/sorted_order base/text calibrate engine files io kernels/.*/reference
@@ -25,21 +25,29 @@ function(bitwright_shrink_cold_sources)
   endif()
   list(JOIN BITWRIGHT_COLD_SOURCES "|" cold)
   list(JOIN BITWRIGHT_SMALL_SOURCES "|" small)
-  bitwright_precompiled(cold_headers -Oz)
-  bitwright_precompiled(small_headers -Os)
+  set(relaxed -mrelaxed-simd -DBITWRIGHT_RELAXED=1)  # what bitwright_relax_kernels adds
+  set(level_cold -Oz)
+  set(level_small -Os)
+  set(level_hot)
+  foreach(level IN ITEMS cold small hot)
+    bitwright_precompiled(${level}_headers ${level_${level}})
+    if(BITWRIGHT_RELAXED)
+      bitwright_precompiled(${level}_relaxed_headers ${level_${level}} ${relaxed})
+    endif()
+  endforeach()
   foreach(source IN LISTS ARGN)
     if(source MATCHES "/(src/(${cold})|bindings)[/.]")
-      set(options -Oz ${cold_headers})
+      set(level cold)
     elseif(source MATCHES "/src/(${small})[/.]")
-      set(options -Os ${small_headers})
+      set(level small)
     else()
-      continue()
+      set(level hot)
     endif()
-    # Relaxed kernels have a flag more (below), which precompiled headers would have to share.
+    set(headers ${level}_headers)
     if(BITWRIGHT_RELAXED AND source MATCHES "/src/kernels/")
-      list(GET options 0 options)
+      set(headers ${level}_relaxed_headers)
     endif()
-    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${options})
+    set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS ${level_${level}} ${${headers}})
   endforeach()
 endfunction()
 
