@@ -1,12 +1,13 @@
 #include "report/scheme_report.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "base/error.h"
 #include "base/simd.h"
+#include "base/simd_int.h"
 #include "quant/packing.h"
 #include "quant/quantize.h"
 #include "quant/runs.h"
@@ -18,28 +19,6 @@ namespace {
 
 constexpr std::size_t kPieceLength = 1024;
 constexpr std::size_t kErrorBins = 97;  // odd: no error has a bin of its own
-
-/// The bins of two values, as histogram_of has them, in the low bits of the doubles.
-class BinOf {
- public:
-  BinOf(double min, double max, std::size_t n)
-      : min_(splat(min)),
-        per_real_(splat(max > min ? static_cast<double>(n) / (max - min) : 0.0)),
-        last_(splat(static_cast<double>(n) - 1.0)) {}
-  [[gnu::always_inline]] f64x2 operator()(f64x2 value) const {
-    const f64x2 place = bitwright::min(bitwright::max((value - min_) * per_real_, zero_), last_);
-    const f64x2 nearest = (place + magic_) - magic_;
-    return (nearest + magic_) - std::bit_cast<f64x2>(i64x2(nearest > place) & one_);
-  }
-
- private:
-  f64x2 min_;
-  f64x2 per_real_;
-  f64x2 last_;
-  f64x2 zero_{};
-  f64x2 magic_ = splat(0x1p52);  // its unit in the last place is 1
-  i64x2 one_ = std::bit_cast<i64x2>(splat(1.0));
-};
 
 std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
   const auto n = static_cast<std::size_t>(e.n_codes());
@@ -61,28 +40,26 @@ std::vector<std::uint64_t> count_codes(const EncodedTensor& e) {
   return all;
 }
 
-/// Counts of errors, and sums of their squares for each bin of the values.
+/// Counts of errors, and sums of their squares for each bin of the values. In parts of the largest error, so that no square is too
+/// large or too small for a float; sums are double.
 class ErrorBins {
  public:
   ErrorBins(std::size_t n_value_bins, double most)
-      : error_bin_(-most, most, kErrorBins),
+      : most_(most),
+        per_most_(static_cast<float>(std::min(1.0 / most, static_cast<double>(std::numeric_limits<float>::max())))),
         n_values_(n_value_bins),
         sums_(kCopies * n_values_, 0.0),
         counts_(kCopies * kErrorBins, 0) {}
 
   /// Finite pairs, at most kPieceLength.
   void add(const float* values, const float* reals, const std::uint8_t* value_bins, std::size_t n) {
-    double squares[kPieceLength];
-    double error_bins[kPieceLength];
-    const auto two = [&](std::size_t i, f64x2 x, f64x2 y) __attribute__((always_inline)) {
-      const f64x2 error = x - y;
-      store_f64x2(squares + i, error * error);
-      store_f64x2(error_bins + i, error_bin_(error));
-    };
+    float squares[kPieceLength];
+    std::int32_t error_bins[kPieceLength];
+    const f32x4 per_most = splat(per_most_), one = splat(1.0f), half = splat(0.5f * kErrorBins), last = splat(kErrorBins - 1.0f);
     const auto four = [&](std::size_t i, const float* x, const float* y) __attribute__((always_inline)) {
-      const f32x4 value = load_f32x4(x), real = load_f32x4(y);
-      two(i, low_f64x2(value), low_f64x2(real));
-      two(i + 2, high_f64x2(value), high_f64x2(real));
+      const f32x4 part = (load_f32x4(x) - load_f32x4(y)) * per_most;
+      store_f32x4(squares + i, part * part);
+      store_lanes(error_bins + i, to_i32x4(min(max(f32x4{}, (part + one) * half), last)));
     };
     std::size_t done = 0;
     for (; done + 4 <= n; done += 4) four(done, values + done, reals + done);
@@ -92,24 +69,21 @@ class ErrorBins {
       std::copy(reals + done, reals + n, rest[1]);
       four(done, rest[0], rest[1]);
     }
-    const auto bin = [](double place) __attribute__((always_inline)) {
-      return static_cast<std::size_t>(std::bit_cast<std::uint64_t>(place) & 0xffffffff);
-    };
     double* const sums = sums_.data();
     std::uint32_t* const counts = counts_.data();
     const auto count = [&](std::size_t i, std::size_t copy) __attribute__((always_inline)) {
-      sums[copy * n_values_ + value_bins[i]] += squares[i];
-      ++counts[copy * kErrorBins + bin(error_bins[i])];
+      sums[copy * n_values_ + value_bins[i]] += static_cast<double>(squares[i]);
+      ++counts[copy * kErrorBins + static_cast<std::size_t>(error_bins[i])];
     };
     std::size_t i = 0;
     for (; i + kCopies <= n; i += kCopies) unrolled<kCopies>([&](auto k) __attribute__((always_inline)) { count(i + k, k); });
     for (; i < n; ++i) count(i, 0);
   }
 
-  double sum(std::size_t bin) const {
+  double root_mean_square(std::size_t bin, std::uint64_t n) const {
     double total = 0.0;
     for (std::size_t k = 0; k < kCopies; ++k) total += sums_[k * n_values_ + bin];
-    return total;
+    return most_ * std::sqrt(total / static_cast<double>(n));
   }
   std::uint64_t count(std::size_t bin) const {
     std::uint64_t total = 0;
@@ -119,7 +93,9 @@ class ErrorBins {
 
  private:
   static constexpr std::size_t kCopies = 4;  // so that equal neighbours do not wait for each other
-  BinOf error_bin_;
+
+  double most_;
+  float per_most_;
   std::size_t n_values_;
   std::vector<double> sums_;
   std::vector<std::uint32_t> counts_;
@@ -148,7 +124,7 @@ void add_errors(SchemeReport& report, std::span<const float> values, std::span<c
   errors.max = static_cast<float>(most);
   for (std::size_t b = 0; b < kErrorBins; ++b) errors.counts.push_back(bins.count(b));
   for (std::size_t b = 0; b < shown.counts.size(); ++b)
-    if (shown.counts[b] != 0) report.rms_errors[b] = std::sqrt(bins.sum(b) / static_cast<double>(shown.counts[b]));
+    if (shown.counts[b] != 0) report.rms_errors[b] = bins.root_mean_square(b, shown.counts[b]);
 }
 
 /// The ends of the finite values of one scale's group.
