@@ -150,13 +150,13 @@ void gather_nearest(const Tensor& x, const std::vector<ResizeTaps>& taps, Tensor
 }
 
 /// The first of two neighbouring axes that linear interpolation takes at once, as ONNX Runtime does: the last two, or those before
-/// the channels where these come last. The rank where other axes change too.
+/// the channels where these come last. The rank where other axes change too, or none does.
 std::size_t plane_axis(const ResizeModes& modes, const std::vector<ResizeAxis>& plan) {
   const std::size_t rank = plan.size();
   if (modes.interpolation != ResizeModes::Interpolation::linear || modes.is_antialiased || rank < 2) return rank;
   const auto changes = [&](const ResizeAxis& axis) { return !is_identity(modes, axis); };
   const auto first = static_cast<std::size_t>(std::find_if(plan.begin(), plan.end(), changes) - plan.begin());
-  if (first + 2 >= rank) return rank - 2;
+  if (first + 2 >= rank) return first == rank ? rank : rank - 2;
   return first + 3 == rank && !changes(plan.back()) ? first : rank;
 }
 

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "ops/run_op.h"
@@ -24,8 +25,9 @@ TEST_CASE("Resize: linear, half pixels and aligned corners") {
 
 TEST_CASE("Resize: linear of a plane is the sum of four products, in ONNX Runtime's order, whatever comes before and behind") {
   // To the threefold: weights of 1/3 and 2/3 in floats, of which products and sums round.
-  const std::vector<float> x = {0.1f, 0.7f, -0.3f, 12.5f, 3.3f, -7.9f, 0.01f, 1e-3f, 5.5f, 2.2f, -1.1f, 0.6f};
-  const std::int64_t h = 2, w = 3;
+  const std::int64_t n_channels = 5, h = 2, w = 3;  // with channels last, a vector of them and one left over
+  std::vector<float> x;
+  for (std::int64_t i = 0; i < n_channels * h * w; ++i) x.push_back(static_cast<float>(i * i % 17) * 0.7f - 5.3f);
   const auto taps = [](std::int64_t n, std::int64_t o) {
     const float at = std::min(std::max((static_cast<float>(o) + 0.5f) / 3.0f - 0.5f, 0.0f), static_cast<float>(n - 1));
     const auto first = std::min(static_cast<std::int64_t>(at), n - 1), second = std::min(first + 1, n - 1);
@@ -35,14 +37,14 @@ TEST_CASE("Resize: linear of a plane is the sum of four products, in ONNX Runtim
   for (const bool is_channels_last : {false, true}) {
     CAPTURE(is_channels_last);
     const auto at = [&](std::int64_t c, std::int64_t i, std::int64_t j, std::int64_t height, std::int64_t width) {
-      return static_cast<std::size_t>(is_channels_last ? (i * width + j) * 2 + c : (c * height + i) * width + j);
+      return static_cast<std::size_t>(is_channels_last ? (i * width + j) * n_channels + c : (c * height + i) * width + j);
     };
     const Node node = make_node("Resize", {Attribute::of_string("mode", "linear")});
-    const Shape shape = is_channels_last ? Shape{1, h, w, 2} : Shape{1, 2, h, w};
+    const Shape shape = is_channels_last ? Shape{1, h, w, n_channels} : Shape{1, n_channels, h, w};
     const Tensor scales = is_channels_last ? Tensor::of<float>({4}, {1, 3, 3, 1}) : Tensor::of<float>({4}, {1, 1, 3, 3});
     const std::vector<float> y = run_op_f32(node, 13, {Tensor::of<float>(shape, std::span<const float>(x)), Tensor(), scales});
     std::int64_t n_wrong = 0;
-    for (std::int64_t c = 0; c < 2; ++c)
+    for (std::int64_t c = 0; c < n_channels; ++c)
       for (std::int64_t i = 0; i < 3 * h; ++i)
         for (std::int64_t j = 0; j < 3 * w; ++j) {
           const auto [top, bottom, u, v] = taps(h, i);
@@ -54,6 +56,14 @@ TEST_CASE("Resize: linear of a plane is the sum of four products, in ONNX Runtim
         }
     CHECK(n_wrong == 0);
   }
+}
+
+TEST_CASE("Resize: where no axis changes, linear copies infinities too") {
+  const float infinite = std::numeric_limits<float>::infinity();
+  const Node node = make_node("Resize", {Attribute::of_string("mode", "linear")});
+  const std::vector<float> x = {1.0f, infinite, -infinite, 2.0f};
+  CHECK(run_op_f32(node, 13, {Tensor::of<float>({2, 2}, std::span<const float>(x)), Tensor(), Tensor::of<float>({2}, {1, 1})}) ==
+        x);
 }
 
 TEST_CASE("Resize and Upsample: nearest keeps the element type") {

@@ -36,8 +36,13 @@ void bilinear_row_f32(const BilinearRowF32& row) {
     const float a = row.weights[2 * o], b = row.weights[2 * o + 1];
     const float au = a * u, bu = b * u, av = a * v, bv = b * v;
     const std::ptrdiff_t p = row.places[2 * o] * row.inner, q = row.places[2 * o + 1] * row.inner;
-    for (std::ptrdiff_t i = 0; i < row.inner; ++i)
-      row.y[o * row.inner + i] = au * row.x[0][p + i] + bu * row.x[0][q + i] + av * row.x[1][p + i] + bv * row.x[1][q + i];
+    const float *top = row.x[0], *bottom = row.x[1];
+    float* y = row.y + o * row.inner;
+    std::ptrdiff_t i = 0;
+    for (; i + 4 <= row.inner; i += 4)
+      store_f32x4(y + i, au * load_f32x4(top + p + i) + bu * load_f32x4(top + q + i) + av * load_f32x4(bottom + p + i) +
+                             bv * load_f32x4(bottom + q + i));
+    for (; i < row.inner; ++i) y[i] = au * top[p + i] + bu * top[q + i] + av * bottom[p + i] + bv * bottom[q + i];
   }
 }
 
