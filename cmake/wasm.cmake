@@ -25,7 +25,7 @@ endif()
 file(GLOB binding_sources CONFIGURE_DEPENDS bindings/*.cpp)
 if(binding_sources)
   add_executable(bitwright_module ${binding_sources})
-  bitwright_shrink_cold_sources(${binding_sources})
+  bitwright_compile_sources(${binding_sources})
   target_link_libraries(bitwright_module PRIVATE bitwright_core)
   target_link_options(bitwright_module PRIVATE ${wasm_link} ${wasm_link_level} -lembind --no-entry -Wl,--wrap=sprintf,--wrap=siprintf
     -sEXPORTED_RUNTIME_METHODS=HEAPU8$<$<BOOL:${BITWRIGHT_THREADS}>:,PThread>)
@@ -43,8 +43,8 @@ if(binding_sources)
   endif()
 endif()
 
-bitwright_precompiled(test_headers "")
-target_compile_options(bitwright_tests PRIVATE ${test_headers})
+bitwright_precompiled(headers)
+target_compile_options(bitwright_tests PRIVATE ${headers})
 # A host calls main itself (scripts/wasm-program.mjs, and a page in Chromium), with arguments and `print`.
 target_link_options(bitwright_tests PRIVATE ${wasm_link} -O1 --profiling-funcs  # names: tests/build disassembles it
   -sINVOKE_RUN=0 -sEXIT_RUNTIME=1 -sEXPORTED_RUNTIME_METHODS=callMain)
