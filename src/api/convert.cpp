@@ -14,6 +14,7 @@
 #include "passes/expand_quantized.h"
 #include "passes/fuse_qoperators.h"
 #include "passes/graph_edit.h"
+#include "passes/quantized_operators.h"
 #include "passes/upgrade_opset.h"
 
 namespace bitwright {
@@ -134,27 +135,6 @@ void take(ConvertResult& result, const PassResult& pass) {
 }
 
 }  // namespace
-
-std::string quantized_operators_of(const Model& model) {
-  std::map<std::string, std::size_t> counts;
-  std::map<std::string_view, const TensorRecord*> stored;
-  const auto know = [&](const Graph& graph) {
-    for (const TensorRecord& record : graph.initializers) stored.insert_or_assign(record.name, &record);
-  };
-  know(model.graph);
-  visit_nodes(model, [&](const Node& node, const std::string&) {
-    if (is_quantized_operator(node)) ++counts[node.op_type];
-    const auto found = node.inputs.empty() ? stored.end() : stored.find(node.inputs[0]);
-    if (found != stored.end() && widens_codes(node, found->second)) ++counts["Cast of codes"];
-    for (const Attribute& attribute : node.attributes) {
-      if (attribute.g) know(*attribute.g);
-      for (const auto& graph : attribute.graphs) know(*graph);
-    }
-  });
-  std::string text;
-  for (const auto& [op_type, n] : counts) text += concat({(text.empty() ? "" : ", "), n, " ", op_type});
-  return text;
-}
 
 ConvertResult dequantize_model(const Model& model) {
   const std::string before = quantized_operators_of(model);

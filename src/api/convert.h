@@ -27,7 +27,4 @@ ConvertResult dequantize_model(const Model& model);
 /// what the form needs.
 ConvertResult convert_model(const Model& model, QuantFormat format);
 
-/// "182 DequantizeLinear, 1 QGemm"; empty for a float model.
-std::string quantized_operators_of(const Model& model);
-
 }  // namespace bitwright

@@ -4,7 +4,6 @@
 #include <map>
 #include <optional>
 
-#include "api/convert.h"
 #include "api/prepare.h"
 #include "api/tensor_reports.h"
 #include "api/version.h"
@@ -22,6 +21,7 @@
 #include "passes/keep_float_weights.h"
 #include "passes/lint.h"
 #include "passes/plan_static.h"
+#include "passes/quantized_operators.h"
 #include "passes/static_rest.h"
 #include "passes/weight_only.h"
 

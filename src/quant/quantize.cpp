@@ -146,40 +146,30 @@ void check_layout(std::size_t n_values, std::size_t n_code_bytes, int bits, cons
                                             to_string(params.granularity), " needs ", n_scales});
 }
 
-/// Eight at a time, written out: links for size leave loops as they stand.
-template <typename Code, typename Scales, typename ZeroPoints>
-[[gnu::always_inline]] inline void dequantize_eights(const Code* codes, std::int64_t n, Scales scales, ZeroPoints zero_points,
-                                                     float* values) {
+/// Codes that share the one scale and zero point, or have one each. Eight at a time, written out: links for size leave loops as they
+/// stand.
+template <bool is_shared, typename Code>
+void dequantize_run(const Code* codes, std::int64_t n, const float* scales, const std::int32_t* zero_points, float* values) {
   typedef Code Codes __attribute__((vector_size(8 * sizeof(Code))));
   typedef std::int32_t Integers __attribute__((vector_size(32)));
   typedef float Reals __attribute__((vector_size(32)));
-  const auto load = [](auto* from, auto& to) { std::memcpy(&to, from, sizeof(to)); };
+  Integers zeros = Integers{} + *zero_points;
+  Reals steps = Reals{} + *scales;
   std::int64_t i = 0;
   for (; i + 8 <= n; i += 8) {
     Codes narrow;
-    Integers zeros;
-    Reals steps;
-    load(codes + i, narrow);
-    load(zero_points(i), zeros);
-    load(scales(i), steps);
+    std::memcpy(&narrow, codes + i, sizeof(narrow));
+    if constexpr (!is_shared) {
+      std::memcpy(&zeros, zero_points + i, sizeof(zeros));
+      std::memcpy(&steps, scales + i, sizeof(steps));
+    }
     const Reals reals = steps * __builtin_convertvector(__builtin_convertvector(narrow, Integers) - zeros, Reals);
     std::memcpy(values + i, &reals, sizeof(reals));
   }
-  for (; i < n; ++i) values[i] = *scales(i) * static_cast<float>(codes[i] - *zero_points(i));
-}
-template <typename Code>
-void dequantize_same(const Code* codes, std::int64_t n, float scale, std::int32_t zero_point, float* values) {
-  float scales[8];
-  std::int32_t zero_points[8];
-  std::fill_n(scales, 8, scale);
-  std::fill_n(zero_points, 8, zero_point);
-  dequantize_eights(
-      codes, n, [&](std::int64_t) { return scales; }, [&](std::int64_t) { return zero_points; }, values);
-}
-template <typename Code>
-void dequantize_varying(const Code* codes, std::int64_t n, const float* scales, const std::int32_t* zero_points, float* values) {
-  dequantize_eights(
-      codes, n, [&](std::int64_t i) { return scales + i; }, [&](std::int64_t i) { return zero_points + i; }, values);
+  for (; i < n; ++i) {
+    const std::int64_t at = is_shared ? 0 : i;
+    values[i] = scales[at] * static_cast<float>(codes[i] - zero_points[at]);
+  }
 }
 
 /// `piece` hands out the codes of elements [element, element + n), n <= kPieceLength.
@@ -192,16 +182,15 @@ void dequantize_runs(const Shape& shape, const QuantParams& params, float* value
   for_each_run(
       scale_layout(params.granularity, shape),
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        const float s = params.scales[static_cast<std::size_t>(scale)];
-        const std::int32_t zero_point = params.zero_points[static_cast<std::size_t>(scale)];
         in_pieces(count, [&](std::int64_t at, std::int64_t n) {
-          dequantize_same(piece(element + at, n), n, s, zero_point, values + element + at);
+          dequantize_run<true>(piece(element + at, n), n, params.scales.data() + scale, params.zero_points.data() + scale,
+                               values + element + at);
         });
       },
       [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
         in_pieces(count, [&](std::int64_t at, std::int64_t n) {
-          dequantize_varying(piece(element + at, n), n, params.scales.data() + scale + at, params.zero_points.data() + scale + at,
-                             values + element + at);
+          dequantize_run<false>(piece(element + at, n), n, params.scales.data() + scale + at,
+                                params.zero_points.data() + scale + at, values + element + at);
         });
       });
 }

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/sorted_order.h"
 #include "ops/op.h"
-#include "ops/qoperators.h"
+#include "passes/quantized_operators.h"
 #include "quant/quant_params.h"
 
 namespace bitwright {
@@ -28,9 +28,7 @@ class Inspector {
   void visit(const Node& node) {
     ++info_.n_nodes;
     ++counts_[{node.op_type, node.domain}];
-    const auto from = node.inputs.empty() ? records_.end() : records_.find(node.inputs[0]);
-    const TensorRecord* codes = from == records_.end() ? nullptr : from->second;
-    info_.is_quantized |= is_quantized_operator(node) || node.op_type.ends_with("QuantizeLinear") || widens_codes(node, codes);
+    info_.is_quantized |= node.op_type.ends_with("QuantizeLinear");
     note_scheme(node);
     for (const Attribute& attribute : node.attributes) {
       if (attribute.t) add(*attribute.t, node.outputs.empty() ? node.name : node.outputs.front());
@@ -100,6 +98,7 @@ ModelInfo inspect(const Model& model) {
   for (const Function& function : model.functions)
     for (const Node& node : function.nodes) inspector.visit(node);
   inspector.finish();
+  info.is_quantized |= !quantized_operators_of(model).empty();
   std::set<std::string_view> constants;
   for (const TensorRecord& record : model.graph.initializers) constants.insert(record.name);
   for (const ValueInfo& input : model.graph.inputs)
