@@ -14,7 +14,6 @@
 #include "passes/expand_quantized.h"
 #include "passes/fuse_qoperators.h"
 #include "passes/graph_edit.h"
-#include "passes/quantized_operators.h"
 #include "passes/upgrade_opset.h"
 
 namespace bitwright {

@@ -11,6 +11,7 @@
 #include "base/sorted_order.h"
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
+#include "ops/qoperators.h"
 #include "passes/clean_graph.h"
 #include "passes/dynamic.h"
 #include "passes/float16.h"
@@ -21,7 +22,6 @@
 #include "passes/keep_float_weights.h"
 #include "passes/lint.h"
 #include "passes/plan_static.h"
-#include "passes/quantized_operators.h"
 #include "passes/static_rest.h"
 #include "passes/weight_only.h"
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "model/model.h"
@@ -31,5 +32,8 @@ bool is_quantized_operator(const Node& node);
 /// Cast of stored codes: bytes that become indices of a table of levels, halves that become floats. `from` is the initializer that
 /// it reads, or nullptr.
 bool widens_codes(const Node& node, const TensorRecord* from);
+
+/// "182 DequantizeLinear, 1 QGemm"; empty for a float model. Of the main graph, subgraphs and local functions.
+std::string quantized_operators_of(const Model& model);
 
 }  // namespace bitwright

@@ -34,19 +34,6 @@ void visit_inner(Graph& graph, FunctionRef<void(Graph&)> visit) {
   for (Node& node : graph.nodes) for_each_subgraph(node, [&](std::shared_ptr<Graph>& inner) { visit_inner(*inner, visit); });
 }
 
-void visit_list(const std::vector<Node>& nodes, const std::string& path,
-                FunctionRef<void(const Node&, const std::string&)> visit) {
-  for (const Node& node : nodes) {
-    visit(node, path);
-    const std::string prefix = concat({(path.empty() ? "" : concat({path, "/"})), node_key(node), "/"});
-    for (const Attribute& attribute : node.attributes) {
-      if (attribute.g) visit_list(attribute.g->nodes, prefix + attribute.name, visit);
-      for (std::size_t i = 0; i < attribute.graphs.size(); ++i)
-        if (attribute.graphs[i]) visit_list(attribute.graphs[i]->nodes, concat({prefix, attribute.name, i}), visit);
-    }
-  }
-}
-
 /// True if the graph makes or takes a value of this name itself, which hides the outer one.
 bool hides(const Graph& graph, const std::string& name) {
   for (const ValueInfo& input : graph.inputs)
@@ -72,26 +59,12 @@ const std::string& name_at(const std::vector<std::string>& names, std::size_t i)
 const std::string& input_of(const Node& node, std::size_t i) { return name_at(node.inputs, i); }
 const std::string& output_of(const Node& node, std::size_t i) { return name_at(node.outputs, i); }
 
-std::string node_key(const Node& node) {
-  if (!node.name.empty()) return node.name;
-  for (const std::string& output : node.outputs)
-    if (!output.empty()) return output;
-  return node.op_type;
-}
-
 void own_subgraphs(Model& model) {
   own_nodes(model.graph.nodes, 0);
   for (Function& function : model.functions) own_nodes(function.nodes, 0);
 }
 
 void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit) { visit_inner(model.graph, visit); }
-
-void visit_nodes(const Model& model, FunctionRef<void(const Node&, const std::string&)> visit) {
-  visit_list(model.graph.nodes, "", visit);
-  for (const Function& function : model.functions)
-    visit_list(function.nodes,
-               concat({"function ", (function.domain.empty() ? "" : concat({function.domain, "."})), function.name}), visit);
-}
 
 void rename_uses(Node& node, Renaming renaming) {
   const auto rename = [](std::string& name, Renaming by) {

@@ -9,12 +9,10 @@
 
 #include "base/function_ref.h"
 #include "model/model.h"
+#include "model/visit_nodes.h"
 #include "passes/plan.h"
 
 namespace bitwright {
-
-/// How plans and patterns call a node: its name, or its first output where it has none.
-std::string node_key(const Node& node);
 
 /// True for an operator of ai.onnx.
 bool is_onnx(const Node& node, std::string_view op_type);
@@ -27,10 +25,6 @@ void own_subgraphs(Model& model);
 
 /// Calls `visit` for the main graph and every subgraph, inner ones last. The model must own its subgraphs.
 void visit_graphs(Model& model, FunctionRef<void(Graph&)> visit);
-
-/// Calls `visit` for every node of the model: main graph, then the subgraphs of each node behind it, then local functions.
-/// `graph` is the path as in NodeDecision.
-void visit_nodes(const Model& model, FunctionRef<void(const Node& node, const std::string& graph)> visit);
 
 /// The new name of a value; null where it keeps its name.
 using Renaming = FunctionRef<const std::string*(const std::string& name)>;

@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/sorted_order.h"
 #include "ops/op.h"
-#include "passes/quantized_operators.h"
+#include "ops/qoperators.h"
 #include "quant/quant_params.h"
 
 namespace bitwright {

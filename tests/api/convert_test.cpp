@@ -8,7 +8,7 @@
 #include "engine/model_builder.h"
 #include "engine/session.h"
 #include "files/onnx/onnx.h"
-#include "passes/quantized_operators.h"
+#include "ops/qoperators.h"
 #include "quant/quantize.h"
 #include "tensor/elements.h"
 
