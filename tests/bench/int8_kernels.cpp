@@ -253,7 +253,7 @@ void add_nbits(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
   constexpr std::ptrdiff_t kColumns = 2048, kDepth = 2048;
   for (const GemmI8NBitsVariant& variant : gemm_i8_nbits_variants())
     for (const int bits : {1, 2, 3, 4})
-      for (const std::ptrdiff_t m : {1, 32}) {
+      for (const std::ptrdiff_t m : {1, 32, 128}) {
         if (!variant.takes(bits) || variant.run == gemm_i8_nbits__reference) continue;
         kept.push_back(std::make_unique<Tensors>());
         Tensors& t = *kept.back();

@@ -22,20 +22,31 @@ struct Emulated {
                                           static_cast<std::int8_t>(a[2 * i + 1]) * w[2 * i + 1]);
     return sums;
   }
+  static i32x4 fours(i32x4 acc, u8x16 a, u8x16 w) {
+    for (int i = 0; i < 16; ++i) acc[i / 4] += static_cast<std::int8_t>(a[i]) * w[i];
+    return acc;
+  }
 };
 
 void emulated(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
   NBitsTiles<DotI7<Emulated>>::run(g, first, last);
 }
 
+void emulated_add(const GemmI8NBits& g, std::ptrdiff_t first, std::ptrdiff_t last) {
+  NBitsTiles<DotAddI7<Emulated>>::run(g, first, last);
+}
+
+template <int kTile>
 void arrange_emulated(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<4>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) { std::memcpy(to, from, 4); });
+  arrange_rows<kTile, 4>(codes, m, padded_k, arranged,
+                         [](const std::int8_t* from, std::uint8_t* to) { std::memcpy(to, from, 4); });
 }
 
 std::vector<GemmI8NBitsVariant> all_variants() {
   const auto known = gemm_i8_nbits_variants();
   std::vector<GemmI8NBitsVariant> all(known.begin(), known.end());
-  all.push_back({"emulated relaxed dot", emulated, arrange_emulated, 1 << 2 | 1 << 4});
+  all.push_back({"emulated relaxed dot", emulated, arrange_emulated<4>, 1 << 2 | 1 << 4});
+  all.push_back({"emulated relaxed dot with addition", emulated_add, arrange_emulated<6>, 1 << 4});
   return all;
 }
 
@@ -125,7 +136,7 @@ TEST_CASE("gemm_i8_nbits: a product worked by hand") {
 TEST_CASE("gemm_i8_nbits: every variant gives the bits of the reference and writes nothing else") {
   for (const int bits : {1, 2, 3, 4, 8})
     for (const std::ptrdiff_t block_size : {16, 32, 64, 128, 512})
-      for (const std::ptrdiff_t m : {1, 2, 4, 5, 9})
+      for (const std::ptrdiff_t m : {1, 2, 4, 5, 7, 13})
         for (const std::ptrdiff_t k : {1, 33, 130, 2600})
           for (const std::ptrdiff_t n : {1, 8, 19}) {
             if (k == 2600 && (m > 5 || n == 8 || block_size == 16)) continue;

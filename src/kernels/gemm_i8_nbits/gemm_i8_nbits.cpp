@@ -39,29 +39,27 @@ void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& lay
   const std::ptrdiff_t padded_block = layout.strips_per_block() * 32;
   const f32x4 magic = in_register(splat(12582912.0f));  // 1.5 * 2^23: the unit in the last place is 1
   for (std::ptrdiff_t i = 0; i < m; ++i)
-    for (std::ptrdiff_t p = 0; p < layout.k; p += layout.block_size, codes += padded_block, ++scales, ++sums) {
+    for (std::ptrdiff_t p = 0; p < layout.k; p += layout.block_size, ++scales, ++sums) {
       const float* from = x + i * layout.k + p;
       const std::ptrdiff_t n = std::min(layout.block_size, layout.k - p);
+      float last[16] = {};  // what a block has behind its last whole 16
+      std::copy_n(from + n / 16 * 16, n % 16, last);
+      const auto sixteen = [&](std::ptrdiff_t at) { return at + 16 <= n ? from + at : last; };
       f32x4 largest{};
-      for (std::ptrdiff_t at = 0; at < n; at += 4) {
-        float last[4] = {};
-        const bool is_whole = at + 4 <= n;
-        if (!is_whole) std::copy_n(from + at, n - at, last);
-        largest = max(largest, abs(load_f32x4(is_whole ? from + at : last)));
-      }
+      for (std::ptrdiff_t at = 0; at < n; at += 16)
+        unrolled<4>([&](auto q) { largest = max(largest, abs(load_f32x4(sixteen(at) + 4 * q))); });
       const float range = std::max(std::max(largest[0], largest[1]), std::max(largest[2], largest[3]));
       const f32x4 inverse = splat(range > 0.0f ? 127.0f / range : 0.0f);
       i32x4 sum{};
-      std::fill(codes, codes + padded_block, std::int8_t{0});
-      for (std::ptrdiff_t at = 0; at < n; at += 4) {
-        float last[4] = {};
-        const bool is_whole = at + 4 <= n;
-        if (!is_whole) std::copy_n(from + at, n - at, last);
-        // The low byte of the sum with the magic number is the code.
-        const i32x4 steps = bits_of(load_f32x4(is_whole ? from + at : last) * inverse + magic) - bits_of(magic);
-        sum = sum + steps;
-        const auto bytes = (i8x16)steps;
-        for (int lane = 0; lane < 4; ++lane) codes[at + lane] = bytes[4 * lane];
+      for (std::ptrdiff_t at = 0; at < padded_block; at += 16, codes += 16) {
+        i32x4 steps[4] = {};
+        if (at < n)
+          unrolled<4>([&](auto q) {
+            steps[q] = bits_of(load_f32x4(sixteen(at) + 4 * q) * inverse + magic) - bits_of(magic);
+            sum = sum + steps[q];
+          });
+        const u8x16 raised = narrow(narrow(steps[0], steps[1]) + splat_i16(128), narrow(steps[2], steps[3]) + splat_i16(128));
+        store_lanes(codes, raised ^ splat_u8(128));
       }
       *scales = range / 127.0f;
       *sums = sum[0] + sum[1] + sum[2] + sum[3];

@@ -8,22 +8,17 @@ namespace {
 
 struct Relaxed {
   static i16x8 pairs(u8x16 a, u8x16 w) { return (i16x8)wasm_i16x8_relaxed_dot_i8x16_i7x16((v128_t)a, (v128_t)w); }
+  static i32x4 fours(i32x4 acc, u8x16 a, u8x16 w) {
+    return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)a, (v128_t)w, (v128_t)acc);
+  }
 };
 
-/// By fours of bytes into 32 bits: one instruction where the engine knows VNNI, three elsewhere.
-struct DotAdd : DotI7<Relaxed> {
-  using Acc = i32x4;
-  static constexpr bool kHas2Bits = false;
-  static Acc accumulate(Acc acc, const std::uint8_t* a, Item w) {
-    return (i32x4)wasm_i32x4_relaxed_dot_i8x16_i7x16_add((v128_t)load_splat(a), (v128_t)w, (v128_t)acc);
-  }
-  struct Fold {};
-};
+constexpr auto put_bytes = [](const std::int8_t* from, std::uint8_t* to) { std::memcpy(to, from, 4); };
 
 }  // namespace
 
-void gemm_i8_nbits__relaxed_add_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
-  NBitsTiles<DotAdd>::run(g, first_panel, last_panel);
+void gemm_i8_nbits__relaxed_add_6x8(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
+  NBitsTiles<DotAddI7<Relaxed>>::run(g, first_panel, last_panel);
 }
 
 void gemm_i8_nbits__relaxed_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel, std::ptrdiff_t last_panel) {
@@ -44,7 +39,10 @@ bool is_relaxed_dot_exact() {
 }
 
 void arrange_i8__relaxed_4x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<4>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) { std::memcpy(to, from, 4); });
+  arrange_rows<4, 4>(codes, m, padded_k, arranged, put_bytes);
+}
+void arrange_i8__relaxed_6x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
+  arrange_rows<6, 4>(codes, m, padded_k, arranged, put_bytes);
 }
 
 }  // namespace bitwright

@@ -10,7 +10,7 @@ struct Dot16 {
     i16x8 even, odd;
   };
   using Acc = i32x4;
-  static constexpr int kActivationBytes = 2;
+  static constexpr int kActivationBytes = 2, kRows = 4;
   static constexpr bool kHas2Bits = true, kHas8Bits = true;
   static u8x16 mask(int bits) { return (u8x16)splat_i16((1 << bits) - 1); }
   static Item item(u8x16 vector, int shift, u8x16 mask) {
@@ -30,7 +30,7 @@ void gemm_i8_nbits__simd128_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel
 }
 
 void arrange_i8__simd128_4x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<8>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) {
+  arrange_rows<4, 8>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) {
     const std::int16_t wide[4] = {from[0], from[2], from[1], from[3]};
     std::memcpy(to, wide, sizeof(wide));
   });

@@ -32,6 +32,7 @@ inline void store_panel(const GemmI8NBits& g, std::ptrdiff_t row, std::ptrdiff_t
 //     using Acc = ...;               // sums of a strip for 4 columns
 //     static constexpr bool kHas2Bits, kHas8Bits;                // beside 4
 //     static constexpr int kActivationBytes;                     // of one element
+//     static constexpr int kRows;                                // accumulators of so many rows fit the registers
 //     static Item item(u8x16 vector, int shift, u8x16 mask);     // the field of the vector's bytes
 //     static Acc accumulate(Acc, const std::uint8_t* activations, const Item&);
 //     struct Fold { i32x4 operator()(Acc) const; };              // of sums that are no i32x4
@@ -42,7 +43,7 @@ class NBitsTiles {
  public:
   using Item = typename Dot::Item;
   using Acc = typename Dot::Acc;
-  static constexpr int kRows = 4;
+  static constexpr int kRows = Dot::kRows;
   static constexpr std::ptrdiff_t kGroupBytes = 4 * Dot::kActivationBytes;  // 4 neighbours in k of one row
   static constexpr std::ptrdiff_t kUnpackedBytes = 16 * sizeof(Item);       // of a strip
   static constexpr std::ptrdiff_t kScratchBytes = 16 * 1024;
@@ -182,17 +183,21 @@ class NBitsTiles {
       a_scales[r] = g.a_scales + at;
       a_sums[r] = g.a_sums + at;
     }
+    float* held = sums;  // in memory: twice as many variables in a loop, and V8 keeps the sums of the inner one in memory too
+    asm volatile("" : "+r"(held));
     for (std::ptrdiff_t block = 0; block < n_blocks; ++block, scales += 8) {
+      asm volatile("" ::: "memory");
       i32x4 acc[kRows][2];
       unrolled<kRows>([&](auto r) { acc[r][0] = acc[r][1] = start_of_sums(g, a_sums[r] + block); });
-      for (std::ptrdiff_t s = 0; s < strips; ++s) {
+      const std::ptrdiff_t turns = kGoesOn ? 1 : strips, groups = kGoesOn ? 8 * strips : 8;
+      for (std::ptrdiff_t s = 0; s < turns; ++s) {
         Acc sum[kRows][2];
         unrolled<kRows>([&](auto r) {
           sum[r][0] = first_sum(acc[r][0]);
           sum[r][1] = first_sum(acc[r][1]);
         });
 #pragma GCC unroll 1
-        for (int group = 0; group < 8; ++group, unpacked += 2 * sizeof(Item), a += kRows * kGroupBytes) {
+        for (std::ptrdiff_t group = 0; group < groups; ++group, unpacked += 2 * sizeof(Item), a += kRows * kGroupBytes) {
           const Item item0 = load_lanes<Item>(unpacked), item1 = load_lanes<Item>(unpacked + sizeof(Item));
           unrolled<kRows>([&](auto r) {
             sum[r][0] = Dot::accumulate(sum[r][0], a + r * kGroupBytes, item0);
@@ -204,30 +209,26 @@ class NBitsTiles {
           acc[r][1] = with_sum(acc[r][1], sum[r][1], fold);
         });
       }
-      const f32x4 scale0 = load_f32x4(scales), scale1 = load_f32x4(scales + 4);
       unrolled<kRows>([&](auto r) {
         const auto a_scale = (f32x4)load_splat(a_scales[r] + block);
-        float* y = sums + r * 8;
-        if (zeros == nullptr) {
-          store_f32x4(y, add_block(load_f32x4(y), acc[r][0], a_scale, scale0));
-          store_f32x4(y + 4, add_block(load_f32x4(y + 4), acc[r][1], a_scale, scale1));
-        } else {
-          const float* zero = zeros + block * 8;
-          const std::int32_t* a_sum = a_sums[r] + block;
-          store_f32x4(y, add_block(load_f32x4(y), acc[r][0], a_scale, scale0, a_sum, load_f32x4(zero)));
-          store_f32x4(y + 4, add_block(load_f32x4(y + 4), acc[r][1], a_scale, scale1, a_sum, load_f32x4(zero + 4)));
-        }
+        unrolled<2>([&](auto q) {
+          float* y = held + r * 8 + 4 * q;
+          const f32x4 scale = load_f32x4(scales + 4 * q);
+          store_f32x4(y, zeros == nullptr ? add_block(load_f32x4(y), acc[r][q], a_scale, scale)
+                                          : add_block(load_f32x4(y), acc[r][q], a_scale, scale, a_sums[r] + block,
+                                                      load_f32x4(zeros + block * 8 + 4 * q)));
+        });
       });
     }
     for (std::ptrdiff_t r = 0; r < n_rows; ++r) store_panel(g, row + r, panel, sums + r * 8, first_block + n_blocks == blocks);
   }
 };
 
-/// Tiles of rows, 4 neighbours in k of each row side by side: put(4 codes, where they go).
-template <int kGroupBytes, typename Put>
+/// Tiles of kTile rows, 4 neighbours in k of each row side by side: put(4 codes, where they go).
+template <int kTile, int kGroupBytes, typename Put>
 void arrange_rows(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged, const Put& put) {
   auto* to = static_cast<std::uint8_t*>(arranged);
-  const std::ptrdiff_t rows = m == 1 ? 1 : 4;
+  const std::ptrdiff_t rows = m == 1 ? 1 : kTile;
   static constexpr std::int8_t kNone[4] = {};
   for (std::ptrdiff_t row = 0; row < m; row += rows)
     for (std::ptrdiff_t p = 0; p < padded_k; p += 4)
