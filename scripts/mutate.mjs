@@ -69,7 +69,7 @@ function allMutants() {
       if (isHarmless(line)) return;
       const code = line.replace(/\s*\/\/.*$/, '');
       for (const [pattern, replacement] of mutations) {
-        if (isBoundOfVectors(line) && /^ [<>]=? $/.test(replacement)) continue;
+        if (isBoundOfVectors(line) && /^ ([<>]=?|-) $/.test(replacement)) continue;
         for (const match of code.matchAll(pattern))
           found.push({
             file,

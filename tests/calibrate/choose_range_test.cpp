@@ -219,6 +219,15 @@ TEST_CASE("error_bounds: hold the error of the values between them, less their v
   }
 }
 
+TEST_CASE("error_bounds: values count as the centres of their bins where nothing more is known") {
+  // Two values between 0.5 and 1, steps of 1: 0.75 becomes 1.
+  const std::vector<std::uint64_t> counts = {0, 2};
+  const Bins bins{counts, 0.5, 0, 2};
+  const ErrorBounds bounds = error_bounds(bins, {0.0f, 3.0f}, {0, 3}, false);
+  CHECK(bounds.most == 2 * 0.0625);
+  CHECK(bounds.least == 2 * 0.0625);
+}
+
 TEST_CASE("choose_range: mse clips where there are outliers") {
   CalibrationOptions options;
   options.method = CalibrationMethod::mse;

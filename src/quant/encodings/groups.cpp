@@ -58,27 +58,21 @@ GroupReader::Group GroupReader::operator()(std::int64_t scale) {
 }
 
 CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, const Importance& importance) {
-  // Four copies: neighbours often fall to the same code, and would wait for each other.
+  // A sum and its count change as one vector. Four copies: neighbours often fall to the same code, and would wait for each other.
   constexpr std::size_t kCopies = 4;
   const std::size_t n_codes = table.levels.size();
-  std::vector<double> sums(kCopies * n_codes, 0.0);
-  std::vector<double> counts(kCopies * n_codes, 0.0);
-  std::vector<std::uint32_t> n_values(kCopies * n_codes, 0);
+  std::vector<f64x2> slots(kCopies * n_codes, f64x2{});
   std::uint8_t codes[kCodePiece];
   for (std::size_t at = 0; at < values.size(); at += kCodePiece) {
     const std::size_t n = std::min<std::size_t>(kCodePiece, values.size() - at);
     codes_of(table, values.data() + at, n, codes);
     const float* x = values.data() + at;
     const auto add = [&](std::size_t i, std::size_t copy) {
-      const std::size_t slot = copy * n_codes + codes[i];
-      sums[slot] += static_cast<double>(x[i]);
-      ++n_values[slot];
+      slots[copy * n_codes + codes[i]] += f64x2{static_cast<double>(x[i]), 1.0};
     };
     const auto add_weighted = [&](std::size_t i, std::size_t copy) {
-      const std::size_t slot = copy * n_codes + codes[i];
       const double weight = importance[at + i];
-      sums[slot] += weight * static_cast<double>(x[i]);
-      counts[slot] += weight;
+      slots[copy * n_codes + codes[i]] += f64x2{weight * static_cast<double>(x[i]), weight};
     };
     const auto each = [&](auto&& add_one) {
       std::size_t i = 0;
@@ -93,8 +87,8 @@ CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, con
   CodeSums found{std::vector<double>(n_codes, 0.0), std::vector<double>(n_codes, 0.0)};
   for (std::size_t copy = 0; copy < kCopies; ++copy)
     for (std::size_t c = 0; c < n_codes; ++c) {
-      found.sum[c] += sums[copy * n_codes + c];
-      found.count[c] += counts[copy * n_codes + c] + static_cast<double>(n_values[copy * n_codes + c]);
+      found.sum[c] += slots[copy * n_codes + c][0];
+      found.count[c] += slots[copy * n_codes + c][1];
     }
   return found;
 }

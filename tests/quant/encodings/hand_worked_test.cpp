@@ -273,6 +273,28 @@ TEST_CASE("kmeans: two clear clusters become their means; importance shifts them
   CHECK(code(x, {.encoding = Encoding::kmeans, .n_entries = 5}).reals == x);
 }
 
+TEST_CASE("kmeans: channels of an inner axis have codebooks of their own, wherever their values stand") {
+  // [2, 2, 3]: channel 0 is 1 or 2, channel 1 is 10 or 20, in two stretches each.
+  const std::vector<float> x = {1, 2, 2, 20, 10, 10, 2, 1, 2, 10, 20, 20};
+  TensorScheme scheme{.encoding = Encoding::kmeans, .n_entries = 2};
+  scheme.grain = Grain::per_channel;
+  const Coded c = code(x, scheme, {2, 2, 3}, 1);
+  CHECK(c.encoded.levels == std::vector<float>{1, 2, 10, 20});
+  CHECK(c.codes == Codes{0, 1, 1, 1, 0, 0, 1, 0, 1, 0, 1, 1});
+  CHECK(c.reals == x);
+}
+
+TEST_CASE("f16, bf16: no scales, so that of a channel is none either") {
+  for (const char* name : {"f16", "bf16"}) {
+    TensorScheme scheme = named(name);
+    scheme.grain = Grain::per_channel;
+    const Coded c = code({1.0f, -2.0f, 0.5f, 1024.0f}, scheme, {2, 2}, 0);
+    CHECK(std::holds_alternative<PerTensor>(c.encoded.granularity));
+    CHECK(c.encoded.bits_per_weight() == 16.0);
+    CHECK(c.reals == std::vector<float>{1.0f, -2.0f, 0.5f, 1024.0f});
+  }
+}
+
 TEST_CASE("kmeans: every level ends as the mean of its values, wherever they lie") {
   TensorScheme scheme = named("kmeans16");
   scheme.n_entries = 2;
