@@ -219,6 +219,19 @@ TEST_CASE("error_bounds: hold the error of the values between them, less their v
   }
 }
 
+TEST_CASE("occupied_bins: from the first to the last bin that holds anything, or real 0") {
+  const std::vector<std::uint64_t> counts = {0, 0, 0, 4, 0, 5, 0, 0};  // bins of 1 from -1 on
+  const std::vector<double> rests = {0, 0, 0, 2, 0, 1, 0, 0};
+  const Bins above = occupied_bins(counts, -1.0, 7.0, rests);
+  CHECK(std::vector<std::uint64_t>(above.counts.begin(), above.counts.end()) == std::vector<std::uint64_t>{0, 0, 4, 0, 5});
+  CHECK(std::vector<double>(above.rests.begin(), above.rests.end()) == std::vector<double>{0, 0, 2, 0, 1});
+  CHECK(above.zero == 0);
+  CHECK(above.total == 9);
+  const Bins around = occupied_bins(counts, -5.0, 3.0);
+  CHECK(around.counts.size() == 3);
+  CHECK(around.zero == 2);
+}
+
 TEST_CASE("error_bounds: values count as the centres of their bins where nothing more is known") {
   // Two values between 0.5 and 1, steps of 1: 0.75 becomes 1.
   const std::vector<std::uint64_t> counts = {0, 2};

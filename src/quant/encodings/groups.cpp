@@ -65,31 +65,24 @@ CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, con
   std::uint8_t codes[kCodePiece];
   for (std::size_t at = 0; at < values.size(); at += kCodePiece) {
     const std::size_t n = std::min<std::size_t>(kCodePiece, values.size() - at);
-    codes_of(table, values.data() + at, n, codes);
     const float* x = values.data() + at;
-    const auto add = [&](std::size_t i, std::size_t copy) {
-      slots[copy * n_codes + codes[i]] += f64x2{static_cast<double>(x[i]), 1.0};
-    };
-    const auto add_weighted = [&](std::size_t i, std::size_t copy) {
-      const double weight = importance[at + i];
-      slots[copy * n_codes + codes[i]] += f64x2{weight * static_cast<double>(x[i]), weight};
-    };
-    const auto each = [&](auto&& add_one) {
-      std::size_t i = 0;
-      for (; i + kCopies <= n; i += kCopies) unrolled<kCopies>([&](auto copy) { add_one(i + copy, copy); });
-      for (; i < n; ++i) add_one(i, 0);
-    };
-    if (importance.empty())
-      each(add);
-    else
-      each(add_weighted);
+    codes_of(table, x, n, codes);
+    const auto slot = [&](std::size_t i) -> f64x2& { return slots[codes[i] * kCopies + i % kCopies]; };
+    if (importance.empty()) {
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < n; ++i) slot(i) += f64x2{static_cast<double>(x[i]), 1.0};
+    } else {
+      for (std::size_t i = 0; i < n; ++i) {
+        const double weight = importance[at + i];
+        slot(i) += f64x2{weight * static_cast<double>(x[i]), weight};
+      }
+    }
   }
   CodeSums found{std::vector<double>(n_codes, 0.0), std::vector<double>(n_codes, 0.0)};
-  for (std::size_t copy = 0; copy < kCopies; ++copy)
-    for (std::size_t c = 0; c < n_codes; ++c) {
-      found.sum[c] += slots[copy * n_codes + c][0];
-      found.count[c] += slots[copy * n_codes + c][1];
-    }
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    found.sum[i / kCopies] += slots[i][0];
+    found.count[i / kCopies] += slots[i][1];
+  }
   return found;
 }
 
