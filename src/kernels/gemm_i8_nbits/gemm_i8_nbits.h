@@ -72,8 +72,8 @@ const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits);
 bool is_relaxed_dot_exact();
 #endif
 
-/// Rows are arranged in tiles of 4 (of 2 bytes an element at most) or 6 (of 1), the last filled with zeros, but a single row alone. Tables have 32 for
-/// 4 elements.
+/// Rows are arranged in tiles of 4 (2 bytes an element at most) or of 6 (1 byte), the last filled with zeros, but a single row alone.
+/// Tables have 32 bytes for 4 elements.
 inline std::ptrdiff_t arranged_bytes(std::ptrdiff_t m, const NBitsLayout& layout) {
   if (layout.is_by_table) return m * layout.padded_k() * 8;
   return (m == 1 ? 1 : (m + 3) / 4 * 4) * layout.padded_k() * 2;
