@@ -183,19 +183,51 @@ void test('calls begin in the order in which they were made, whatever they wait 
     await withToolkit(
       async (toolkit) => {
         const model = await loadExample(toolkit);
-        const session = await createSession(model);
         const data = Float32Array.from({ length: 3 * 64 * 64 }, (_, i) => Math.sin(i));
         const feeds = { [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape: [1, 3, 64, 64], data } } as const;
-        await new Promise((resolve) => setTimeout(resolve, 50)); // a turn of the event loop is due
-        const [first, second] = [session.run(feeds), session.run(feeds)];
-        const one = await first;
-        session.dispose(); // behind the second run
-        assert.deepEqual(await second, one);
+        // Now and then the first run waits for a turn of the event loop.
+        for (let i = 0; i < 20; ++i) {
+          const session = await createSession(model);
+          const [first, second] = [session.run(feeds), session.run(feeds)];
+          const one = await first;
+          session.dispose(); // behind the second run
+          assert.deepEqual(await second, one);
+        }
         model.dispose();
       },
       { runIn },
     );
   }
+});
+
+void test('on the caller’s own thread, calls give way to the event loop for their own time, not for that between them', async () => {
+  await withToolkit(
+    async (toolkit) => {
+      const model = await loadExample(toolkit);
+      const hasTurned = async (work: () => Promise<unknown>): Promise<boolean> => {
+        let turned = false;
+        setImmediate(() => (turned = true));
+        await work();
+        return turned;
+      };
+      const afterPauses: boolean[] = [];
+      for (let i = 0; i < 10; ++i) {
+        for (const begunMs = performance.now(); performance.now() - begunMs < 10;);
+        afterPauses.push(await hasTurned(() => inspect(model)));
+      }
+      assert.ok(afterPauses.includes(false), 'a call of less than a millisecond waits for a turn each time');
+      const session = await createSession(model);
+      const data = new Float32Array(3 * 64 * 64);
+      const feeds = { [model.info.inputs[0]?.name ?? '']: { dtype: 'f32', shape: [1, 3, 64, 64], data } } as const;
+      const isBusy = async (): Promise<void> => {
+        for (const begunMs = performance.now(); performance.now() - begunMs < 200;) await session.run(feeds);
+      };
+      assert.ok(await hasTurned(isBusy), 'runs one after the other never give way');
+      session.dispose();
+      model.dispose();
+    },
+    { runIn: 'caller' },
+  );
 });
 
 /** A worker that is told what to do. */

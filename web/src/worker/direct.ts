@@ -16,7 +16,7 @@ function turnsByMessages(): () => Promise<void> {
     });
 }
 
-/** A turn costs as much as a small call; half of a frame is soon enough for whoever waits for one. */
+/** A turn costs as much as a small call; half of a frame of our own work is soon enough for whoever waits for one. */
 const turnEveryMs = 8;
 
 export async function openDirect(platform: Platform, options: OpenOptions): Promise<Backend> {
@@ -24,12 +24,13 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
   const nextTurn =
     typeof setImmediate === 'function' ? () => new Promise<void>((resolve) => setImmediate(resolve)) : turnsByMessages();
   let isOpen = true;
-  let lastTurnMs = 0;
+  /** In calls since the last turn; at first there was none. */
+  let busyMs = Infinity;
   /** A turn of the event loop now and then between calls: signals fire, timers run, progress is drawn. */
   const turnWhereDue = async (): Promise<void> => {
-    if (performance.now() - lastTurnMs <= turnEveryMs) return;
+    if (busyMs <= turnEveryMs) return;
     await nextTurn();
-    lastTurnMs = performance.now();
+    busyMs = 0;
   };
   /** When the last call has begun: calls begin in the order in which they were made. */
   let started = Promise.resolve();
@@ -44,6 +45,7 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
       started = started.then(turnWhereDue);
       await started;
       callOptions.signal?.throwIfAborted();
+      const begunMs = performance.now();
       try {
         return await host.call(verb, request, {
           onProgress: callOptions.onProgress ?? (() => undefined),
@@ -51,6 +53,8 @@ export async function openDirect(platform: Platform, options: OpenOptions): Prom
         });
       } catch (error) {
         throw error instanceof QuantError ? error : fromErrorData(toErrorData(error));
+      } finally {
+        busyMs += performance.now() - begunMs;
       }
     },
     close: async () => {
