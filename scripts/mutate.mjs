@@ -57,6 +57,7 @@ const equivalents = [
   /const bool varies = .*l\.inner >= 1/, // a run of one element is both kinds of run
   /share <= 1\.0/, // the whole range once more is no better than before
   /out\[places\[c\]\] -= /, // conjugate gradients solve -A x = -b as well
+  /sum -= static_cast<double>\(magnitude\);/, // only its square counts
 ];
 
 function sourceFiles() {
