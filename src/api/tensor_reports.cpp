@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "passes/graph_edit.h"
+#include "model/visit_nodes.h"
 #include "quant/quantize.h"
 #include "report/metrics.h"
 

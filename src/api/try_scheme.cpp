@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "passes/graph_edit.h"
+#include "model/visit_nodes.h"
 #include "passes/weights.h"
 #include "tensor/elements.h"
 #include "tensor/raw_allocator.h"

@@ -232,6 +232,20 @@ TEST_CASE("occupied_bins: from the first to the last bin that holds anything, or
   CHECK(around.zero == 2);
 }
 
+TEST_CASE("level_spikes: the bin of real 0 and those at both ends take no more than their neighbours hold") {
+  const auto levelled = [](const std::vector<std::uint64_t>& counts, std::size_t zero) {
+    std::vector<std::uint64_t> own;
+    const Bins bins = level_spikes({.counts = counts, .width = 1.0, .zero = zero}, own);
+    std::uint64_t sum = 0;
+    for (const std::uint64_t count : own) sum += count;
+    CHECK(bins.total == sum);
+    return own;
+  };
+  CHECK(levelled({9, 2, 50, 3, 8}, 2) == std::vector<std::uint64_t>{2, 2, 3, 3, 3});
+  CHECK(levelled({9, 2, 1, 7}, 1) ==
+        std::vector<std::uint64_t>{9, 1, 1, 1});  // below 0 there is one bin, which has no neighbour there
+}
+
 TEST_CASE("error_bounds: values count as the centres of their bins where nothing more is known") {
   // Two values between 0.5 and 1, steps of 1: 0.75 becomes 1.
   const std::vector<std::uint64_t> counts = {0, 2};

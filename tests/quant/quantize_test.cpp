@@ -190,6 +190,9 @@ TEST_CASE("scan_min_max: ends are never -0") {
       CHECK(!std::signbit(ends.rmin));
       CHECK(!std::signbit(ends.rmax));
     }
+  const MinMax whole = scan_min_max(x);
+  CHECK_FALSE(std::signbit(whole.rmin));
+  CHECK_FALSE(std::signbit(whole.rmax));
 }
 
 TEST_CASE("scan_min_max: NaN only, nothing, and one infinity") {

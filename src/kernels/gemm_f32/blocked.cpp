@@ -14,8 +14,8 @@ void gemm_f32_blocked(const GemmF32& g, GemmF32Kernel kernel) {
   const std::ptrdiff_t panels =
       std::clamp<std::ptrdiff_t>(kPanelBytesInCache / (32 * k), 4, std::max<std::ptrdiff_t>(n_panels, 4));
   const std::ptrdiff_t columns = std::min(panels, n_panels) * 8;
-  // Whole tiles of 5 and of 6 rows.
-  const std::ptrdiff_t rows = (std::min(kProductsPerTask / k / columns, g.m) / 30 + 1) * 30;
+  constexpr std::ptrdiff_t kTileRows = 5 * 6;  // whole tiles of kernels of 5 rows and of 6
+  const std::ptrdiff_t rows = (std::min(kProductsPerTask / k / columns, g.m) / kTileRows + 1) * kTileRows;
   const std::ptrdiff_t row_blocks = (g.m + rows - 1) / rows;
   const std::ptrdiff_t column_blocks = (g.n + columns - 1) / columns;
   parallel_for(row_blocks * column_blocks, 1, [&](std::int64_t begin, std::int64_t end) {

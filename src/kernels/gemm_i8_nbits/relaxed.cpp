@@ -39,10 +39,10 @@ bool is_relaxed_dot_exact() {
 }
 
 void arrange_i8__relaxed_4x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<4, 4>(codes, m, padded_k, arranged, put_bytes);
+  arrange_rows<DotI7<Relaxed>>(codes, m, padded_k, arranged, put_bytes);
 }
 void arrange_i8__relaxed_6x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<6, 4>(codes, m, padded_k, arranged, put_bytes);
+  arrange_rows<DotAddI7<Relaxed>>(codes, m, padded_k, arranged, put_bytes);
 }
 
 }  // namespace bitwright

@@ -30,7 +30,7 @@ void gemm_i8_nbits__simd128_4x8(const GemmI8NBits& g, std::ptrdiff_t first_panel
 }
 
 void arrange_i8__simd128_4x8(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged) {
-  arrange_rows<4, 8>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) {
+  arrange_rows<Dot16>(codes, m, padded_k, arranged, [](const std::int8_t* from, std::uint8_t* to) {
     const std::int16_t wide[4] = {from[0], from[2], from[1], from[3]};
     std::memcpy(to, wide, sizeof(wide));
   });

@@ -224,15 +224,15 @@ class NBitsTiles {
   }
 };
 
-/// Tiles of kTile rows, 4 neighbours in k of each row side by side: put(4 codes, where they go).
-template <int kTile, int kGroupBytes, typename Put>
+/// As the tiles of a Dot read them: its rows, 4 neighbours in k of each side by side. put(4 codes, where they go).
+template <typename Dot, typename Put>
 void arrange_rows(const std::int8_t* codes, std::ptrdiff_t m, std::ptrdiff_t padded_k, void* arranged, const Put& put) {
   auto* to = static_cast<std::uint8_t*>(arranged);
-  const std::ptrdiff_t rows = m == 1 ? 1 : kTile;
+  const std::ptrdiff_t rows = m == 1 ? 1 : Dot::kRows;
   static constexpr std::int8_t kNone[4] = {};
   for (std::ptrdiff_t row = 0; row < m; row += rows)
     for (std::ptrdiff_t p = 0; p < padded_k; p += 4)
-      for (std::ptrdiff_t r = 0; r < rows; ++r, to += kGroupBytes)
+      for (std::ptrdiff_t r = 0; r < rows; ++r, to += 4 * Dot::kActivationBytes)
         put(row + r < m ? codes + (row + r) * padded_k + p : kNone, to);
 }
 

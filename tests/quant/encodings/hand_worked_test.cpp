@@ -49,6 +49,7 @@ TEST_CASE("nf4: the nearest normal quantile of x / max|x|") {
   const Coded c = code({1.0f, 0.5f, -0.25f, 0.0f}, named("nf4"));
   // 0.5 lies below 0.50166, the middle of levels 12 and 13; -0.25 below -0.23461, that of 4 and 5.
   CHECK(c.codes == Codes{15, 12, 4, 7});
+  CHECK(c.encoded.range == CodeRange{0, 15});
   CHECK(c.reals == std::vector<float>{1.0f, 0.44070982933044434f, -0.28444138169288635f, 0.0f});
 }
 
