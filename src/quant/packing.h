@@ -68,6 +68,42 @@ class Packer {
   unsigned n_held_ = 0;  // bits
 };
 
+/// Where a code of packed bytes lies. The byte is found first: 64 bits would overflow size_t in wasm beyond 2^29 elements.
+struct CodePlace {
+  std::size_t byte;
+  unsigned shift;
+  unsigned mask;
+  CodePlace(int bits, std::size_t index) {
+    const auto width = static_cast<unsigned>(bits);
+    byte = index / 8 * width + index % 8 * width / 8;
+    shift = static_cast<unsigned>(index % 8 * width % 8);
+    mask = (1u << width) - 1;
+  }
+  bool has_second_byte() const { return mask << shift > 255; }
+};
+
+inline std::uint8_t code_in(const std::uint8_t* bytes, int bits, std::size_t index) {
+  const CodePlace at(bits, index);
+  unsigned window = bytes[at.byte];
+  if (at.has_second_byte()) window |= static_cast<unsigned>(bytes[at.byte + 1]) << 8;
+  return static_cast<std::uint8_t>((window >> at.shift) & at.mask);
+}
+
+inline void set_code(std::uint8_t* bytes, int bits, std::size_t index, std::uint8_t code) {
+  const CodePlace at(bits, index);
+  const unsigned kept = ~(at.mask << at.shift), set = (code & at.mask) << at.shift;
+  bytes[at.byte] = static_cast<std::uint8_t>((bytes[at.byte] & kept) | set);
+  if (at.has_second_byte()) bytes[at.byte + 1] = static_cast<std::uint8_t>((bytes[at.byte + 1] & kept >> 8) | set >> 8);
+}
+
+/// Sets codes first .. first + n of packed bytes; others may share bytes with them.
+inline void set_codes(std::uint8_t* bytes, int bits, std::size_t first, std::size_t n, const std::uint8_t* codes) {
+  for (; n != 0 && first % 8 != 0; --n) set_code(bytes, bits, first++, *codes++);
+  const std::size_t n_whole = n / 8 * 8;
+  Packer(bytes + first / 8 * static_cast<unsigned>(bits), bits).append(codes, n_whole);
+  for (std::size_t i = n_whole; i < n; ++i) set_code(bytes, bits, first + i, codes[i]);
+}
+
 /// Codes first .. first + n of packed bytes; `bytes` is where code 0 begins. Not sign extended.
 inline void unpack(const std::uint8_t* bytes, int bits, std::size_t first, std::size_t n, std::uint8_t* codes) {
   if (n == 0) return;  // there may be no array at all
@@ -76,16 +112,7 @@ inline void unpack(const std::uint8_t* bytes, int bits, std::size_t first, std::
     return;
   }
   std::size_t i = 0;
-  const auto width = static_cast<unsigned>(bits);
-  const unsigned mask = (1u << width) - 1;
-  const auto one = [&](std::size_t at) {
-    // 64 bits would overflow size_t in wasm only beyond 2^29 elements of 8 bits; the byte is found first.
-    const std::size_t byte = at / 8 * width + at % 8 * width / 8;
-    const auto shift = static_cast<unsigned>(at % 8 * width % 8);
-    unsigned window = bytes[byte];
-    if (shift + width > 8) window |= static_cast<unsigned>(bytes[byte + 1]) << 8;
-    return static_cast<std::uint8_t>((window >> shift) & mask);
-  };
+  const auto one = [&](std::size_t at) { return code_in(bytes, bits, at); };
   if (bits == 4) {
     if (n != 0 && first % 2 != 0) codes[i++] = one(first);
     const std::uint8_t* in = bytes + (first + i) / 2;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -69,6 +70,24 @@ struct QuantParams {
   /// Throws Error{invalid_argument} naming `tensor` where the invariant does not hold.
   void check(std::string_view tensor) const;
   bool is_symmetric() const;
+};
+
+/// What quantizing and dequantizing need of them, lent.
+struct QuantParamsView {
+  CodeRange range;
+  const Granularity& granularity;
+  std::span<const float> scales;
+  std::span<const std::int32_t> zero_points;
+  Rounding rounding = Rounding::nearest_even;
+  std::uint64_t seed = 0;
+
+  QuantParamsView(CodeRange r, const Granularity& g, std::span<const float> s, std::span<const std::int32_t> z)
+      : range(r), granularity(g), scales(s), zero_points(z) {}
+  QuantParamsView(const QuantParams& params)
+      : QuantParamsView(params.range, params.granularity, params.scales, params.zero_points) {
+    rounding = params.rounding;
+    seed = params.seed;
+  }
 };
 
 /// The widened clipping range of one group of values; always holds 0.

@@ -91,7 +91,7 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
 }
 
 template <typename Code, typename Emit>
-void quantize_runs(std::span<const float> values, const Shape& shape, const QuantParams& params, Emit&& emit) {
+void quantize_runs(std::span<const float> values, const Shape& shape, const QuantParamsView& params, Emit&& emit) {
   const auto& zero_points = params.zero_points;
   const bool shares_zero_point =
       std::all_of(zero_points.begin(), zero_points.end(), [&](std::int32_t z) { return z == zero_points[0]; });
@@ -136,7 +136,7 @@ struct Packed {
   void done(std::size_t n) { packer.append(piece, n); }
 };
 
-void check_layout(std::size_t n_values, std::size_t n_code_bytes, int bits, const Shape& shape, const QuantParams& params) {
+void check_layout(std::size_t n_values, std::size_t n_code_bytes, int bits, const Shape& shape, const QuantParamsView& params) {
   const auto n = static_cast<std::uint64_t>(n_elements(shape));
   const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(params.granularity, shape)));
   if (n_values != n || n_code_bytes != (n * static_cast<std::uint64_t>(bits) + 7) / 8)
@@ -174,7 +174,7 @@ void dequantize_run(const Code* codes, std::int64_t n, const float* scales, cons
 
 /// `piece` hands out the codes of elements [element, element + n), n <= kPieceLength.
 template <typename Piece>
-void dequantize_runs(const Shape& shape, const QuantParams& params, float* values, Piece&& piece) {
+void dequantize_runs(const Shape& shape, const QuantParamsView& params, float* values, Piece&& piece) {
   const auto in_pieces = [](std::int64_t count, auto&& body) {
     constexpr auto kLength = static_cast<std::int64_t>(kPieceLength);
     for (std::int64_t at = 0; at < count; at += kLength) body(at, std::min(kLength, count - at));
@@ -195,7 +195,7 @@ void dequantize_runs(const Shape& shape, const QuantParams& params, float* value
       });
 }
 
-void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParamsView& params, int bits,
                       bool is_signed, std::span<float> values) {
   check_layout(values.size(), codes.size(), bits, shape, params);
   const auto as = [&]<typename Code>(Code) {
@@ -230,7 +230,7 @@ void quantize_run(const float* values, std::size_t n, float scale, std::int32_t 
   quantize_same(values, n, scale, zero_point, range, codes);
 }
 
-void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParamsView& params, int bits,
                      std::span<std::uint8_t> codes) {
   check_layout(values.size(), codes.size(), bits, shape, params);
   if (bits == 8) {
@@ -245,7 +245,7 @@ void quantize_packed(std::span<const float> values, const Shape& shape, const Qu
   }
 }
 
-void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParamsView& params, int bits,
                        std::span<float> values) {
   dequantize_codes(codes, shape, params, bits, params.range.qmin < 0, values);
 }

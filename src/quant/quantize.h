@@ -4,8 +4,10 @@
 #include <span>
 #include <vector>
 
+#include "base/function_ref.h"
 #include "quant/quant_params.h"
 #include "quant/recipe.h"
+#include "quant/runs.h"
 #include "tensor/tensor.h"
 
 namespace bitwright {
@@ -29,8 +31,10 @@ struct MinMax {
 };
 
 MinMax scan_min_max(std::span<const float> values);
-/// One for each scale of the granularity, in order of the scales. `values` has n_elements(shape) elements.
-std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity);
+/// What takes the ends of some scales, from number `first` on.
+using TakeEnds = FunctionRef<void(std::size_t first, std::span<const MinMax> ends)>;
+/// Those of each scale, in order of the scales; some at a time, so that what is held does not grow with their number.
+void scan_min_max(std::span<const float> values, const ScaleLayout& layout, std::size_t n_scales, TakeEnds take);
 
 /// Quantizes `values` to the packed codes of params.dtype: 2 to 16 bits. `codes` has packed_bytes(dtype, n) bytes.
 /// Throws Error{shape_mismatch} where the scales do not fit the shape, Error{unsupported} for another element type.
@@ -40,13 +44,13 @@ void dequantize(std::span<const std::uint8_t> codes, const Shape& shape, const Q
 
 /// The same with codes of any width, 1 to 8 or 16 bits, packed low bits first without gaps, whatever params.dtype says; codes are
 /// signed where params.range.qmin < 0.
-void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+void quantize_packed(std::span<const float> values, const Shape& shape, const QuantParamsView& params, int bits,
                      std::span<std::uint8_t> codes);
-void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParams& params, int bits,
+void dequantize_packed(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParamsView& params, int bits,
                        std::span<float> values);
 
 /// The same, rounded as params.rounding says; Rounding::mask: as EncodeOptions has them.
-void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParamsView& params, int bits,
                       std::span<const std::uint8_t> mask, std::span<std::uint8_t> codes);
 
 /// The share of the values, 0 to 1, that lie outside of what the codes of their group can say: beyond the ends by more than half of the

@@ -9,7 +9,7 @@
 namespace bitwright {
 
 /// floor(steps + u) of the rounding's own u: a random one in [0, 1) (then the mean over seeds is exact), 0, or the mask.
-void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParams& params, int bits,
+void quantize_rounded(std::span<const float> values, const Shape& shape, const QuantParamsView& params, int bits,
                       std::span<const std::uint8_t> mask, std::span<std::uint8_t> bytes) {
   if (params.rounding == Rounding::nearest_even) return quantize_packed(values, shape, params, bits, bytes);
   const ScaleLayout layout = scale_layout(params.granularity, shape);

@@ -20,6 +20,8 @@ struct ScaleLayout {
   bool is_per_position = false;
 
   std::int64_t n_blocks() const { return extent / block + (extent % block != 0 ? 1 : 0); }
+  /// The elements of each scale stand side by side.
+  bool has_contiguous_groups() const { return is_per_position ? inner == 1 : outer == 1; }
 };
 
 /// Throws Error{shape_mismatch} or Error{bad_graph} where the granularity does not fit the shape.
@@ -46,6 +48,33 @@ void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
       else
         same(element, count, scale);
       element += count;
+    }
+  }
+}
+
+/// The same for scales [first, first + n) only, in pieces: how many of them from `first` on go together, and their runs.
+inline std::int64_t n_scales_together(const ScaleLayout& l, std::int64_t first, std::int64_t n) {
+  return l.is_per_position && l.inner > 1 ? std::min(n, l.inner - first % l.inner) : n;
+}
+template <typename Same, typename Varying>
+void for_each_run_of(const ScaleLayout& l, std::int64_t first, std::int64_t n, Same&& same, Varying&& varying) {
+  const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too
+  const std::int64_t n_inner = l.is_per_position ? l.inner : 1;
+  const std::int64_t from = first / n_inner % n_blocks * l.block;
+  if (l.is_per_position && n_inner > 1) {
+    const std::int64_t outer = first / n_inner / n_blocks;
+    for (std::int64_t e = from; e < std::min(from + l.block, l.extent); ++e)
+      varying((outer * l.extent + e) * n_inner + first % n_inner, n, first);
+    return;
+  }
+  for (std::int64_t o = 0; o < (l.is_per_position ? 1 : l.outer); ++o) {
+    if (!l.is_per_position && l.inner == 1 && l.block == 1) {
+      varying(o * l.extent + first, n, first);
+      continue;
+    }
+    for (std::int64_t scale = first; scale < first + n; ++scale) {
+      const std::int64_t at = scale % n_blocks * l.block;
+      same(((o + scale / n_blocks) * l.extent + at) * l.inner, std::min(l.block, l.extent - at) * l.inner, scale);
     }
   }
 }

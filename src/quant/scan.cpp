@@ -1,6 +1,5 @@
 #include <limits>
 
-#include "base/error.h"
 #include "base/simd.h"
 #include "quant/quantize.h"
 #include "quant/runs.h"
@@ -10,6 +9,7 @@ namespace bitwright {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr MinMax kNothing{kInfinity, -kInfinity, 0};
 /// Values scanned before it is asked whether all were finite: small enough to stay in the cache for a second look.
 constexpr std::size_t kPieceLength = 2048;
 
@@ -99,55 +99,59 @@ RealRange MinMax::range() const {
 }
 
 MinMax scan_min_max(std::span<const float> values) {
-  MinMax ends{kInfinity, -kInfinity, 0};
+  MinMax ends = kNothing;
   scan(values.data(), values.size(), ends);
   ends.rmin += 0.0f;
   ends.rmax += 0.0f;
   return ends;
 }
 
-std::vector<MinMax> scan_min_max(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
-  if (static_cast<std::int64_t>(values.size()) != n_elements(shape))
-    throw_error(ErrorCode::shape_mismatch, {values.size(), " values were given for shape ", shape});
-  const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(granularity, shape)));
-  std::vector<MinMax> found(n_scales, {kInfinity, -kInfinity, 0});
-  std::vector<float> low;  // only filled for neighbours of different scales
+void scan_min_max(std::span<const float> values, const ScaleLayout& layout, std::size_t n_scales, TakeEnds take) {
+  constexpr std::int64_t kMostTogether = 1024;
+  const auto n = static_cast<std::int64_t>(n_scales);
+  std::vector<MinMax> found;
+  std::vector<float> low;  // for neighbours of different scales
   std::vector<float> high;
-  for_each_run(
-      scale_layout(granularity, shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        scan(values.data() + element, static_cast<std::size_t>(count), found[static_cast<std::size_t>(scale)]);
-      },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        if (low.empty()) {
-          low.assign(n_scales, kInfinity);
-          high.assign(n_scales, -kInfinity);
-        }
-        scan_varying(values.data() + element, static_cast<std::size_t>(count), low.data() + scale, high.data() + scale,
-                     found.data() + scale);
-      });
-  // An infinity spoils the lanes' ends, and a value hidden behind it is lost: those scales are looked at again, one by
-  // one.
-  bool has_infinity = false;
-  for (std::size_t i = 0; i < low.size(); ++i) {
-    if (low[i] < found[i].rmin) found[i].rmin = low[i];
-    if (high[i] > found[i].rmax) found[i].rmax = high[i];
-    has_infinity |= found[i].rmin == -kInfinity || found[i].rmax == kInfinity;
-  }
-  if (has_infinity) {
-    for (MinMax& ends : found) ends = {kInfinity, -kInfinity, 0};
-    for_each_run(
-        scale_layout(granularity, shape), [](std::int64_t, std::int64_t, std::int64_t) {},
-        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-          for (std::int64_t i = 0; i < count; ++i)
-            widen(found[static_cast<std::size_t>(scale + i)], values[static_cast<std::size_t>(element + i)]);
+  for (std::int64_t first = 0; first < n; first += static_cast<std::int64_t>(found.size())) {
+    const std::int64_t count = n_scales_together(layout, first, std::min(kMostTogether, n - first));
+    const auto reset = [&](auto& list, auto value) { list.assign(static_cast<std::size_t>(count), value); };
+    reset(found, kNothing);
+    low.clear();
+    for_each_run_of(
+        layout, first, count,
+        [&](std::int64_t element, std::int64_t length, std::int64_t scale) {
+          scan(values.data() + element, static_cast<std::size_t>(length), found[static_cast<std::size_t>(scale - first)]);
+        },
+        [&](std::int64_t element, std::int64_t length, std::int64_t) {
+          if (low.empty()) {
+            reset(low, kInfinity);
+            reset(high, -kInfinity);
+          }
+          scan_varying(values.data() + element, static_cast<std::size_t>(length), low.data(), high.data(), found.data());
         });
+    // An infinity spoils the lanes' ends, and a value hidden behind it is lost: those scales are looked at again, one by
+    // one.
+    bool has_infinity = false;
+    for (std::size_t i = 0; i < low.size(); ++i) {
+      if (low[i] < found[i].rmin) found[i].rmin = low[i];
+      if (high[i] > found[i].rmax) found[i].rmax = high[i];
+      has_infinity |= found[i].rmin == -kInfinity || found[i].rmax == kInfinity;
+    }
+    if (has_infinity) {
+      reset(found, kNothing);
+      for_each_run_of(
+          layout, first, count, [](std::int64_t, std::int64_t, std::int64_t) {},
+          [&](std::int64_t element, std::int64_t length, std::int64_t) {
+            for (std::int64_t i = 0; i < length; ++i)
+              widen(found[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(element + i)]);
+          });
+    }
+    for (MinMax& ends : found) {
+      ends.rmin += 0.0f;
+      ends.rmax += 0.0f;
+    }
+    take(static_cast<std::size_t>(first), found);
   }
-  for (MinMax& ends : found) {
-    ends.rmin += 0.0f;
-    ends.rmax += 0.0f;
-  }
-  return found;
 }
 
 }  // namespace bitwright

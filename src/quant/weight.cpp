@@ -46,19 +46,10 @@ QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std:
                           std::span<const float> importance, std::int64_t importance_axis) {
   const std::span<const float> reals = values.data<float>();
   QuantParams params = params_of(scheme, axis, values.rank());
-  const std::vector<MinMax> ends = scan_min_max(reals, values.shape(), params.granularity);
-
-  RealRange whole;
-  std::uint64_t n_bad = 0;
-  for (const MinMax& e : ends) {
-    const RealRange range = e.range();
-    whole = {std::min(whole.rmin, range.rmin), std::max(whole.rmax, range.rmax)};
-    n_bad += e.n_not_finite;
-  }
-  if (n_not_finite != nullptr) *n_not_finite = n_bad;
+  const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(params.granularity, values.shape())));
   if (holds_all(scheme)) {
-    params.scales.resize(ends.size());
-    params.zero_points.resize(ends.size());
+    params.scales.resize(n_scales);
+    params.zero_points.resize(n_scales);
   } else {
     TensorScheme chosen = scheme;
     chosen.rounding = Rounding::nearest_even;
@@ -68,14 +59,30 @@ QuantParams choose_params(const Tensor& values, const TensorScheme& scheme, std:
     params.scales = std::move(encoded.scales);
     params.zero_points = std::move(encoded.zero_points);
   }
-  for (std::size_t i = 0; i < ends.size(); ++i) {
-    const RealRange range = ends[i].range();
-    const bool is_zero = range.rmin == 0.0f && range.rmax == 0.0f;
-    if (!is_zero && !holds_all(scheme)) continue;
-    const ScaleZeroPoint chosen = choose_scale_zero_point(is_zero ? whole : range, params.range, scheme.is_symmetric);
+  const auto settle = [&](std::size_t i, RealRange range) {
+    const ScaleZeroPoint chosen = choose_scale_zero_point(range, params.range, scheme.is_symmetric);
     params.scales[i] = chosen.scale;
     params.zero_points[i] = chosen.zero_point;
-  }
+  };
+  RealRange whole;
+  std::uint64_t n_bad = 0;
+  scan_min_max(reals, scale_layout(params.granularity, values.shape()), n_scales,
+               [&](std::size_t first, std::span<const MinMax> ends) {
+                 for (const MinMax& e : ends) {
+                   const std::size_t i = first++;
+                   const RealRange range = e.range();
+                   n_bad += e.n_not_finite;
+                   if (range.rmin == 0.0f && range.rmax == 0.0f) {
+                     params.scales[i] = 0.0f;  // until the whole range is known
+                     continue;
+                   }
+                   whole = {std::min(whole.rmin, range.rmin), std::max(whole.rmax, range.rmax)};
+                   if (holds_all(scheme)) settle(i, range);
+                 }
+               });
+  for (std::size_t i = 0; i < n_scales; ++i)
+    if (params.scales[i] == 0.0f) settle(i, whole);
+  if (n_not_finite != nullptr) *n_not_finite = n_bad;
   return params;
 }
 

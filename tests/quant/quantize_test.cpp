@@ -40,6 +40,16 @@ QuantParams random_params(DType dtype, Granularity granularity, const Shape& sha
   return params;
 }
 
+std::vector<MinMax> scan_each(std::span<const float> values, const Shape& shape, const Granularity& granularity) {
+  std::vector<MinMax> found;
+  scan_min_max(values, scale_layout(granularity, shape), static_cast<std::size_t>(n_elements(scale_shape(granularity, shape))),
+               [&](std::size_t first, std::span<const MinMax> ends) {
+                 REQUIRE(first == found.size());
+                 found.insert(found.end(), ends.begin(), ends.end());
+               });
+  return found;
+}
+
 struct Case {
   Shape shape;
   Granularity granularity;
@@ -170,7 +180,7 @@ TEST_CASE("scan_min_max: equal to the reference for each granularity, with and w
       CAPTURE(to_string(shape));
       CAPTURE(to_string(granularity));
       const std::vector<float> x = random_values(static_cast<std::size_t>(n_elements(shape)), ++seed, with_specials);
-      const auto fast = scan_min_max(x, shape, granularity);
+      const auto fast = scan_each(x, shape, granularity);
       const auto slow = reference::scan_min_max(x, shape, granularity);
       REQUIRE(fast.size() == slow.size());
       for (std::size_t i = 0; i < fast.size(); ++i) {
@@ -186,7 +196,7 @@ TEST_CASE("scan_min_max: equal to the reference for each granularity, with and w
 TEST_CASE("scan_min_max: ends are never -0") {
   const std::vector<float> x = {-0.0f, -0.0f, -0.0f, -0.0f};
   for (const Granularity& granularity : {Granularity(PerTensor{}), Granularity(PerChannel{0}), Granularity(PerChannel{1})})
-    for (const MinMax& ends : scan_min_max(x, {2, 2}, granularity)) {
+    for (const MinMax& ends : scan_each(x, {2, 2}, granularity)) {
       CHECK(!std::signbit(ends.rmin));
       CHECK(!std::signbit(ends.rmax));
     }
@@ -210,13 +220,13 @@ TEST_CASE("scan_min_max: NaN only, nothing, and one infinity") {
 
 TEST_CASE("scan_min_max: channels side by side that hold nothing finite are counted") {
   std::vector<float> x(18, std::nanf(""));  // two rows of nine channels
-  for (const MinMax& ends : scan_min_max(x, {2, 9}, PerChannel{1})) {
+  for (const MinMax& ends : scan_each(x, {2, 9}, PerChannel{1})) {
     CHECK_FALSE(ends.has_finite());
     CHECK(ends.n_not_finite == 2);
   }
   x[3] = kInfinity;
   x[14] = 5.0f;
-  const auto found = scan_min_max(x, {2, 9}, PerChannel{1});
+  const auto found = scan_each(x, {2, 9}, PerChannel{1});
   CHECK(found[3].n_not_finite == 2);
   CHECK(found[5].n_not_finite == 1);
   CHECK(found[5].rmin == 5.0f);

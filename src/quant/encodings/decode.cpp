@@ -11,8 +11,7 @@ void decode_tensor(const EncodedTensor& e, std::span<float> values) {
     throw_error(ErrorCode::shape_mismatch, {values.size(), " values were asked for of shape ", e.shape});
   const Encoding encoding = e.scheme.encoding;
   if (encoding == Encoding::uniform)
-    return dequantize_packed(e.codes, e.shape, {e.scheme.dtype, e.range, e.granularity, e.scales, e.zero_points}, e.scheme.bits,
-                             values);
+    return dequantize_packed(e.codes, e.shape, {e.range, e.granularity, e.scales, e.zero_points}, e.scheme.bits, values);
   if (encoding == Encoding::product) return decode_product(e, values);
   if (encoding == Encoding::f16 || encoding == Encoding::bf16) {
     for (std::size_t i = 0; i < values.size(); ++i) {

@@ -194,9 +194,7 @@ std::vector<std::int32_t> unpack_codes(const EncodedTensor& e) {
     if (e.scheme.bits == 16) {
       code = e.codes[2 * i] | e.codes[2 * i + 1] << 8;
     } else {
-      std::uint8_t byte = 0;
-      unpack(e.codes.data(), e.scheme.bits, i, 1, &byte);
-      code = byte;
+      code = code_in(e.codes.data(), e.scheme.bits, i);
     }
     codes[i] = (code ^ sign) - sign;
   }

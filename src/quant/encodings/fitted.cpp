@@ -148,64 +148,35 @@ void fit_planes(const Group& group, std::span<float> alphas, std::span<float> le
   }
 }
 
-/// Where neighbours have codebooks of their own: all boundaries are made beforehand.
-void code_varying(EncodedTensor& e, std::span<const float> values, const ScaleLayout& layout) {
-  const auto n_levels = static_cast<std::size_t>(e.scheme.n_entries);
-  const std::size_t n_scales = e.levels.size() / n_levels;
-  std::vector<float> boundaries(n_scales * (n_levels - 1), std::numeric_limits<float>::infinity());
-  std::vector<std::uint8_t> code_of_rank(n_scales * n_levels);
-  for (std::size_t g = 0; g < n_scales; ++g) {
-    const auto levels = std::span(e.levels).subspan(g * n_levels, n_levels);
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, 0);
-    std::copy(table.boundaries.begin(), table.boundaries.end(), boundaries.data() + g * (n_levels - 1));
-    for (std::size_t rank = 0; rank < n_levels; ++rank)
-      code_of_rank[g * n_levels + rank] = table.code_of_rank.empty()         ? static_cast<std::uint8_t>(rank)
-                                          : rank < table.code_of_rank.size() ? table.code_of_rank[rank]
-                                                                             : std::uint8_t{0};
-  }
-  code_in_pieces(layout, e.scheme.bits, e.codes,
-                 [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t step, std::uint8_t* codes) {
-                   for (std::int64_t i = 0; i < n; ++i) {
-                     const auto g = static_cast<std::size_t>(scale + i * step);
-                     const auto own = std::span(boundaries).subspan(g * (n_levels - 1), n_levels - 1);
-                     codes[i] = code_of_rank[g * n_levels + rank_of(own, values[static_cast<std::size_t>(element + i)])];
-                   }
-                 });
-}
-
 void encode_fitted(EncodedTensor& e, std::span<const float> values, const EncodeOptions& options) {
   const ScaleLayout layout = scale_layout(e.granularity, e.shape);
-  const auto n_scales = n_elements(scale_shape(e.granularity, e.shape));
+  const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e.granularity, e.shape)));
   const auto n_levels = static_cast<std::size_t>(e.scheme.n_entries);
   const auto n_planes = static_cast<std::size_t>(e.scheme.bits);
   const bool has_planes = e.scheme.encoding == Encoding::binary_code;
   e.n_not_finite = scan_min_max(values).n_not_finite;
-  e.levels.resize(static_cast<std::size_t>(n_scales) * n_levels);
-  if (has_planes) e.alphas.resize(static_cast<std::size_t>(n_scales) * n_planes);
-  GroupReader groups(values, layout, e.shape, options, e.n_not_finite != 0);
-  for (std::int64_t g = 0; g < n_scales; ++g) {
-    const auto at = static_cast<std::size_t>(g);
-    const std::span<float> levels = std::span(e.levels).subspan(at * n_levels, n_levels);
-    if (has_planes)
-      fit_planes(groups(g), std::span(e.alphas).subspan(at * n_planes, n_planes), levels);
-    else
-      fit_levels(groups(g), e.scheme.seed + at, levels);
-  }
+  e.levels.resize(n_scales * n_levels);
+  if (has_planes) e.alphas.resize(n_scales * n_planes);
   e.codes.assign(static_cast<std::size_t>((e.n_codes() * e.scheme.bits + 7) / 8), 0);
-  if (values.empty()) return;
-  const bool is_varying = layout.inner > 1 ? layout.is_per_position : !layout.is_per_position && layout.block == 1;
-  if (is_varying) return code_varying(e, values, layout);
-  LevelTable table;
-  std::int64_t current = -1;
-  code_in_pieces(layout, e.scheme.bits, e.codes,
-                 [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t, std::uint8_t* codes) {
-                   if (scale != current) {
-                     const auto levels = std::span(e.levels).subspan(static_cast<std::size_t>(scale) * n_levels, n_levels);
-                     table = sorted_levels({levels.begin(), levels.end()}, values.size() / static_cast<std::size_t>(n_scales));
-                     current = scale;
-                   }
-                   codes_of(table, values.data() + element, static_cast<std::size_t>(n), codes);
-                 });
+  GroupReader groups(values, layout, e.shape, options);
+  for (std::size_t g = 0; g < n_scales; ++g) {
+    const std::span<float> levels = std::span(e.levels).subspan(g * n_levels, n_levels);
+    const Group group = groups(g, e.n_not_finite != 0);
+    if (has_planes)
+      fit_planes(group, std::span(e.alphas).subspan(g * n_planes, n_planes), levels);
+    else
+      fit_levels(group, e.scheme.seed + g, levels);
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
+    const auto code = [&](std::int64_t element, std::int64_t count, std::int64_t) {
+      std::uint8_t codes[kCodePiece];
+      for (std::int64_t at = element; at < element + count; at += kCodePiece) {
+        const auto n = static_cast<std::size_t>(std::min(kCodePiece, element + count - at));
+        codes_of(table, values.data() + at, n, codes);
+        set_codes(e.codes.data(), e.scheme.bits, static_cast<std::size_t>(at), n, codes);
+      }
+    };
+    for_each_run_of(layout, static_cast<std::int64_t>(g), 1, code, code);
+  }
 }
 
 }  // namespace

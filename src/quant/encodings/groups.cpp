@@ -14,12 +14,8 @@ std::size_t importance_stride(const EncodeOptions& options, const Shape& shape) 
 }
 
 GroupReader::GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape,
-                         const EncodeOptions& options, bool has_not_finite)
-    : values_(values),
-      layout_(layout),
-      importance_(options.importance),
-      importance_stride_(importance_stride(options, shape)),
-      needs_copy_(has_not_finite) {}
+                         const EncodeOptions& options)
+    : values_(values), layout_(layout), importance_(options.importance), importance_stride_(importance_stride(options, shape)) {}
 
 void GroupReader::gather(std::int64_t first, std::int64_t count) {
   for (std::int64_t i = first; i < first + count; ++i) {
@@ -31,30 +27,24 @@ void GroupReader::gather(std::int64_t first, std::int64_t count) {
   }
 }
 
-GroupReader::Group GroupReader::operator()(std::int64_t scale) {
-  const ScaleLayout& l = layout_;
-  const std::int64_t n_inner_scales = l.is_per_position ? l.inner : 1;
-  const std::int64_t inner = l.is_per_position ? scale % l.inner : 0;
-  const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too
-  const std::int64_t block = scale / n_inner_scales % n_blocks;
-  const std::int64_t outer = scale / n_inner_scales / n_blocks;
-  const std::int64_t from = block * l.block;
-  const std::int64_t length = std::min(l.block, l.extent - from);
-  const std::int64_t first = (outer * l.extent + from) * l.inner + inner;
-  const bool is_contiguous = l.is_per_position ? l.inner == 1 : l.outer == 1;
-  const auto at = static_cast<std::size_t>(first), n = static_cast<std::size_t>(length * (l.is_per_position ? 1 : l.inner));
+GroupReader::Group GroupReader::operator()(std::size_t scale, bool has_not_finite) {
+  const bool is_contiguous = layout_.has_contiguous_groups();
   // Finding each importance by division takes longer than copying those of small groups.
-  constexpr std::size_t kMostCopied = 16384;
-  if (is_contiguous && !needs_copy_ && (importance_.empty() || n > kMostCopied))
-    return {values_.subspan(at, n), {importance_, at, importance_stride_}};
+  constexpr std::int64_t kMostCopied = 16384;
+  Group in_place;
   gathered_.clear();
   gathered_importance_.clear();
-  if (l.is_per_position) {
-    for (std::int64_t e = 0; e < length; ++e) gather(first + e * l.inner, 1);
-  } else {
-    for (std::int64_t o = 0; o < l.outer; ++o) gather((o * l.extent + from) * l.inner, length * l.inner);
-  }
-  return {gathered_, {gathered_importance_}};
+  for_each_run_of(
+      layout_, static_cast<std::int64_t>(scale), 1,
+      [&](std::int64_t element, std::int64_t count, std::int64_t) {
+        const auto at = static_cast<std::size_t>(element);
+        if (is_contiguous && !has_not_finite && (importance_.empty() || count > kMostCopied))
+          in_place = {values_.subspan(at, static_cast<std::size_t>(count)), {importance_, at, importance_stride_}};
+        else
+          gather(element, count);
+      },
+      [&](std::int64_t element, std::int64_t count, std::int64_t) { gather(element, count); });
+  return gathered_.empty() ? in_place : Group{gathered_, {gathered_importance_}};
 }
 
 CodeSums sum_by_code(const LevelTable& table, std::span<const float> values, const Importance& importance) {

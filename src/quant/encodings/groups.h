@@ -32,14 +32,13 @@ struct Importance {
 /// small ones with importance, as copies.
 class GroupReader {
  public:
-  GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape, const EncodeOptions& options,
-              bool has_not_finite);
+  GroupReader(std::span<const float> values, const ScaleLayout& layout, const Shape& shape, const EncodeOptions& options);
   struct Group {
     std::span<const float> values;
     Importance importance;
   };
-  /// Valid until the next call.
-  Group operator()(std::int64_t scale);
+  /// Valid until the next call. `has_not_finite`: the group may hold values that are not finite.
+  Group operator()(std::size_t scale, bool has_not_finite);
 
  private:
   void gather(std::int64_t first, std::int64_t count);
@@ -48,7 +47,6 @@ class GroupReader {
   ScaleLayout layout_;
   std::span<const float> importance_;
   std::size_t importance_stride_;
-  bool needs_copy_;
   std::vector<float> gathered_;
   std::vector<float> gathered_importance_;
 };

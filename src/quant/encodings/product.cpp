@@ -65,21 +65,20 @@ class ProductEncoder {
   void run(const EncodeOptions& options) {
     e_.n_not_finite = scan_min_max(values_).n_not_finite;
     e_.levels.assign(static_cast<std::size_t>(rows_.n_groups() * rows_.n_entries * rows_.length), 0.0f);
-    std::vector<std::uint8_t> codes(static_cast<std::size_t>(rows_.n_rows() * rows_.n_sub));
-    for (std::int64_t g = 0; g < rows_.n_groups() && !codes.empty(); ++g) fit(g, codes);
+    e_.codes.assign(static_cast<std::size_t>((rows_.n_rows() * rows_.n_sub * e_.scheme.bits + 7) / 8), 0);
+    for (std::int64_t g = 0; g < rows_.n_groups() && !e_.codes.empty(); ++g) fit(g);
     if (!options.samples.empty())
-      refine(options, codes);
+      refine(options);
     else if (!options.importance.empty())
-      weigh(options, codes);
-    e_.codes.assign((codes.size() * static_cast<std::size_t>(e_.scheme.bits) + 7) / 8, 0);
-    Packer packer(e_.codes.data(), e_.scheme.bits);
-    packer.append(codes.data(), codes.size());
-    packer.finish();
+      weigh(options);
   }
 
  private:
   float* entry(std::int64_t group, std::int64_t code) {
     return e_.levels.data() + (group * rows_.n_entries + code) * rows_.length;
+  }
+  std::uint8_t code_of(std::int64_t row, std::int64_t sub) const {
+    return code_in(e_.codes.data(), e_.scheme.bits, rows_.code_at(row, sub));
   }
   /// A sub-vector, by its number within the group's; not finite and missing elements as 0.
   void read(std::int64_t row, std::int64_t sub, float* out) const {
@@ -87,7 +86,7 @@ class ProductEncoder {
     for (std::int64_t e = 0; e < rows_.length_of(sub); ++e) out[e] = finite_at(row, sub * rows_.length + e);
   }
 
-  void fit(std::int64_t group, std::vector<std::uint8_t>& codes) {
+  void fit(std::int64_t group) {
     const std::int64_t first = group * rows_.column_group;
     const std::int64_t width = std::min(rows_.column_group, rows_.n_sub - first);
     const std::int64_t n_vectors = rows_.n_rows() * width;
@@ -106,9 +105,8 @@ class ProductEncoder {
         for (std::int64_t s = first; s < first + width; ++s) {
           read(row, s, vector);
           const std::uint8_t code = nearest(vector);
-          std::uint8_t& place = codes[rows_.code_at(row, s)];
-          has_changed |= place != code;
-          place = code;
+          has_changed |= code_of(row, s) != code;
+          set_code(e_.codes.data(), e_.scheme.bits, rows_.code_at(row, s), code);
           for (std::size_t e = 0; e < length; ++e) sums[code * length + e] += static_cast<double>(vector[e]);
           counts[code] += 1.0;
         }
@@ -183,9 +181,9 @@ class ProductEncoder {
   }
 
   /// The place of a row's element among the levels.
-  std::size_t level_at(const std::vector<std::uint8_t>& codes, std::int64_t row, std::int64_t column) const {
+  std::size_t level_at(std::int64_t row, std::int64_t column) const {
     const std::int64_t sub = column / rows_.length;
-    return static_cast<std::size_t>((sub / rows_.column_group * rows_.n_entries + codes[rows_.code_at(row, sub)]) * rows_.length +
+    return static_cast<std::size_t>((sub / rows_.column_group * rows_.n_entries + code_of(row, sub)) * rows_.length +
                                     column % rows_.length);
   }
   float finite_at(std::int64_t row, std::int64_t column) const {
@@ -194,14 +192,14 @@ class ProductEncoder {
   }
 
   /// The same for samples whose columns are independent, of which mean squares are enough: entries become weighted means.
-  void weigh(const EncodeOptions& options, const std::vector<std::uint8_t>& codes) {
+  void weigh(const EncodeOptions& options) {
     const std::size_t stride = importance_stride(options, e_.shape);
     std::vector<double> sums(e_.levels.size(), 0.0);
     std::vector<double> weights(e_.levels.size(), 0.0);
     for (std::int64_t row = 0; row < rows_.n_rows(); ++row)
       for (std::int64_t c = 0; c < rows_.extent; ++c) {
         const auto weight = static_cast<double>(options.importance[rows_.at(row, c) / stride % options.importance.size()]);
-        const std::size_t level = level_at(codes, row, c);
+        const std::size_t level = level_at(row, c);
         sums[level] += weight * static_cast<double>(finite_at(row, c));
         weights[level] += weight;
       }
@@ -211,19 +209,19 @@ class ProductEncoder {
 
   /// Conjugate gradients on the normal equations: minimizes sum over outputs and samples of (x . (w - w'))^2 over the codebooks.
   /// The error falls with each step, from where k-means left it. An output sums a row of the tensor, or the rows of a kernel.
-  void refine(const EncodeOptions& options, const std::vector<std::uint8_t>& codes) {
+  void refine(const EncodeOptions& options) {
     const std::size_t n = e_.levels.size();
     transpose_samples(options);
     std::vector<double> change(n, 0.0);
     std::vector<double> gradient(n, 0.0);  // of what is left
-    apply(codes, {}, gradient);
+    apply({}, gradient);
     std::vector<double> direction = gradient;
     std::vector<double> image(n);
     double before = 0.0;
     for (const double g : gradient) before += g * g;
     const double enough = before * 1e-12;
     for (int step = 0; step < kRefineSteps && before > enough; ++step) {
-      apply(codes, direction, image);
+      apply(direction, image);
       double curvature = 0.0;
       for (std::size_t i = 0; i < n; ++i) curvature += direction[i] * image[i];
       const double length = before / curvature;
@@ -257,7 +255,7 @@ class ProductEncoder {
 
   /// out = sum over outputs of A^T H A levels, A picking the entries of an output's elements and H = X^T X + D; without levels, of
   /// A^T H (w - A levels) with those there are.
-  void apply(const std::vector<std::uint8_t>& codes, const std::vector<double>& levels, std::vector<double>& out) const {
+  void apply(const std::vector<double>& levels, std::vector<double>& out) const {
     std::vector<std::size_t> places(damping_.size());
     std::vector<float> values(damping_.size());
     std::vector<float> outputs(stride_);
@@ -267,7 +265,7 @@ class ProductEncoder {
       for (std::size_t c = 0; c < places.size(); ++c) {
         const std::int64_t column = static_cast<std::int64_t>(c) / window_;
         const std::int64_t at = row + static_cast<std::int64_t>(c) % window_;
-        places[c] = level_at(codes, at, column);
+        places[c] = level_at(at, column);
         values[c] = levels.empty() ? finite_at(at, column) - e_.levels[places[c]] : static_cast<float>(levels[places[c]]);
         for (std::size_t s = 0; s < stride_; s += 4)
           store_f32x4(&outputs[s], load_f32x4(&outputs[s]) + load_f32x4(&samples_[c * stride_ + s]) * splat(values[c]));
@@ -301,8 +299,7 @@ void decode_product(const EncodedTensor& e, std::span<float> values) {
   const Rows rows(e.shape, std::get<PerBlock>(e.granularity).axis, e.scheme);
   for (std::int64_t row = 0; row < rows.n_rows(); ++row)
     for (std::int64_t sub = 0; sub < rows.n_sub; ++sub) {
-      std::uint8_t code = 0;
-      unpack(e.codes.data(), e.scheme.bits, rows.code_at(row, sub), 1, &code);
+      const std::uint8_t code = code_in(e.codes.data(), e.scheme.bits, rows.code_at(row, sub));
       const float* entry = e.levels.data() + (sub / rows.column_group * rows.n_entries + code) * rows.length;
       for (std::int64_t i = 0; i < rows.length_of(sub); ++i) values[rows.at(row, sub * rows.length + i)] = entry[i];
     }

@@ -107,25 +107,26 @@ class ScaledEncoder {
         values_(values),
         options_(options),
         layout_(scale_layout(encoded.granularity, encoded.shape)),
-        is_uniform_(encoded.scheme.encoding == Encoding::uniform) {
+        is_uniform_(encoded.scheme.encoding == Encoding::uniform),
+        is_two_level_(has_super_scales(encoded.scheme.scale_form)) {
     if (!is_uniform_) table_ = level_table(e_.scheme.encoding, e_.scheme.bits);
   }
 
   void run() {
     e_.codes.resize(static_cast<std::size_t>((e_.n_codes() * e_.scheme.bits + 7) / 8));
-    const bool is_contiguous = layout_.is_per_position ? layout_.inner == 1 : layout_.outer == 1;
-    if (is_contiguous && !values_.empty() && !is_fitted() && !has_super_scales() && e_.scheme.bits <= 8 &&
+    if (layout_.has_contiguous_groups() && !values_.empty() && !is_fitted() && !is_two_level_ && e_.scheme.bits <= 8 &&
         e_.scheme.clipping == CalibrationMethod::min_max && e_.scheme.rounding == Rounding::nearest_even)
       return encode_at_once();
     choose();
     if (!values_.empty()) {
-      if (!is_uniform_)
+      if (!is_uniform_) {
         code_levels();
-      else
-        quantize_rounded(
-            values_, e_.shape,
-            {e_.scheme.dtype, e_.range, e_.granularity, e_.scales, e_.zero_points, e_.scheme.rounding, e_.scheme.seed},
-            e_.scheme.bits, options_.rounding_mask, e_.codes);
+      } else {
+        QuantParamsView params(e_.range, e_.granularity, e_.scales, e_.zero_points);
+        params.rounding = e_.scheme.rounding;
+        params.seed = e_.scheme.seed;
+        quantize_rounded(values_, e_.shape, params, e_.scheme.bits, options_.rounding_mask, e_.codes);
+      }
     }
     e_.levels = std::move(table_.levels);
   }
@@ -162,12 +163,13 @@ class ScaledEncoder {
     return {range.rmin * ratio, range.rmax * ratio};
   }
   bool is_fitted() const { return e_.scheme.encoding == Encoding::binary || e_.scheme.encoding == Encoding::ternary; }
-  bool has_super_scales() const { return e_.scheme.scale_form == ScaleForm::f8e4m3fn || e_.scheme.scale_form == ScaleForm::u6; }
+  bool is_zero(RealRange range) const { return range.rmin == 0.0f && range.rmax == 0.0f; }
 
-  void make_room_for_scales(std::size_t n) {
+  void make_room_for_scales() {
+    const auto n = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
     e_.scales.resize(n);
-    if (is_uniform_) e_.zero_points.resize(n);
-    if (has_super_scales() || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.resize(n);
+    if (is_uniform_) e_.zero_points.resize(n, SymmetricScale(e_.range).zero_point());
+    if (is_two_level_ || e_.scheme.scale_form == ScaleForm::e8m0) e_.scale_codes.resize(n);
   }
 
   /// Sets the stored scale of group `index`, and its zero point.
@@ -192,11 +194,9 @@ class ScaledEncoder {
   /// Where each group's values stand side by side and nothing but their ends decides its scale: values are read from memory once.
   /// Short groups are worked on in batches, their ends, their scales, their codes, so that no step waits for the one before.
   void encode_at_once() {
-    const StoredScales stored(e_.scheme.scale_form, layout_, {}, largest_level());
+    const StoredScales stored(e_.scheme.scale_form, layout_, largest_level(), e_.super_scales);
     const SymmetricScale symmetric_scale(e_.range);
-    const auto n_scales = static_cast<std::size_t>(n_elements(scale_shape(e_.granularity, e_.shape)));
-    if (is_uniform_) e_.zero_points.assign(n_scales, symmetric_scale.zero_point());
-    make_room_for_scales(n_scales);
+    make_room_for_scales();
     const bool has_f32_scales = e_.scheme.scale_form == ScaleForm::f32;
     const bool has_plain_scales = is_uniform_ && has_f32_scales;
     const bool is_symmetric = !is_uniform_ || e_.scheme.is_symmetric;
@@ -281,36 +281,49 @@ class ScaledEncoder {
   }
 
   void choose() {
-    const std::vector<MinMax> ends = scan_min_max(values_, e_.shape, e_.granularity);
-    for (const MinMax& end : ends) e_.n_not_finite += end.n_not_finite;
-    GroupReader groups(values_, layout_, e_.shape, options_, e_.n_not_finite != 0);
-    std::vector<float> ideal(ends.size());
-    std::vector<float> decisive(ends.size());  // for the scales of scales: any serves a group of zeros
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      const RealRange range = shrunk(ends[i].range());
-      ideal[i] = ideal_scale(range);
-      if (is_fitted()) ideal[i] = fit(groups(static_cast<std::int64_t>(i)), ideal[i]);
-      decisive[i] = range.rmin == 0.0f && range.rmax == 0.0f ? 0.0f : ideal[i];
-    }
-    const StoredScales stored(e_.scheme.scale_form, layout_, decisive, largest_level());
-    e_.super_scales = stored.super_scales();
-    make_room_for_scales(ends.size());
-    for (std::size_t i = 0; i < ends.size(); ++i) {
-      const auto at = static_cast<std::int64_t>(i);
-      RealRange range = shrunk(ends[i].range());
-      if (!is_fitted() && e_.scheme.clipping != CalibrationMethod::min_max && decisive[i] > 0.0f) {
-        const RealRange narrower = clipped(groups(at), ends[i].range(), stored, at);
-        if (narrower.rmin != 0.0f || narrower.rmax != 0.0f) range = shrunk(narrower);
-        ideal[i] = ideal_scale(range);
+    StoredScales stored(e_.scheme.scale_form, layout_, largest_level(), e_.super_scales);
+    GroupReader groups(values_, layout_, e_.shape, options_);
+    make_room_for_scales();
+    const std::size_t n_scales = e_.scales.size();
+    if (e_.scheme.encoding == Encoding::ternary) divisors_.resize(n_scales);
+    // The scales hold the ideal ones until they are settled.
+    const auto begin = [&](std::size_t first, std::span<const MinMax> ends) {
+      for (const MinMax& end : ends) {
+        const std::size_t i = first++;
+        e_.n_not_finite += end.n_not_finite;
+        const RealRange range = shrunk(end.range());
+        float& ideal = e_.scales[i];
+        ideal = ideal_scale(range);
+        if (is_fitted()) ideal = fit(groups(i, end.n_not_finite != 0), ideal, i);
+        if (is_two_level_ && !is_zero(range)) stored.include(ideal, static_cast<std::int64_t>(i));
       }
-      settle(i, range, ideal[i], stored);
-    }
+    };
+    const auto finish = [&](std::size_t first, std::span<const MinMax> ends) {
+      for (const MinMax& end : ends) {
+        const std::size_t i = first++;
+        RealRange range = shrunk(end.range());
+        float ideal = e_.scales[i];
+        if (!is_fitted() && e_.scheme.clipping != CalibrationMethod::min_max && !is_zero(range)) {
+          const RealRange narrower = clipped(groups(i, end.n_not_finite != 0), end.range(), stored, static_cast<std::int64_t>(i));
+          if (!is_zero(narrower)) range = shrunk(narrower);
+          ideal = ideal_scale(range);
+        }
+        settle(i, range, ideal, stored);
+      }
+    };
+    scan_min_max(values_, layout_, n_scales, [&](std::size_t first, std::span<const MinMax> ends) {
+      begin(first, ends);
+      if (!is_two_level_) finish(first, ends);
+    });
+    if (!is_two_level_) return;
+    stored.settle_super_scales();
+    scan_min_max(values_, layout_, n_scales, finish);
   }
 
   /// Binary: the mean magnitude is the scale of least error (Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279, eq. 6).
   /// Ternary: threshold 0.7 mean|x|, scale the mean of what is above (Li, Zhang, Liu 2016, TWN, arXiv 1605.04711, eq. 4 to 6);
   /// clipping mse takes the best threshold instead.
-  float fit(const Group& group, float otherwise) {
+  float fit(const Group& group, float otherwise, std::size_t index) {
     if (e_.scheme.encoding == Encoding::binary) {
       const double mean = mean_above(group, -1.0);
       return mean > 0.0 ? static_cast<float>(std::max(mean, kMinScale)) : otherwise;
@@ -324,10 +337,10 @@ class ScaledEncoder {
     }
     const double scale = mean_above(group, threshold);
     if (scale == 0.0) {
-      divisors_.push_back(otherwise);
+      divisors_[index] = otherwise;
       return otherwise;
     }
-    divisors_.push_back(static_cast<float>(std::max(threshold, kMinScale)));
+    divisors_[index] = static_cast<float>(std::max(threshold, kMinScale));
     return static_cast<float>(std::max(scale, kMinScale));
   }
 
@@ -444,6 +457,7 @@ class ScaledEncoder {
   const EncodeOptions& options_;
   ScaleLayout layout_;
   bool is_uniform_;
+  bool is_two_level_;
   LevelTable table_;
   std::vector<float> divisors_;  // ternary: thresholds; empty: the scales
 };

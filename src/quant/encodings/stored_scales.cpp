@@ -22,28 +22,33 @@ float as_f16(float value) { return f16_to_f32(f32_to_f16(std::clamp(value, kSmal
 
 }  // namespace
 
-StoredScales::StoredScales(ScaleForm form, const ScaleLayout& layout, std::span<const float> ideal, double largest_level)
-    : form_(form), layout_(layout), largest_level_(largest_level) {
-  if (form != ScaleForm::f8e4m3fn && form != ScaleForm::u6) return;
-  for (std::int64_t i = 0; i < static_cast<std::int64_t>(ideal.size()); ++i) {
-    const auto super = static_cast<std::size_t>(super_index(i));
-    if (super >= super_scales_.size()) super_scales_.resize(super + 1, 0.0f);
-    super_scales_[super] = std::max(super_scales_[super], ideal[static_cast<std::size_t>(i)]);
-  }
+StoredScales::StoredScales(ScaleForm form, const ScaleLayout& layout, double largest_level, std::vector<float>& super_scales)
+    : form_(form), layout_(layout), largest_level_(largest_level), super_scales_(super_scales) {
+  if (form == ScaleForm::f8e4m3fn) super_scales.resize(1);
+  if (form == ScaleForm::u6) super_scales.resize(static_cast<std::size_t>(layout.outer * n_super_blocks() * layout.inner));
+}
+
+void StoredScales::include(float ideal, std::int64_t index) {
+  float& super = super_scales_[super_index(index)];
+  super = std::max(super, ideal);
+}
+
+void StoredScales::settle_super_scales() {
   for (float& scale : super_scales_) {
-    if (form == ScaleForm::u6)
+    if (form_ == ScaleForm::u6)
       scale = as_f16(scale / static_cast<float>(kMaxScaleCode));
     else
       scale = std::max(scale / kF8e4m3fn.largest, 0x1p-100f);
   }
 }
 
-std::int64_t StoredScales::super_index(std::int64_t index) const {
+std::int64_t StoredScales::n_super_blocks() const { return (layout_.n_blocks() + kSuperBlock - 1) / kSuperBlock; }
+
+std::size_t StoredScales::super_index(std::int64_t index) const {
   if (form_ == ScaleForm::f8e4m3fn) return 0;
-  const std::int64_t n_super = (layout_.n_blocks() + kSuperBlock - 1) / kSuperBlock;
   const std::int64_t block = index / layout_.inner % layout_.n_blocks();
   const std::int64_t outer = index / layout_.inner / layout_.n_blocks();
-  return (outer * n_super + block / kSuperBlock) * layout_.inner + index % layout_.inner;
+  return static_cast<std::size_t>((outer * n_super_blocks() + block / kSuperBlock) * layout_.inner + index % layout_.inner);
 }
 
 StoredScales::Stored StoredScales::round(float ideal, double reach, std::int64_t index) const {
@@ -64,7 +69,7 @@ StoredScales::Stored StoredScales::round(float ideal, double reach, std::int64_t
       return {super * small_float_to_f32(kF8e4m3fn, code), code};
     }
     case ScaleForm::u6: {
-      const float super = super_scales_[static_cast<std::size_t>(super_index(index))];
+      const float super = super_scales_[super_index(index)];
       const double code = std::clamp(round_half_even(static_cast<double>(ideal) / static_cast<double>(super)), 1.0,
                                      static_cast<double>(kMaxScaleCode));
       return {super * static_cast<float>(code), static_cast<std::uint8_t>(code)};
