@@ -61,6 +61,10 @@ const equivalents = [
   /share <= 1\.0/, // the whole range once more is no better than before
   /out\[places\[c\]\] -= /, // conjugate gradients solve -A x = -b as well
   /sum -= static_cast<double>\(magnitude\);/, // only its square counts
+  /right\[p\] -= /, // only its magnitude counts
+  /from <= to \? prefix/, // what is empty sums to 0
+  /scale \* furthest_ >= kLargestReal/, // or the same
+  /std::clamp\(acc, -limit \+ 1, limit\)/, // beyond all codes either way
 ];
 
 function sourceFiles() {

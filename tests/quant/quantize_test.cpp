@@ -65,6 +65,9 @@ std::vector<Case> layouts() {
     cases.push_back({{2, 33, 1}, PerBlock{axis, 32}});
     cases.push_back({{1, 2, 1500}, PerChannel{axis}});
   }
+  cases.push_back({{2, 5, 1100}, PerBlock{1, 2}});
+  cases.push_back({{1100, 5}, PerBlock{1, 2}});
+  cases.push_back({{2, 1100, 3}, PerChannelGroup{1, 1}});
   cases.push_back({{4, 70}, PerBlock{1, 32}});
   cases.push_back({{70, 4}, PerBlock{0, 100}});
   cases.push_back({{6, 19}, PerToken{}});

@@ -706,6 +706,15 @@ TEST_CASE("packing: what goes in comes out, at every width and offset, without t
         unpack(packed.data(), bits, first, n - first, out.data());
         for (std::size_t i = first; i < n; ++i) REQUIRE(out[i - first] == codes[i]);
         REQUIRE(out.back() == 0xee);
+        // Into bytes that others have filled: they keep their bits.
+        UnsetBytes filled = pack_codes(Codes(n + 1, (1 << bits) - 1), bits);
+        const UnsetBytes before = filled;
+        set_codes(filled.data(), bits, first, n - first, out.data());
+        for (std::size_t i = 0; i < n + 1; ++i)
+          REQUIRE(code_in(filled.data(), bits, i) == (i < first || i == n ? (1 << bits) - 1 : codes[i]));
+        UnsetBytes ones(n - first + 1, 0xff);
+        set_codes(filled.data(), bits, first, n - first, ones.data());
+        REQUIRE(filled == before);
       }
     }
   CHECK(pack_codes(Codes{1, 2, 3}, 3) == UnsetBytes{0b11'010'001, 0b0});

@@ -128,6 +128,64 @@ TEST_CASE("encode_tensor: codes in range, scales finite and positive, decoding a
   }
 }
 
+TEST_CASE("encode_tensor: fitted levels: every value takes the nearest of its own group's, wherever it stands") {
+  std::uint32_t seed = 50;
+  for (const Encoding encoding : {Encoding::kmeans, Encoding::binary_code})
+    for (const int bits : {1, 3, 4})
+      for (const Grain grain : {Grain::per_tensor, Grain::per_channel, Grain::per_block, Grain::per_token})
+        for (const Case& c : cases()) {
+          CAPTURE(encoding_info(encoding).name);
+          CAPTURE(bits);
+          CAPTURE(to_string(c.shape));
+          CAPTURE(c.axis);
+          ++seed;
+          const std::vector<float> x = weights(static_cast<std::size_t>(n_elements(c.shape)), seed, seed % 2 == 0);
+          const EncodedTensor e =
+              encode_tensor(x, c.shape, {.grain = grain, .block_size = 7, .encoding = encoding, .bits = bits}, c.axis);
+          const std::vector<float> y = decoded(e);
+          const auto n_levels = static_cast<std::size_t>(e.scheme.n_entries);
+          for (std::size_t i = 0; i < x.size(); ++i) {
+            const double value = std::isnan(x[i]) ? 0.0 : std::clamp(static_cast<double>(x[i]), -4e38, 4e38);
+            const auto g = static_cast<std::size_t>(reference::scale_index(e.granularity, e.shape, static_cast<std::int64_t>(i)));
+            double least = 1e40;
+            for (std::size_t k = 0; k < n_levels; ++k)
+              least = std::min(least, std::abs(value - static_cast<double>(e.levels[g * n_levels + k])));
+            // The boundary between two levels is rounded to a float.
+            REQUIRE(std::abs(value - static_cast<double>(y[i])) <= least + 1e-6 * std::abs(value));
+          }
+        }
+}
+
+TEST_CASE("encode_tensor: the range of a watched scale is that of its group, whichever it is") {
+  const Shape shape = {3, 1000};
+  const std::vector<float> x = weights(3000, 77);
+  for (const Encoding encoding : {Encoding::uniform, Encoding::nf4, Encoding::ternary})
+    for (const auto& [grain, axis] :
+         {std::pair(Grain::per_tensor, 0), std::pair(Grain::per_channel, 0), std::pair(Grain::per_channel, 1),
+          std::pair(Grain::per_block, 0), std::pair(Grain::per_block, 1)}) {
+      const TensorScheme scheme{.dtype = DType::u4, .grain = grain, .block_size = 8, .encoding = encoding};
+      const auto n_scales = static_cast<std::int64_t>(encode_tensor(x, shape, scheme, axis).scales.size());
+      for (std::int64_t watched = 0; watched < n_scales; watched += 1 + n_scales / 40) {
+        CAPTURE(encoding_info(encoding).name);
+        CAPTURE(watched);
+        const EncodedTensor e = encode_tensor(x, shape, scheme, axis, {.watched_scale = watched});
+        RealRange range;
+        double sum = 0.0;
+        double n = 0.0;
+        for (std::size_t i = 0; i < x.size(); ++i) {
+          if (reference::scale_index(e.granularity, shape, static_cast<std::int64_t>(i)) != watched) continue;
+          range = {std::min(range.rmin, x[i]), std::max(range.rmax, x[i])};
+          sum += std::abs(static_cast<double>(x[i]));
+          ++n;
+        }
+        CHECK(e.watched_range.rmin == range.rmin);
+        CHECK(e.watched_range.rmax == range.rmax);
+        if (encoding == Encoding::ternary)
+          CHECK(static_cast<double>(e.watched_threshold) == doctest::Approx(0.7 * sum / n).epsilon(1e-6));
+      }
+    }
+}
+
 TEST_CASE("encode_tensor: fixed levels take the nearest one, as the slow twin does") {
   std::uint32_t seed = 900;
   for (const NamedScheme& named : named_schemes()) {
