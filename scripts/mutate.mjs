@@ -62,6 +62,7 @@ const equivalents = [
   /out\[places\[c\]\] -= /, // conjugate gradients solve -A x = -b as well
   /sum -= static_cast<double>\(magnitude\);/, // only its square counts
   /right\[p\] -= /, // only its magnitude counts
+  /!\(range\.rmin <= 0\.0f\)|!\(range\.rmax >= 0\.0f\)/, // an end at 0 is no half step
   /from <= to \? prefix/, // what is empty sums to 0
   /scale \* furthest_ >= kLargestReal/, // or the same
   /std::clamp\(acc, -limit \+ 1, limit\)/, // beyond all codes either way

@@ -179,6 +179,25 @@ TEST_CASE("WideningHistogram: every value lies in its bin, whatever the order an
   }
 }
 
+TEST_CASE("WideningHistogram: bins are as narrow as powers of two allow") {
+  std::mt19937 random(9);
+  for (int i = 0; i < 2000; ++i) {
+    const auto end = [&] { return std::ldexp(static_cast<float>(random() >> 8) * 0x1p-24f, static_cast<int>(random() % 9)); };
+    const float rmin = i % 3 == 0 ? 0.0f : -end(), rmax = i % 5 == 0 ? 0.0f : end();
+    if (rmin == rmax) continue;
+    WideningHistogram histogram(64);
+    const std::vector<float> values = {rmin, rmax};
+    histogram.add(values, rmin, rmax, true);
+    const auto n_bins = [&](double width) {
+      return std::floor(static_cast<double>(rmax) / width) - std::floor(static_cast<double>(rmin) / width) + 1.0;
+    };
+    const double width = histogram.bin_width();
+    CHECK(std::exp2(std::round(std::log2(width))) == width);
+    CHECK(n_bins(width) <= 64.0);
+    CHECK(n_bins(width / 2.0) > 64.0);
+  }
+}
+
 TEST_CASE("WideningHistogram: what begins at 0 begins there however wide it grows") {
   WideningHistogram histogram(64);
   const std::vector<float> near = {0.0f, 1.0f, 2.0f, 3.5f}, far = {30.0f};

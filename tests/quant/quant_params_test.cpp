@@ -52,6 +52,29 @@ TEST_CASE("choose_scale_zero_point: a range without zero is widened to hold it")
   CHECK(choose_scale_zero_point({-4.0f, -2.0f}, {0, 255}, false).zero_point == 255);
 }
 
+TEST_CASE("choose_activation_scale: a zero point half way between two codes gives up a code") {
+  // 127.5 steps either way: 128 below and 127 above, where a step is the 127th part of the upper end.
+  const auto check = [](RealRange range, CodeRange codes, bool is_symmetric, float scale, std::int32_t zero_point) {
+    const ScaleZeroPoint chosen = choose_activation_scale(range, codes, is_symmetric);
+    CHECK(chosen.scale == scale);
+    CHECK(chosen.zero_point == zero_point);
+  };
+  check({-1.0f, 1.0f}, {0, 255}, false, static_cast<float>(1.0 / 127.0), 128);
+  check({-1.0f, 1.0f}, {-128, 127}, false, static_cast<float>(1.0 / 127.0), 0);
+  check({-0.5f, 254.5f}, {0, 255}, false, static_cast<float>(254.5 / 254.0), 1);
+  // A 200th of a step beside the middle is not near it, a 300th is.
+  check({-127.505f, 127.495f}, {0, 255}, false, 1.0f, 128);
+  CHECK(choose_activation_scale({-127.5f - 1.0f / 300.0f, 127.5f - 1.0f / 300.0f}, {0, 255}, false).scale > 1.003f);
+  // Whole steps, one end at 0, symmetric codes and few codes stay as they are.
+  check({-1.0f, 2.0f}, {0, 255}, false, static_cast<float>(3.0 / 255.0), 85);
+  check({0.0f, 1.0f}, {0, 255}, false, static_cast<float>(1.0 / 255.0), 0);
+  check({-1.0f, 0.0f}, {0, 255}, false, static_cast<float>(1.0 / 255.0), 255);
+  check({-1.0f, 1.0f}, {-127, 127}, true, static_cast<float>(1.0 / 127.0), 0);
+  check({-1.0f, 1.0f}, {0, 15}, false, static_cast<float>(2.0 / 15.0), 8);
+  // Nothing would be left above.
+  CHECK(choose_activation_scale({-254.5f, 0.5f}, {0, 255}, false).zero_point == 254);
+}
+
 TEST_CASE("choose_scale_zero_point: empty, tiny and huge ranges give a finite positive scale") {
   CHECK(choose_scale_zero_point({0.0f, 0.0f}, {0, 255}, false).scale == 1.0f);
   CHECK(choose_scale_zero_point({0.0f, 0.0f}, {-128, 127}, false).zero_point == 0);
