@@ -64,6 +64,7 @@ const equivalents = [
   /right\[p\] -= /, // only its magnitude counts
   /!\(range\.rmin <= 0\.0f\)|!\(range\.rmax >= 0\.0f\)/, // an end at 0 is no half step
   /below_zero \+ 0\.25/, // whole but for rounding
+  /std::ilogb\(width\) \+ 1/, // narrower ones never fit
   /from <= to \? prefix/, // what is empty sums to 0
   /scale \* furthest_ >= kLargestReal/, // or the same
   /std::clamp\(acc, -limit \+ 1, limit\)/, // beyond all codes either way

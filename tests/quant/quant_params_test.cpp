@@ -81,6 +81,14 @@ TEST_CASE("choose_scale_zero_point: empty, tiny and huge ranges give a finite po
   CHECK(choose_scale_zero_point({0.0f, 1e-45f}, {0, 255}, false).scale == 0x1p-100f);
   const float most = std::numeric_limits<float>::max();
   CHECK(std::isfinite(choose_scale_zero_point({-most, most}, {0, 1}, false).scale));
+  // The real that is furthest from 0 is as large as a float may be, not less.
+  for (const bool is_symmetric : {false, true}) {
+    const ScaleZeroPoint chosen = choose_scale_zero_point({-most, most}, {0, 255}, is_symmetric);
+    CHECK(chosen.zero_point == 128);
+    CHECK(chosen.scale * 128.0f == doctest::Approx(most).epsilon(1e-6));
+  }
+  CHECK(choose_scale_zero_point({0.0f, most}, {0, 255}, false).scale * 255.0f == doctest::Approx(most).epsilon(1e-6));
+  CHECK(choose_scale_zero_point({-most, most}, {-127, 127}, true).scale * 127.0f == doctest::Approx(most).epsilon(1e-6));
   CHECK_THROWS_AS(choose_scale_zero_point({0.0f, std::numeric_limits<float>::infinity()}, {0, 255}, false), Error);
   CHECK_THROWS_AS(choose_scale_zero_point({std::nanf(""), 1.0f}, {0, 255}, false), Error);
 }
