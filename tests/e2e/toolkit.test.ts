@@ -52,27 +52,6 @@ void test(
   },
 );
 
-void test(
-  'in a page: the worker asks for its glue while the page still waits for the module',
-  { skip, timeout: limitMs },
-  async () => {
-    await withPage({}, async (page) => {
-      const asked = page.waitForRequest(/bitwright-\w+\.mjs$/);
-      await page.route('**/*.wasm', async (route) => {
-        await asked;
-        await route.continue();
-      });
-      const version = await page.evaluate(async (path) => {
-        const { openToolkit } = (await import(path)) as typeof import('../../web/src/index.js');
-        const toolkit = await openToolkit();
-        await toolkit.dispose();
-        return toolkit.info.version;
-      }, packagePath);
-      assert.match(version, /^\d+\.\d+/);
-    });
-  },
-);
-
 /** A worker of a page's own that uses the package on its own thread. */
 const callingWorker = `
 import { createSession, loadModel, openToolkit } from '${packagePath}';

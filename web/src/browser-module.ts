@@ -1,6 +1,5 @@
 /** Which module a browser loads, and from where. Relative URLs are seen from the root of the built package. */
 import { chooseModule, type Choice } from './wasm/choose.js';
-import type { CoreFactory } from './wasm/core.js';
 import type { CompiledModule, OpenOptions } from './worker/protocol.js';
 
 interface ModuleUrls {
@@ -52,20 +51,6 @@ export function chooseBrowserModule(options: OpenOptions): { choice: Choice; nam
           wasm: new URL(`bitwright-${name}.wasm`, options.wasmUrl).href,
         };
   return { choice, name, urls };
-}
-
-/** The module's glue. */
-export function importGlue(urls: ModuleUrls): Promise<{ default: CoreFactory }> {
-  return import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue) as Promise<{ default: CoreFactory }>;
-}
-
-/** Imports what opening will ask for; nothing where that fails: opening tries again and says why. */
-export async function importGlueAhead(options: OpenOptions): Promise<void> {
-  try {
-    await importGlue(chooseBrowserModule(options).urls);
-  } catch {
-    // opening says it
-  }
 }
 
 /** Compiles while it arrives; from its bytes where the host does not call it application/wasm. */

@@ -1,16 +1,14 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The package in browsers: everything runs in a worker, unless the caller wants it on its own thread. */
 import { Toolkit, type ToolkitOptions } from './toolkit.js';
-import { compileAhead, importGlueAhead } from './browser-module.js';
+import { compileAhead } from './browser-module.js';
 import { openClient, type WorkerPort } from './worker/client.js';
-import type { Backend, FromHost, OpenOptions, ToPrepare } from './worker/protocol.js';
+import type { Backend, FromHost, OpenOptions } from './worker/protocol.js';
 
 export * from './api.js';
 
-function workerPort(options: OpenOptions): WorkerPort {
+function workerPort(): WorkerPort {
   const worker = new Worker(new URL('./browser-worker.js', import.meta.url), { type: 'module' });
-  const prepare: ToPrepare = { kind: 'prepare', options };
-  worker.postMessage(prepare);
   return {
     post: (message, transfer) => {
       worker.postMessage(message, [...transfer]);
@@ -40,7 +38,6 @@ async function openOnThisThread(open: OpenOptions): Promise<Backend> {
     import('./worker/direct.js'),
     import('./platform-browser.js'),
     compileAhead(open),
-    importGlueAhead(open),
   ]);
   return await openDirect(browserPlatform, compiled);
 }
@@ -62,7 +59,6 @@ export async function openToolkit(options: ToolkitOptions = {}): Promise<Toolkit
     variant: options.variant ?? 'auto',
     mayNotWait: isOnPage,
   };
-  const backend =
-    options.runIn === 'caller' ? await openOnThisThread(open) : await openClient(workerPort(open), compileAhead(open));
+  const backend = options.runIn === 'caller' ? await openOnThisThread(open) : await openClient(workerPort(), compileAhead(open));
   return new Toolkit(backend, await backend.call('info', {}));
 }

@@ -1,7 +1,7 @@
 /** The host's platform in a browser's worker. Relative URLs are seen from the root of the built package. */
 import { QuantError } from './errors.js';
-import { chooseBrowserModule, compile, importGlue } from './browser-module.js';
-import type { Core, CoreSource } from './wasm/core.js';
+import { chooseBrowserModule, compile } from './browser-module.js';
+import type { Core, CoreFactory, CoreSource } from './wasm/core.js';
 import { bytesSource, maxCopiedBytes, memorySink, readerSource } from './worker/byte-io.js';
 import type { Picture, Platform } from './worker/platform.js';
 import type { OpenOptions, SourceSpec } from './worker/protocol.js';
@@ -13,7 +13,7 @@ async function loadCore(options: OpenOptions): ReturnType<Platform['loadCore']> 
   const { choice, name, urls } = chooseBrowserModule(options);
   try {
     const [glue, module] = await Promise.all([
-      importGlue(urls),
+      import(/* webpackIgnore: true */ /* @vite-ignore */ urls.glue) as Promise<{ default: CoreFactory }>,
       options.compiled?.name === name ? options.compiled.module : compile(urls.wasm),
     ]);
     const core: Core = await glue.default({

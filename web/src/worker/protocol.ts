@@ -207,12 +207,6 @@ export type ToHost =
     }[Verb]
   | { readonly kind: 'open'; readonly id: number; readonly options: OpenOptions };
 
-/** To a browser's worker, before it is opened: what it may fetch meanwhile. There is no answer. */
-export interface ToPrepare {
-  readonly kind: 'prepare';
-  readonly options: OpenOptions;
-}
-
 export type FromHost =
   | { readonly kind: 'answer'; readonly id: number; readonly answer: unknown; readonly lent: LentBuffers }
   | { readonly kind: 'error'; readonly id: number; readonly error: ErrorData; readonly lent: LentBuffers }
