@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { test } from 'node:test';
-import { loadModel, quantize } from '../../web/src/node.js';
+import { createSession, loadModel, quantize, type Model } from '../../web/src/node.js';
 import { labelledModels } from './support/labelled-models.js';
+import { argmax, numbers } from './support/measure.js';
+import { imagenet, magikaFiles, pictures, type Labelled } from './support/shared-inputs.js';
 import { sharedPath, whyNotShared } from './support/shared.js';
 import { withToolkit } from './support/toolkit.js';
 
@@ -51,3 +53,43 @@ for (const { path, folds, floatCount } of labelledModels) {
     });
   });
 }
+
+/** What the manifest says of models that are not quantized here, in both arithmetics. */
+async function rightAnswers(
+  path: string,
+  samples: (model: Model) => Promise<Labelled[]> | Labelled[],
+): Promise<Record<string, number>> {
+  return await withToolkit(async (toolkit) => {
+    const model = await loadModel(toolkit, new Uint8Array(readFileSync(sharedPath(path))));
+    const list = await samples(model);
+    const right: Record<string, number> = {};
+    for (const arithmetic of ['simulated', 'fast'] as const) {
+      const session = await createSession(model, { arithmetic });
+      right[arithmetic] = 0;
+      for (const { feeds, label } of list) {
+        const scores = numbers(Object.values(await session.run(feeds))[0]);
+        right[arithmetic] += argmax(scores) === label ? 1 : 0;
+      }
+      session.dispose();
+    }
+    model.dispose();
+    return right;
+  });
+}
+
+const magika = 'models/text/magika_standard_v3_3.onnx';
+void test('magika_standard_v3_3: all 38 files are told right', { skip: whyNotShared(magika, 'data/magika') }, async () => {
+  assert.deepEqual(await rightAnswers(magika, magikaFiles), { simulated: 38, fast: 38 });
+});
+
+const quantized = 'models/classification/mobilenet_v2_qdq_244.onnx';
+void test(
+  "mobilenet_v2_qdq_244: answers of somebody else's int8 model are right as often as the manifest says",
+  { skip: whyNotShared(quantized) },
+  async (context) => {
+    const options = { input: 'image', pixels: imagenet, height: 244, width: 244, resize: 256 } as const;
+    const right = await rightAnswers(quantized, (model) => pictures(model, 'eval', 300, options));
+    context.diagnostic(JSON.stringify(right));
+    for (const count of Object.values(right)) assert.ok(Math.abs(count - 246) <= 1, JSON.stringify(right));
+  },
+);

@@ -198,3 +198,12 @@ function magikaTokens(i: number): Tensor {
   const at = (i % Math.floor(bytes.length / 4096)) * 4096;
   return { dtype: 'i32', shape: [1, 2048], data: Int32Array.from({ length: 2048 }, (_, k) => bytes.readUInt16LE(at + 2 * k)) };
 }
+
+/** The files of data/magika, each with the number of its label. */
+export function magikaFiles(): Labelled[] {
+  const rows = readFileSync(sharedPath('data/magika', 'magika_standard_v3_3_dev_labels.csv'), 'utf8').trim().split('\n').slice(1);
+  return rows.map((row) => {
+    const [index, , label] = row.split(',');
+    return { feeds: { bytes: magikaTokens(Number(index)) }, label: Number(label) };
+  });
+}
