@@ -1,5 +1,5 @@
 // Where integer islands begin and end: Quantize, Dequantize, and Layout between codes as the graph has them and as islands do.
-#include <cstring>
+#include <algorithm>
 
 #include "base/parallel_for.h"
 #include "kernels/border_u8/border_u8.h"
@@ -29,25 +29,32 @@ BorderU8 border_of(const Node& node, const Shape& first) {
 }
 
 struct BorderCall {
+  bool is_begin = false;  // of an island
   BorderU8 border;
   const void* x = nullptr;
   void* y = nullptr;
+
+  void run() const {
+    constexpr std::int64_t kGrain = 16384;  // elements: some microseconds
+    // Whole tiles of 16 pixels.
+    parallel_for(border.pixels, (kGrain / std::max<std::ptrdiff_t>(border.channels, 1) / 16 + 1) * 16,
+                 [&](std::int64_t first, std::int64_t last) {
+                   const auto from = static_cast<std::ptrdiff_t>(first), to = static_cast<std::ptrdiff_t>(last);
+                   if (is_begin)
+                     quantize_u8(border, static_cast<const float*>(x), static_cast<std::uint8_t*>(y), from, to);
+                   else
+                     dequantize_u8(border, static_cast<const std::uint8_t*>(x), static_cast<float*>(y), from, to);
+                 });
+  }
 };
 
-struct QuantizeCall : BorderCall {
-  void run() const { quantize_u8(border, static_cast<const float*>(x), static_cast<std::uint8_t*>(y)); }
-};
-struct DequantizeCall : BorderCall {
-  void run() const { dequantize_u8(border, static_cast<const std::uint8_t*>(x), static_cast<float*>(y)); }
-};
-
-template <typename Call>
-PreparedCall prepare_border(RunContext& context, const Shape& first, std::string kernel) {
-  auto call = std::make_shared<Call>();
+PreparedCall prepare_border(RunContext& context, const Shape& first, std::string kernel, bool is_begin) {
+  auto call = std::make_shared<BorderCall>();
+  call->is_begin = is_begin;
   call->border = border_of(context.node(), first);
   call->x = context.input(0).bytes().data();
   call->y = context.output(0).bytes().data();
-  return prepared<Call>(std::move(call), std::move(kernel));
+  return prepared<BorderCall>(std::move(call), std::move(kernel));
 }
 
 void infer_quantize(InferContext& context) {
@@ -56,7 +63,7 @@ void infer_quantize(InferContext& context) {
   context.set_output(0, DType::u8, is_last(context.node()) ? channels_last_shape(x) : x);
 }
 PreparedCall prepare_quantize(RunContext& context) {
-  return prepare_border<QuantizeCall>(context, context.input(0).shape(), "quantize_u8");
+  return prepare_border(context, context.input(0).shape(), "quantize_u8", true);
 }
 
 void infer_dequantize(InferContext& context) {
@@ -65,7 +72,7 @@ void infer_dequantize(InferContext& context) {
   context.set_output(0, DType::f32, is_last(context.node()) ? channels_first_shape(x) : x);
 }
 PreparedCall prepare_dequantize(RunContext& context) {
-  return prepare_border<DequantizeCall>(context, context.output(0).shape(), "dequantize_u8");
+  return prepare_border(context, context.output(0).shape(), "dequantize_u8", false);
 }
 
 // Layout: `to` says channels first or last (left out: as it was), `flip` turns s8 codes into u8 codes, `is_signed` the result's type.

@@ -241,11 +241,13 @@ void add_codes(std::vector<Task>& tasks, std::vector<std::unique_ptr<Tensors>>& 
   tasks.push_back({"average_pool_u8 7x7x1280", 49.0 * 1280,
                    [pool] { pool_u8_blocked(pool, choose_pool_u8(PoolOperation::average, Arithmetic::fast)); }});
   const BorderU8 border{.channels = 3, .pixels = 224 * 224, .pixel_stride = 3, .scale = 0.02f, .zero_point = 114};
-  tasks.push_back(
-      {"quantize_u8 224x224x3", 224.0 * 224 * 3, [border, &t] { quantize_u8(border, t.multipliers.data(), t.y.data()); }});
+  tasks.push_back({"quantize_u8 224x224x3", 224.0 * 224 * 3,
+                   [border, &t] { quantize_u8(border, t.multipliers.data(), t.y.data(), 0, border.pixels); }});
   const BorderU8 wide{.channels = kChannels, .pixels = kPixels, .pixel_stride = kChannels, .scale = 0.02f, .zero_point = 114};
-  tasks.push_back({"quantize_u8 56x56x24", double(n), [wide, &t] { quantize_u8(wide, t.multipliers.data(), t.y.data()); }});
-  tasks.push_back({"dequantize_u8 56x56x24", double(n), [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data()); }});
+  tasks.push_back(
+      {"quantize_u8 56x56x24", double(n), [wide, &t] { quantize_u8(wide, t.multipliers.data(), t.y.data(), 0, wide.pixels); }});
+  tasks.push_back({"dequantize_u8 56x56x24", double(n),
+                   [wide, &t] { dequantize_u8(wide, t.x.data(), t.multipliers.data(), 0, wide.pixels); }});
 }
 
 /// Weights of few bits in blocks of 32, by every variant that takes them.

@@ -18,10 +18,11 @@ struct BorderU8 {
   float scale = 1.0f;
   std::int32_t zero_point = 0, qmin = 0, qmax = 255;
 };
-void quantize_u8__reference(const BorderU8&, const float* x, std::uint8_t* codes);
-void quantize_u8(const BorderU8&, const float* x, std::uint8_t* codes);
-void dequantize_u8__reference(const BorderU8&, const std::uint8_t* codes, float* x);
-void dequantize_u8(const BorderU8&, const std::uint8_t* codes, float* x);
+/// Pixels [first, last) of each image.
+void quantize_u8__reference(const BorderU8&, const float* x, std::uint8_t* codes, std::ptrdiff_t first, std::ptrdiff_t last);
+void quantize_u8(const BorderU8&, const float* x, std::uint8_t* codes, std::ptrdiff_t first, std::ptrdiff_t last);
+void dequantize_u8__reference(const BorderU8&, const std::uint8_t* codes, float* x, std::ptrdiff_t first, std::ptrdiff_t last);
+void dequantize_u8(const BorderU8&, const std::uint8_t* codes, float* x, std::ptrdiff_t first, std::ptrdiff_t last);
 
 /// Bytes [images][rows][columns] to [images][columns][rows], each xor `flip` (0x80 turns s8 codes into u8 codes and back):
 /// channels first to last and back. Row i of x stands at x + i * x_row_stride, row j of y at y + j * y_row_stride.

@@ -9,24 +9,24 @@ namespace {
 
 /// Calls move(index of the plane form, index of the codes).
 template <typename Move>
-void for_each(const BorderU8& b, Move move) {
+void for_each(const BorderU8& b, std::ptrdiff_t first, std::ptrdiff_t last, Move move) {
   for (std::ptrdiff_t image = 0; image < b.images; ++image)
     for (std::ptrdiff_t c = 0; c < b.channels; ++c)
-      for (std::ptrdiff_t p = 0; p < b.pixels; ++p)
+      for (std::ptrdiff_t p = first; p < last; ++p)
         move((image * b.channels + c) * b.pixels + p, (image * b.pixels + p) * b.pixel_stride + c);
 }
 
 }  // namespace
 
-void quantize_u8__reference(const BorderU8& b, const float* x, std::uint8_t* codes) {
-  for_each(b, [&](std::ptrdiff_t real, std::ptrdiff_t code) {
+void quantize_u8__reference(const BorderU8& b, const float* x, std::uint8_t* codes, std::ptrdiff_t first, std::ptrdiff_t last) {
+  for_each(b, first, last, [&](std::ptrdiff_t real, std::ptrdiff_t code) {
     const float steps = x[real] / b.scale;
     codes[code] = static_cast<std::uint8_t>(requantize_f32(1, steps == steps ? steps : 0.0f, b.zero_point, b.qmin, b.qmax));
   });
 }
 
-void dequantize_u8__reference(const BorderU8& b, const std::uint8_t* codes, float* x) {
-  for_each(b,
+void dequantize_u8__reference(const BorderU8& b, const std::uint8_t* codes, float* x, std::ptrdiff_t first, std::ptrdiff_t last) {
+  for_each(b, first, last,
            [&](std::ptrdiff_t real, std::ptrdiff_t code) { x[real] = static_cast<float>(codes[code] - b.zero_point) * b.scale; });
 }
 

@@ -62,10 +62,10 @@ void store_some(std::uint8_t* to, u8x16 codes, std::ptrdiff_t n) {
 bool is_plain(const BorderU8& b) { return b.pixels == 1 || (b.channels == 1 && b.pixel_stride == 1); }
 
 /// Three planes to dense pixels: a picture.
-void quantize_picture(const BorderU8& b, const float* x, std::uint8_t* codes) {
+void quantize_picture(const BorderU8& b, const float* x, std::uint8_t* codes, std::ptrdiff_t first, std::ptrdiff_t last) {
   const Quantizer quantizer(b);
-  for (std::ptrdiff_t p = 0; p < b.pixels; p += kTile) {
-    const std::ptrdiff_t n = std::min(kTile, b.pixels - p);
+  for (std::ptrdiff_t p = first; p < last; p += kTile) {
+    const std::ptrdiff_t n = std::min(kTile, last - p);
     const u8x16 red = quantizer(x + p, n), green = quantizer(x + b.pixels + p, n), blue = quantizer(x + 2 * b.pixels + p, n);
     const u8x16 pairs[2] = {interleave_low_bytes(red, green), interleave_high_bytes(red, green)};
     const u8x16 rest[2] = {interleave_low_bytes(blue, blue), interleave_high_bytes(blue, blue)};
@@ -74,7 +74,7 @@ void quantize_picture(const BorderU8& b, const float* x, std::uint8_t* codes) {
                                     : interleave_high((i16x8)pairs[i / 2], (i16x8)rest[i / 2]);
       const auto dense =
           (u8x16)__builtin_shufflevector((u8x16)four, (u8x16)four, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 0, 0, 0, 0);
-      const std::ptrdiff_t left = 3 * (b.pixels - p) - 12 * i;
+      const std::ptrdiff_t left = 3 * (last - p) - 12 * i;
       if (left >= 16) {
         store_lanes(codes + 3 * p + 12 * i, dense);
       } else if (left > 0) {
@@ -88,23 +88,24 @@ f32x4 reals(i32x4 codes, i32x4 zero_point, f32x4 scale) { return to_f32x4(codes 
 
 }  // namespace
 
-void quantize_u8(const BorderU8& b, const float* x, std::uint8_t* codes) {
+void quantize_u8(const BorderU8& b, const float* x, std::uint8_t* codes, std::ptrdiff_t first, std::ptrdiff_t last) {
   const Quantizer quantizer(b);
   const std::ptrdiff_t plane = b.channels * b.pixels;
   for (std::ptrdiff_t image = 0; image < b.images; ++image, x += plane, codes += b.pixels * b.pixel_stride) {
     if (is_plain(b)) {
-      for (std::ptrdiff_t i = 0; i < plane; i += kTile)
-        store_some(codes + i, quantizer(x + i, std::min(kTile, plane - i)), plane - i);
+      const std::ptrdiff_t end = last * b.channels;
+      for (std::ptrdiff_t i = first * b.channels; i < end; i += kTile)
+        store_some(codes + i, quantizer(x + i, std::min(kTile, end - i)), end - i);
       continue;
     }
     if (b.channels == 3 && b.pixel_stride == 3) {
-      quantize_picture(b, x, codes);
+      quantize_picture(b, x, codes, first, last);
       continue;
     }
-    for (std::ptrdiff_t p = 0; p < b.pixels; p += kTile)
+    for (std::ptrdiff_t p = first; p < last; p += kTile)
       for (std::ptrdiff_t c = 0; c < b.channels; c += kTile) {
         Tile tile;
-        const std::ptrdiff_t n = std::min(kTile, b.pixels - p), channels = std::min(kTile, b.channels - c);
+        const std::ptrdiff_t n = std::min(kTile, last - p), channels = std::min(kTile, b.channels - c);
         for (std::ptrdiff_t i = 0; i < kTile; ++i) tile[i] = i < channels ? quantizer(x + (c + i) * b.pixels + p, n) : u8x16{};
         transpose(tile);
         for (std::ptrdiff_t i = 0; i < n; ++i) store_some(codes + (p + i) * b.pixel_stride + c, tile[i], channels);
@@ -112,7 +113,7 @@ void quantize_u8(const BorderU8& b, const float* x, std::uint8_t* codes) {
   }
 }
 
-void dequantize_u8(const BorderU8& b, const std::uint8_t* codes, float* x) {
+void dequantize_u8(const BorderU8& b, const std::uint8_t* codes, float* x, std::ptrdiff_t first, std::ptrdiff_t last) {
   const i32x4 zero_point = splat(b.zero_point);
   const f32x4 scale = splat(b.scale);
   const auto write = [&](u8x16 v, float* to, std::ptrdiff_t n) {
@@ -130,13 +131,14 @@ void dequantize_u8(const BorderU8& b, const std::uint8_t* codes, float* x) {
   const std::ptrdiff_t plane = b.channels * b.pixels;
   for (std::ptrdiff_t image = 0; image < b.images; ++image, x += plane, codes += b.pixels * b.pixel_stride) {
     if (is_plain(b)) {
-      for (std::ptrdiff_t i = 0; i < plane; i += kTile) write(load_lanes<u8x16>(codes + i), x + i, plane - i);
+      const std::ptrdiff_t end = last * b.channels;
+      for (std::ptrdiff_t i = first * b.channels; i < end; i += kTile) write(load_lanes<u8x16>(codes + i), x + i, end - i);
       continue;
     }
-    for (std::ptrdiff_t p = 0; p < b.pixels; p += kTile)
+    for (std::ptrdiff_t p = first; p < last; p += kTile)
       for (std::ptrdiff_t c = 0; c < b.channels; c += kTile) {
         Tile tile;
-        const std::ptrdiff_t n = std::min(kTile, b.pixels - p), channels = std::min(kTile, b.channels - c);
+        const std::ptrdiff_t n = std::min(kTile, last - p), channels = std::min(kTile, b.channels - c);
         for (std::ptrdiff_t i = 0; i < kTile; ++i)
           tile[i] = i < n ? load_lanes<u8x16>(codes + (p + i) * b.pixel_stride + c) : u8x16{};
         transpose(tile);
