@@ -32,6 +32,17 @@ TEST_CASE("fixed_point: one shift serves the layer, and every multiplier fits 31
   CHECK(large.multipliers[0] == 1 << 30);  // 0.125 * 2^33
 }
 
+TEST_CASE("fixed_point: multipliers are the nearest whole numbers") {
+  for (const double largest : {0.1, 0.124, 0.3, 0.77, 5.0}) {
+    const std::array scales = {largest, largest / 3.0, largest / 7.1, largest / 100.3, largest / 255.7};
+    const FixedPoint fixed = fixed_point(scales).value();
+    for (std::size_t i = 0; i < scales.size(); ++i) {
+      const double exact = std::ldexp(scales[i], 32 + kFixedPointRightShift - fixed.left_shift);
+      CHECK(std::abs(static_cast<double>(fixed.multipliers[i]) - exact) <= 0.5);
+    }
+  }
+}
+
 TEST_CASE("fixed_point: scales that are not positive, not finite or too large are refused") {
   for (const double scale : {0.0, -1.0, std::nan(""), static_cast<double>(INFINITY), 0x1.1p20})
     CHECK_FALSE(fixed_point(std::array{0.5, scale}));
