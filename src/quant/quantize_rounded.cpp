@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "base/random.h"
-#include "quant/encodings/groups.h"
+#include "quant/packing.h"
 #include "quant/quantize.h"
 #include "quant/runs.h"
 
@@ -27,25 +27,18 @@ void quantize_rounded(std::span<const float> values, const Shape& shape, const Q
     return static_cast<std::int32_t>(
         std::clamp(whole + zero, static_cast<double>(params.range.qmin), static_cast<double>(params.range.qmax)));
   };
-  if (bits == 16) {
-    std::uint8_t* out = bytes.data();
-    const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-      for (std::int64_t i = 0; i < count; ++i) {
-        const std::int32_t code = code_at(element + i, scale + i * step);
-        *out++ = static_cast<std::uint8_t>(code);
-        *out++ = static_cast<std::uint8_t>(code >> 8);
-      }
-    };
-    for_each_run(
-        layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-        [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
-    return;
-  }
-  code_in_pieces(layout, bits, bytes,
-                 [&](std::int64_t element, std::int64_t n, std::int64_t scale, std::int64_t step, std::uint8_t* codes) {
-                   for (std::int64_t i = 0; i < n; ++i)
-                     codes[i] = static_cast<std::uint8_t>(code_at(element + i, scale + i * step));
-                 });
+  Packer packer(bytes.data(), std::min(bits, 8));
+  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int32_t code = code_at(element + i, scale + i * step);
+      const std::uint8_t both[2] = {static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(code >> 8)};
+      packer.append(both, bits == 16 ? 2 : 1);
+    }
+  };
+  for_each_run(
+      layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
+      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
+  packer.finish();
 }
 
 }  // namespace bitwright

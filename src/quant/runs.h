@@ -52,10 +52,11 @@ void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
   }
 }
 
-/// The same for scales [first, first + n) only, in pieces: how many of them from `first` on go together, and their runs.
+/// How many of the n scales from `first` on for_each_run_of takes at once: those of one row, where neighbours have scales of their own.
 inline std::int64_t n_scales_together(const ScaleLayout& l, std::int64_t first, std::int64_t n) {
   return l.is_per_position && l.inner > 1 ? std::min(n, l.inner - first % l.inner) : n;
 }
+/// for_each_run for scales [first, first + n) only, n of n_scales_together: what is looked at need not grow with their number.
 template <typename Same, typename Varying>
 void for_each_run_of(const ScaleLayout& l, std::int64_t first, std::int64_t n, Same&& same, Varying&& varying) {
   const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too

@@ -54,24 +54,6 @@ class GroupReader {
 /// Values and codes travel in pieces of this many, which stay in the L1 cache.
 inline constexpr std::int64_t kCodePiece = 1024;
 
-/// Codes of n values from `element` on, which all belong to scale `scale` or, where varying, each to the next one.
-template <typename Piece>
-void code_in_pieces(const ScaleLayout& layout, int bits, std::span<std::uint8_t> bytes, Piece&& piece) {
-  Packer packer(bytes.data(), bits);
-  std::uint8_t codes[kCodePiece];
-  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t at = 0; at < count; at += kCodePiece) {
-      const std::int64_t n = std::min(kCodePiece, count - at);
-      piece(element + at, n, scale + at * step, step, codes);
-      packer.append(codes, static_cast<std::size_t>(n));
-    }
-  };
-  for_each_run(
-      layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
-  packer.finish();
-}
-
 /// Sums over the values that fall to each code.
 struct CodeSums {
   std::vector<double> count;  // of importance

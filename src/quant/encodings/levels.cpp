@@ -217,6 +217,19 @@ void in_sixteens(const float* steps, std::size_t n, std::uint8_t* codes, Sixteen
   }
 }
 
+/// How many of the ascending boundaries are less; NaN counts as 0.
+std::uint8_t rank_of(std::span<const float> boundaries, float step) {
+  if (step != step) step = 0.0f;
+  std::size_t low = 0;
+  std::size_t n = boundaries.size();
+  while (n > 0) {  // without branches on the data
+    const std::size_t half = (n + 1) / 2;
+    low += boundaries[low + half - 1] < step ? half : 0;
+    n -= half;
+  }
+  return static_cast<std::uint8_t>(low);
+}
+
 }  // namespace
 
 LevelTable sorted_levels(std::vector<float> levels, std::size_t n_reals) {
@@ -282,18 +295,6 @@ LevelTable level_table(Encoding encoding, int bits) {
     default:
       throw_error(ErrorCode::invalid_argument, {encoding_info(encoding).name, " has no fixed levels"});
   }
-}
-
-std::uint8_t rank_of(std::span<const float> boundaries, float step) {
-  if (step != step) step = 0.0f;
-  std::size_t low = 0;
-  std::size_t n = boundaries.size();
-  while (n > 0) {  // without branches on the data
-    const std::size_t half = (n + 1) / 2;
-    low += boundaries[low + half - 1] < step ? half : 0;
-    n -= half;
-  }
-  return static_cast<std::uint8_t>(low);
 }
 
 std::uint8_t code_of(const LevelTable& table, float step) {

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <vector>
 
 #include "base/float8.h"
@@ -43,9 +42,6 @@ LevelTable level_table(Encoding encoding, int bits);
 /// Levels of a fitted codebook, in any order. Buckets are made where so many reals are to find their codes that it pays.
 inline constexpr std::size_t kManyReals = 2048;
 LevelTable sorted_levels(std::vector<float> levels, std::size_t n_reals = kManyReals);
-
-/// How many of the ascending boundaries are less; NaN counts as 0.
-std::uint8_t rank_of(std::span<const float> boundaries, float step);
 
 /// Codes of reals in units of the scale. NaN counts as 0. The slow twin is code_of.
 void codes_of(const LevelTable& table, const float* steps, std::size_t n, std::uint8_t* codes);
