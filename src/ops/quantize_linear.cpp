@@ -61,15 +61,10 @@ QuantParams params_of(const Node& node, const Tensor& scale, const Tensor* zero_
 /// Calls apply(element, scale index) in memory order.
 template <typename Apply>
 void for_each_scale(const Shape& shape, const Granularity& granularity, Apply apply) {
-  for_each_run(
-      scale_layout(granularity, shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        for (std::int64_t i = 0; i < count; ++i) apply(static_cast<std::size_t>(element + i), static_cast<std::size_t>(scale));
-      },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        for (std::int64_t i = 0; i < count; ++i)
-          apply(static_cast<std::size_t>(element + i), static_cast<std::size_t>(scale + i));
-      });
+  for_each_run(scale_layout(granularity, shape), [&](const Run& run) {
+    for (std::int64_t i = 0; i < run.count; ++i)
+      apply(static_cast<std::size_t>(run.element + i), static_cast<std::size_t>(run.scale_of(i)));
+  });
 }
 
 void infer_quantize(InferContext& context) {

@@ -20,18 +20,15 @@ double clipped_share(std::span<const float> values, const Shape& shape, const Qu
     high = middle(finite.back(), finite[finite.size() - 2]);
   }
   std::uint64_t n_clipped = 0;
-  const auto count = [&](std::int64_t first, std::int64_t n, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t i = 0; i < n; ++i, scale += step) {
-      const auto group = static_cast<std::size_t>(scale);
+  for_each_run(scale_layout(params.granularity, shape), [&](const Run& run) {
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      const auto group = static_cast<std::size_t>(run.scale_of(i));
       const double zero_point = is_uniform ? params.zero_points[group] : 0;
-      const double place = values[static_cast<std::size_t>(first + i)] / static_cast<double>(params.scales[group]) + zero_point;
+      const double place =
+          values[static_cast<std::size_t>(run.element + i)] / static_cast<double>(params.scales[group]) + zero_point;
       n_clipped += place < low || place > high;
     }
-  };
-  for_each_run(
-      scale_layout(params.granularity, shape),
-      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 0); },
-      [&](std::int64_t first, std::int64_t n, std::int64_t scale) { count(first, n, scale, 1); });
+  });
   return static_cast<double>(n_clipped) / static_cast<double>(values.size());
 }
 

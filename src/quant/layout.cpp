@@ -39,4 +39,42 @@ ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape) {
   return layout;
 }
 
+void for_each_run(const ScaleLayout& l, TakeRun take) {
+  if (l.inner == 0) return;
+  const bool varies = l.is_per_position ? l.inner > 1 : l.inner == 1 && l.block == 1;
+  const std::int64_t step = !varies ? l.block : l.is_per_position ? 1 : l.extent;  // along the axis
+  const std::int64_t n_scales_apart = l.is_per_position ? l.inner : 1;
+  std::int64_t element = 0;
+  for (std::int64_t o = 0; o < l.outer; ++o) {
+    const std::int64_t first_block = l.is_per_position ? o * l.n_blocks() : 0;
+    for (std::int64_t e = 0; e < l.extent; e += step) {
+      const std::int64_t count = std::min(step, l.extent - e) * l.inner;
+      take({element, count, (first_block + e / l.block) * n_scales_apart, varies});
+      element += count;
+    }
+  }
+}
+
+void for_each_run_of(const ScaleLayout& l, std::int64_t first, std::int64_t n, TakeRun take) {
+  const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too
+  const std::int64_t n_inner = l.is_per_position ? l.inner : 1;
+  const std::int64_t from = first / n_inner % n_blocks * l.block;
+  if (l.is_per_position && n_inner > 1) {
+    const std::int64_t outer = first / n_inner / n_blocks;
+    for (std::int64_t e = from; e < std::min(from + l.block, l.extent); ++e)
+      take({(outer * l.extent + e) * n_inner + first % n_inner, n, first, true});
+    return;
+  }
+  for (std::int64_t o = 0; o < (l.is_per_position ? 1 : l.outer); ++o) {
+    if (!l.is_per_position && l.inner == 1 && l.block == 1) {
+      take({o * l.extent + first, n, first, true});
+      continue;
+    }
+    for (std::int64_t scale = first; scale < first + n; ++scale) {
+      const std::int64_t at = scale % n_blocks * l.block;
+      take({((o + scale / n_blocks) * l.extent + at) * l.inner, std::min(l.block, l.extent - at) * l.inner, scale, false});
+    }
+  }
+}
+
 }  // namespace bitwright

@@ -96,29 +96,20 @@ void quantize_runs(std::span<const float> values, const Shape& shape, const Quan
   const bool shares_zero_point =
       std::all_of(zero_points.begin(), zero_points.end(), [&](std::int32_t z) { return z == zero_points[0]; });
   // `emit` is asked where the codes of a piece go, and told when they are there.
-  const auto in_pieces = [&](std::int64_t element, std::int64_t count, auto&& piece) {
-    for (std::size_t at = 0; at < static_cast<std::size_t>(count); at += kPieceLength) {
-      const std::size_t n = std::min(kPieceLength, static_cast<std::size_t>(count) - at);
-      const std::size_t from = static_cast<std::size_t>(element) + at;
-      piece(values.data() + from, n, at, emit.place(from));
+  for_each_run(scale_layout(params.granularity, shape), [&](const Run& run) {
+    for (std::int64_t at = 0; at < run.count; at += static_cast<std::int64_t>(kPieceLength)) {
+      const std::size_t n = std::min(kPieceLength, static_cast<std::size_t>(run.count - at));
+      const auto from = static_cast<std::size_t>(run.element + at);
+      const auto s = static_cast<std::size_t>(run.scale_of(at));
+      const float* x = values.data() + from;
+      Code* out = emit.place(from);
+      if (run.varies)
+        quantize_varying(x, n, params.scales.data() + s, zero_points.data() + s, shares_zero_point, params.range, out);
+      else
+        quantize_same(x, n, params.scales[s], params.zero_points[s], params.range, out);
       emit.done(n);
     }
-  };
-  for_each_run(
-      scale_layout(params.granularity, shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        const auto s = static_cast<std::size_t>(scale);
-        in_pieces(element, count, [&](const float* x, std::size_t n, std::size_t, Code* out) {
-          quantize_same(x, n, params.scales[s], params.zero_points[s], params.range, out);
-        });
-      },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        const auto s = static_cast<std::size_t>(scale);
-        in_pieces(element, count, [&](const float* x, std::size_t n, std::size_t at, Code* out) {
-          quantize_varying(x, n, params.scales.data() + s + at, zero_points.data() + s + at, shares_zero_point, params.range,
-                           out);
-        });
-      });
+  });
 }
 
 /// Codes that go straight to their place.
@@ -175,24 +166,20 @@ void dequantize_run(const Code* codes, std::int64_t n, const float* scales, cons
 /// `piece` hands out the codes of elements [element, element + n), n <= kPieceLength.
 template <typename Piece>
 void dequantize_runs(const Shape& shape, const QuantParamsView& params, float* values, Piece&& piece) {
-  const auto in_pieces = [](std::int64_t count, auto&& body) {
+  for_each_run(scale_layout(params.granularity, shape), [&](const Run& run) {
     constexpr auto kLength = static_cast<std::int64_t>(kPieceLength);
-    for (std::int64_t at = 0; at < count; at += kLength) body(at, std::min(kLength, count - at));
-  };
-  for_each_run(
-      scale_layout(params.granularity, shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        in_pieces(count, [&](std::int64_t at, std::int64_t n) {
-          dequantize_run<true>(piece(element + at, n), n, params.scales.data() + scale, params.zero_points.data() + scale,
-                               values + element + at);
-        });
-      },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        in_pieces(count, [&](std::int64_t at, std::int64_t n) {
-          dequantize_run<false>(piece(element + at, n), n, params.scales.data() + scale + at,
-                                params.zero_points.data() + scale + at, values + element + at);
-        });
-      });
+    for (std::int64_t at = 0; at < run.count; at += kLength) {
+      const std::int64_t n = std::min(kLength, run.count - at);
+      const std::int64_t s = run.scale_of(at);
+      const auto* codes = piece(run.element + at, n);
+      const float* scales = params.scales.data() + s;
+      const std::int32_t* zero_points = params.zero_points.data() + s;
+      if (run.varies)
+        dequantize_run<false>(codes, n, scales, zero_points, values + run.element + at);
+      else
+        dequantize_run<true>(codes, n, scales, zero_points, values + run.element + at);
+    }
+  });
 }
 
 void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, const QuantParamsView& params, int bits,

@@ -28,16 +28,13 @@ void quantize_rounded(std::span<const float> values, const Shape& shape, const Q
         std::clamp(whole + zero, static_cast<double>(params.range.qmin), static_cast<double>(params.range.qmax)));
   };
   Packer packer(bytes.data(), std::min(bits, 8));
-  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int32_t code = code_at(element + i, scale + i * step);
+  for_each_run(layout, [&](const Run& run) {
+    for (std::int64_t i = 0; i < run.count; ++i) {
+      const std::int32_t code = code_at(run.element + i, run.scale_of(i));
       const std::uint8_t both[2] = {static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(code >> 8)};
       packer.append(both, bits == 16 ? 2 : 1);
     }
-  };
-  for_each_run(
-      layout, [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
+  });
   packer.finish();
 }
 

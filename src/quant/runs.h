@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/function_ref.h"
 #include "quant/quant_params.h"
 
 namespace bitwright {
@@ -27,57 +28,25 @@ struct ScaleLayout {
 /// Throws Error{shape_mismatch} or Error{bad_graph} where the granularity does not fit the shape.
 ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape);
 
-/// Calls one of
-///   same(element, count, scale)          `count` elements from `element` on share one scale
-///   varying(element, count, scale)       element + i has scale + i
-/// for runs that cover the tensor in memory order.
-template <typename Same, typename Varying>
-void for_each_run(const ScaleLayout& l, Same&& same, Varying&& varying) {
-  if (l.inner == 0) return;
-  const bool varies = l.is_per_position ? l.inner > 1 : l.inner == 1 && l.block == 1;
-  const std::int64_t step = !varies ? l.block : l.is_per_position ? 1 : l.extent;  // along the axis
-  const std::int64_t n_scales_apart = l.is_per_position ? l.inner : 1;
-  std::int64_t element = 0;
-  for (std::int64_t o = 0; o < l.outer; ++o) {
-    const std::int64_t first_block = l.is_per_position ? o * l.n_blocks() : 0;
-    for (std::int64_t e = 0; e < l.extent; e += step) {
-      const std::int64_t count = std::min(step, l.extent - e) * l.inner;
-      const std::int64_t scale = (first_block + e / l.block) * n_scales_apart;
-      if (varies)
-        varying(element, count, scale);
-      else
-        same(element, count, scale);
-      element += count;
-    }
-  }
-}
+/// `count` elements from `element` on: of one scale, or with `varies` element + i of scale + i. Scales count from 0 in the order of
+/// scale_shape.
+struct Run {
+  std::int64_t element;
+  std::int64_t count;
+  std::int64_t scale;
+  bool varies;
+
+  std::int64_t scale_of(std::int64_t i) const { return varies ? scale + i : scale; }
+};
+using TakeRun = FunctionRef<void(const Run& run)>;
+/// Calls for runs that cover the tensor in memory order.
+void for_each_run(const ScaleLayout& l, TakeRun take);
 
 /// How many of the n scales from `first` on for_each_run_of takes at once: those of one row, where neighbours have scales of their own.
 inline std::int64_t n_scales_together(const ScaleLayout& l, std::int64_t first, std::int64_t n) {
   return l.is_per_position && l.inner > 1 ? std::min(n, l.inner - first % l.inner) : n;
 }
 /// for_each_run for scales [first, first + n) only, n of n_scales_together: what is looked at need not grow with their number.
-template <typename Same, typename Varying>
-void for_each_run_of(const ScaleLayout& l, std::int64_t first, std::int64_t n, Same&& same, Varying&& varying) {
-  const std::int64_t n_blocks = std::max<std::int64_t>(l.n_blocks(), 1);  // a tensor without elements has a scale, too
-  const std::int64_t n_inner = l.is_per_position ? l.inner : 1;
-  const std::int64_t from = first / n_inner % n_blocks * l.block;
-  if (l.is_per_position && n_inner > 1) {
-    const std::int64_t outer = first / n_inner / n_blocks;
-    for (std::int64_t e = from; e < std::min(from + l.block, l.extent); ++e)
-      varying((outer * l.extent + e) * n_inner + first % n_inner, n, first);
-    return;
-  }
-  for (std::int64_t o = 0; o < (l.is_per_position ? 1 : l.outer); ++o) {
-    if (!l.is_per_position && l.inner == 1 && l.block == 1) {
-      varying(o * l.extent + first, n, first);
-      continue;
-    }
-    for (std::int64_t scale = first; scale < first + n; ++scale) {
-      const std::int64_t at = scale % n_blocks * l.block;
-      same(((o + scale / n_blocks) * l.extent + at) * l.inner, std::min(l.block, l.extent - at) * l.inner, scale);
-    }
-  }
-}
+void for_each_run_of(const ScaleLayout& l, std::int64_t first, std::int64_t n, TakeRun take);
 
 }  // namespace bitwright

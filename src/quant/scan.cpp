@@ -117,18 +117,16 @@ void scan_min_max(std::span<const float> values, const ScaleLayout& layout, std:
     const auto reset = [&](auto& list, auto value) { list.assign(static_cast<std::size_t>(count), value); };
     reset(found, kNothing);
     low.clear();
-    for_each_run_of(
-        layout, first, count,
-        [&](std::int64_t element, std::int64_t length, std::int64_t scale) {
-          scan(values.data() + element, static_cast<std::size_t>(length), found[static_cast<std::size_t>(scale - first)]);
-        },
-        [&](std::int64_t element, std::int64_t length, std::int64_t) {
-          if (low.empty()) {
-            reset(low, kInfinity);
-            reset(high, -kInfinity);
-          }
-          scan_varying(values.data() + element, static_cast<std::size_t>(length), low.data(), high.data(), found.data());
-        });
+    for_each_run_of(layout, first, count, [&](const Run& run) {
+      const float* x = values.data() + run.element;
+      const auto length = static_cast<std::size_t>(run.count);
+      if (!run.varies) return scan(x, length, found[static_cast<std::size_t>(run.scale - first)]);
+      if (low.empty()) {
+        reset(low, kInfinity);
+        reset(high, -kInfinity);
+      }
+      scan_varying(x, length, low.data(), high.data(), found.data());
+    });
     // An infinity spoils the lanes' ends, and a value hidden behind it is lost: those scales are looked at again, one by
     // one.
     bool has_infinity = false;
@@ -139,12 +137,10 @@ void scan_min_max(std::span<const float> values, const ScaleLayout& layout, std:
     }
     if (has_infinity) {
       reset(found, kNothing);
-      for_each_run_of(
-          layout, first, count, [](std::int64_t, std::int64_t, std::int64_t) {},
-          [&](std::int64_t element, std::int64_t length, std::int64_t) {
-            for (std::int64_t i = 0; i < length; ++i)
-              widen(found[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(element + i)]);
-          });
+      for_each_run_of(layout, first, count, [&](const Run& run) {
+        for (std::int64_t i = 0; i < run.count; ++i)
+          widen(found[static_cast<std::size_t>(i)], values[static_cast<std::size_t>(run.element + i)]);
+      });
     }
     for (MinMax& ends : found) {
       ends.rmin += 0.0f;

@@ -130,19 +130,11 @@ void add_errors(SchemeReport& report, std::span<const float> values, std::span<c
 /// The ends of the finite values of one scale's group.
 MinMax ends_of(std::span<const float> values, const EncodedTensor& e, std::int64_t index) {
   MinMax ends = scan_min_max({});
-  const auto take = [&](std::int64_t element, std::int64_t count) {
-    const MinMax run = scan_min_max(values.subspan(static_cast<std::size_t>(element), static_cast<std::size_t>(count)));
-    ends.rmin = std::min(ends.rmin, run.rmin);
-    ends.rmax = std::max(ends.rmax, run.rmax);
-  };
-  for_each_run(
-      scale_layout(e.granularity, e.shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        if (scale == index) take(element, count);
-      },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-        if (scale <= index && index < scale + count) take(element + index - scale, 1);
-      });
+  for_each_run_of(scale_layout(e.granularity, e.shape), index, 1, [&](const Run& run) {
+    const MinMax found = scan_min_max(values.subspan(static_cast<std::size_t>(run.element), static_cast<std::size_t>(run.count)));
+    ends.rmin = std::min(ends.rmin, found.rmin);
+    ends.rmax = std::max(ends.rmax, found.rmax);
+  });
   return ends;
 }
 

@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
   std::vector<float> levels(16);
   for (int i = 0; i < 16; ++i) levels[static_cast<std::size_t>(i)] = (static_cast<float>(i) - 7.5f) * 0.008f;
   const LevelTable table = sorted_levels(levels);
-  row("k-means pass, 16 entries", x, copy, [&] { (void)sum_by_code(table, x, {}); });
+  row("k-means pass, 16 entries", x, copy, [&] { (void)sum_by_code(table, Group(x)); });
   std::vector<float> million(1'000'000);
   for (std::size_t i = 0; i < million.size(); ++i) million[i] = x[i % x.size()];
   std::vector<float> million_copy(million.size());

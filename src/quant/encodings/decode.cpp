@@ -23,15 +23,15 @@ void decode_tensor(const EncodedTensor& e, std::span<float> values) {
   const bool is_scaled = has_scales(encoding);
   const std::size_t n_levels = is_scaled ? 0 : static_cast<std::size_t>(e.scheme.n_entries);  // 0: shared by all
   std::uint8_t codes[kCodePiece];
-  const auto run = [&](std::int64_t element, std::int64_t count, std::int64_t scale, std::int64_t step) {
-    for (std::int64_t at = 0; at < count; at += kCodePiece) {
-      const std::int64_t n = std::min(kCodePiece, count - at);
-      unpack(e.codes.data(), e.scheme.bits, static_cast<std::size_t>(element + at), static_cast<std::size_t>(n), codes);
-      float* out = values.data() + element + at;
-      const std::int64_t first = scale + at * step;
-      if (step == 0) {
-        const float* levels = e.levels.data() + static_cast<std::size_t>(scale) * n_levels;
-        const float factor = is_scaled ? e.scales[static_cast<std::size_t>(scale)] : 1.0f;
+  for_each_run(scale_layout(e.granularity, e.shape), [&](const Run& run) {
+    for (std::int64_t at = 0; at < run.count; at += kCodePiece) {
+      const std::int64_t n = std::min(kCodePiece, run.count - at);
+      unpack(e.codes.data(), e.scheme.bits, static_cast<std::size_t>(run.element + at), static_cast<std::size_t>(n), codes);
+      float* out = values.data() + run.element + at;
+      const std::int64_t first = run.scale_of(at);
+      if (!run.varies) {
+        const float* levels = e.levels.data() + static_cast<std::size_t>(first) * n_levels;
+        const float factor = is_scaled ? e.scales[static_cast<std::size_t>(first)] : 1.0f;
         for (std::int64_t i = 0; i < n; ++i) out[i] = factor * levels[codes[i]];
       } else if (is_scaled) {
         for (std::int64_t i = 0; i < n; ++i) out[i] = e.scales[static_cast<std::size_t>(first + i)] * e.levels[codes[i]];
@@ -39,11 +39,7 @@ void decode_tensor(const EncodedTensor& e, std::span<float> values) {
         for (std::int64_t i = 0; i < n; ++i) out[i] = e.levels[static_cast<std::size_t>(first + i) * n_levels + codes[i]];
       }
     }
-  };
-  for_each_run(
-      scale_layout(e.granularity, e.shape),
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 0); },
-      [&](std::int64_t element, std::int64_t count, std::int64_t scale) { run(element, count, scale, 1); });
+  });
 }
 
 }  // namespace bitwright

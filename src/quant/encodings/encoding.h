@@ -72,8 +72,7 @@ TensorScheme complete_scheme(const TensorScheme& scheme);
 /// Throws Error{invalid_argument} for bits, blocks, groups or entries out of range, Error{bad_graph} for an axis out of range,
 /// Error{shape_mismatch} where values, importance or mask do not fit the shape. A tensor without elements has no codes;
 /// a group without a finite value other than 0 has any scale that is finite and positive. A block longer than its axis is the axis.
-/// Beside values and result it holds little that grows with them: a threshold for each ternary group; where clipping or fitting looks
-/// at groups that do not stand side by side, or hold NaN or infinities, a copy of what is finite of one group at a time.
+/// Beside values and result it holds nothing that grows with them.
 EncodedTensor encode_tensor(std::span<const float> values, const Shape& shape, const TensorScheme& scheme, std::int64_t axis,
                             const EncodeOptions& options = {});
 /// The reals; `values` has n_elements(shape) elements.

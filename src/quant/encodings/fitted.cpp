@@ -16,8 +16,6 @@ namespace bitwright {
 
 namespace {
 
-using Group = GroupReader::Group;
-
 /// Passes over the values at most; fewer where the levels have come to rest.
 constexpr int kMaxPasses = 18;
 /// Seeds are drawn from this many values at most, taken at even distances.
@@ -26,15 +24,21 @@ constexpr std::size_t kSeedSample = 4096;
 /// Spreads `levels` over the values: each is drawn with a probability in proportion to its squared distance from those before.
 /// Source: Arthur, Vassilvitskii 2007, k-means++.
 void seed_levels(const Group& group, std::uint64_t seed, std::span<float> levels) {
-  const std::size_t n = std::min(group.values.size(), kSeedSample);
+  const std::size_t n = std::min(group.size(), kSeedSample);
   std::vector<float> sample(n);
   std::vector<double> weights(n, 1.0);
   std::vector<double> distance(n, 1.0);
-  for (std::size_t i = 0; i < n; ++i) {
-    const auto at = static_cast<std::size_t>(std::uint64_t{i} * group.values.size() / n);  // 32 bits would overflow in wasm
-    sample[i] = group.values[at];
-    if (!group.importance.empty()) weights[i] = static_cast<double>(group.importance[at]);
-  }
+  std::size_t before = 0;  // this piece
+  std::size_t i = 0;
+  group.for_each_piece([&](std::span<const float> values, const Importance& importance) {
+    for (; i < n; ++i) {
+      const auto at = static_cast<std::size_t>(std::uint64_t{i} * group.size() / n) - before;  // 32 bits would overflow in wasm
+      if (at >= values.size()) break;
+      sample[i] = values[at];
+      if (!importance.empty()) weights[i] = static_cast<double>(importance[at]);
+    }
+    before += values.size();
+  });
   for (std::size_t k = 0; k < levels.size(); ++k) {
     double total = 0.0;
     for (std::size_t i = 0; i < n; ++i) total += weights[i] * distance[i];
@@ -58,8 +62,8 @@ void fit_levels(const Group& group, std::uint64_t seed, std::span<float> levels)
   seed_levels(group, seed, levels);
   const double width = static_cast<double>(levels.back()) - static_cast<double>(levels.front());
   for (int pass = 0; pass < kMaxPasses; ++pass) {
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
-    const CodeSums sums = sum_by_code(table, group.values, group.importance);
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.size());
+    const CodeSums sums = sum_by_code(table, group);
     double moved = 0.0;
     for (std::size_t k = 0; k < levels.size(); ++k) {
       if (!(sums.count[k] > 0.0)) continue;  // a level nobody is near stays
@@ -114,19 +118,21 @@ void fit_planes(const Group& group, std::span<float> alphas, std::span<float> le
   for (std::size_t p = 0; p < n_planes; ++p) {
     double sum = 0.0;
     double n = 0.0;
-    for (std::size_t i = 0; i < group.values.size(); ++i) {
-      float rest = group.values[i];
-      for (std::size_t before = 0; before < p; ++before) rest -= rest < 0.0f ? -alphas[before] : alphas[before];
-      const double weight = group.importance.empty() ? 1.0 : static_cast<double>(group.importance[i]);
-      sum += weight * std::abs(static_cast<double>(rest));
-      n += weight;
-    }
+    group.for_each_piece([&](std::span<const float> values, const Importance& importance) {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        float rest = values[i];
+        for (std::size_t before = 0; before < p; ++before) rest -= rest < 0.0f ? -alphas[before] : alphas[before];
+        const double weight = importance.empty() ? 1.0 : static_cast<double>(importance[i]);
+        sum += weight * std::abs(static_cast<double>(rest));
+        n += weight;
+      }
+    });
     alphas[p] = n > 0.0 ? static_cast<float>(sum / n) : 0.0f;
   }
   levels_of(alphas, levels);
   for (int pass = 0; pass < kMaxPasses - 3; ++pass) {
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
-    const CodeSums sums = sum_by_code(table, group.values, group.importance);
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.size());
+    const CodeSums sums = sum_by_code(table, group);
     std::vector<double> normal(n_planes * n_planes, 0.0);
     std::vector<double> right(n_planes, 0.0);
     for (std::size_t c = 0; c < levels.size(); ++c) {
@@ -166,16 +172,15 @@ void encode_fitted(EncodedTensor& e, std::span<const float> values, const Encode
       fit_planes(group, std::span(e.alphas).subspan(g * n_planes, n_planes), levels);
     else
       fit_levels(group, e.scheme.seed + g, levels);
-    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.values.size());
-    const auto code = [&](std::int64_t element, std::int64_t count, std::int64_t) {
+    const LevelTable table = sorted_levels({levels.begin(), levels.end()}, group.size());
+    for_each_run_of(layout, static_cast<std::int64_t>(g), 1, [&](const Run& run) {
       std::uint8_t codes[kCodePiece];
-      for (std::int64_t at = element; at < element + count; at += kCodePiece) {
-        const auto n = static_cast<std::size_t>(std::min(kCodePiece, element + count - at));
+      for (std::int64_t at = run.element; at < run.element + run.count; at += kCodePiece) {
+        const auto n = static_cast<std::size_t>(std::min(kCodePiece, run.element + run.count - at));
         codes_of(table, values.data() + at, n, codes);
         set_codes(e.codes.data(), e.scheme.bits, static_cast<std::size_t>(at), n, codes);
       }
-    };
-    for_each_run_of(layout, static_cast<std::int64_t>(g), 1, code, code);
+    });
   }
 }
 

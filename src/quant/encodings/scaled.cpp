@@ -4,9 +4,9 @@
 
 #include "base/error.h"
 #include "base/simd.h"
-#include "base/sorted_order.h"
 #include "quant/encodings/groups.h"
 #include "quant/encodings/levels.h"
+#include "quant/encodings/magnitudes.h"
 #include "quant/encodings/stored_scales.h"
 #include "quant/observers/histogram.h"
 #include "quant/observers/range_search.h"
@@ -21,70 +21,7 @@ namespace bitwright {
 
 namespace {
 
-using Group = GroupReader::Group;
-
 constexpr double kMinScale = 0x1p-100;  // as in choose_scale_zero_point
-
-/// The mean of |x| of those above `threshold`; 0 where there is none.
-double mean_above(const Group& group, double threshold) {
-  double sum = 0.0;
-  double n = 0.0;
-  for (std::size_t i = 0; i < group.values.size(); ++i) {
-    const double magnitude = std::abs(static_cast<double>(group.values[i]));
-    if (!(magnitude > threshold)) continue;
-    const double weight = group.importance.empty() ? 1.0 : static_cast<double>(group.importance[i]);
-    sum += weight * magnitude;
-    n += weight;
-  }
-  return n > 0.0 ? sum / n : 0.0;
-}
-
-/// The magnitude with `rank` smaller ones, found bit by bit, so that nothing is put in order.
-float magnitude_at(std::span<const float> values, std::size_t rank) {
-  std::uint32_t found = 0;
-  for (std::uint32_t bit = 1u << 30; bit != 0; bit >>= 1) {
-    std::size_t n_less = 0;
-    for (const float value : values) n_less += (std::bit_cast<std::uint32_t>(value) & 0x7fffffff) < (found | bit) ? 1 : 0;
-    if (n_less <= rank) found |= bit;
-  }
-  return std::bit_cast<float>(found);
-}
-
-/// The threshold of least squared error. With the k largest magnitudes kept at their mean, the error falls by
-/// (sum of them)^2 / k, so that the best k is found along the sorted magnitudes; of large groups an eighth is sorted at a time.
-double best_ternary_threshold(const Group& group) {
-  const std::size_t n = group.values.size(), piece = std::max<std::size_t>(n / 8, 4096);
-  double sum = 0.0;
-  double most = 0.0;
-  double threshold = 0.0;
-  float before = std::numeric_limits<float>::infinity();
-  std::vector<float> magnitudes;
-  for (std::size_t k = 0; k < n;) {
-    const float least = n - k <= piece ? 0.0f : magnitude_at(group.values, n - k - piece);
-    std::size_t n_least = 0;  // equal ones need no place
-    magnitudes.clear();
-    for (const float value : group.values) {
-      const float magnitude = std::abs(value);
-      n_least += magnitude == least ? 1 : 0;
-      if (magnitude > least && magnitude < before) magnitudes.push_back(magnitude);
-    }
-    sort_floats(magnitudes);
-    for (std::size_t i = magnitudes.size() + n_least; i-- > 0; ++k) {
-      const float magnitude = i < n_least ? least : magnitudes[i - n_least];
-      if (magnitude < before) {
-        const double gain = k == 0 ? 0.0 : sum * sum / static_cast<double>(k);
-        if (gain > most) {
-          most = gain;
-          threshold = magnitude;
-        }
-        before = magnitude;
-      }
-      sum += static_cast<double>(magnitude);
-    }
-    before = least;
-  }
-  return sum * sum / static_cast<double>(n) > most ? 0.0 : threshold;
-}
 
 /// Quotients of n_groups groups of `length` values by their divisors; a function of its own as those of quantize_finite.h.
 [[gnu::noinline]] void divide(const float* x, std::int64_t length, std::int64_t n_groups, const float* divisors, float* quotients,
@@ -117,16 +54,13 @@ class ScaledEncoder {
     if (layout_.has_contiguous_groups() && !values_.empty() && !is_fitted() && !is_two_level_ && e_.scheme.bits <= 8 &&
         e_.scheme.clipping == CalibrationMethod::min_max && e_.scheme.rounding == Rounding::nearest_even)
       return encode_at_once();
+    std::fill(e_.codes.begin(), e_.codes.end(), std::uint8_t{0});
     choose();
-    if (!values_.empty()) {
-      if (!is_uniform_) {
-        code_levels();
-      } else {
-        QuantParamsView params(e_.range, e_.granularity, e_.scales, e_.zero_points);
-        params.rounding = e_.scheme.rounding;
-        params.seed = e_.scheme.seed;
-        quantize_rounded(values_, e_.shape, params, e_.scheme.bits, options_.rounding_mask, e_.codes);
-      }
+    if (is_uniform_ && !values_.empty()) {
+      QuantParamsView params(e_.range, e_.granularity, e_.scales, e_.zero_points);
+      params.rounding = e_.scheme.rounding;
+      params.seed = e_.scheme.seed;
+      quantize_rounded(values_, e_.shape, params, e_.scheme.bits, options_.rounding_mask, e_.codes);
     }
     e_.levels = std::move(table_.levels);
   }
@@ -175,10 +109,7 @@ class ScaledEncoder {
   /// Sets the stored scale of group `index`, and its zero point.
   void settle(std::size_t index, RealRange range, float ideal, const StoredScales& stored) {
     const auto number = static_cast<std::int64_t>(index);
-    if (number == options_.watched_scale) {
-      e_.watched_range = range;
-      if (!divisors_.empty()) e_.watched_threshold = divisors_[index];
-    }
+    if (number == options_.watched_scale) e_.watched_range = range;
     if (is_uniform_ && e_.scheme.scale_form == ScaleForm::f32) {
       const ScaleZeroPoint chosen = choose_scale_zero_point(range, e_.range, e_.scheme.is_symmetric);
       e_.scales[index] = chosen.scale;
@@ -285,22 +216,31 @@ class ScaledEncoder {
     GroupReader groups(values_, layout_, e_.shape, options_);
     make_room_for_scales();
     const std::size_t n_scales = e_.scales.size();
-    if (e_.scheme.encoding == Encoding::ternary) divisors_.resize(n_scales);
+    const bool is_ternary = e_.scheme.encoding == Encoding::ternary;
+    std::vector<float> thresholds;  // of the scales looked at together
     // The scales hold the ideal ones until they are settled.
     const auto begin = [&](std::size_t first, std::span<const MinMax> ends) {
+      thresholds.clear();
+      std::size_t i = first;
       for (const MinMax& end : ends) {
-        const std::size_t i = first++;
         e_.n_not_finite += end.n_not_finite;
         const RealRange range = shrunk(end.range());
         float& ideal = e_.scales[i];
         ideal = ideal_scale(range);
-        if (is_fitted()) ideal = fit(groups(i, end.n_not_finite != 0), ideal, i);
+        if (is_fitted()) {
+          float threshold = ideal;
+          ideal = fit(groups(i, end.n_not_finite != 0), ideal, threshold);
+          if (is_ternary) thresholds.push_back(threshold);
+          if (is_ternary && static_cast<std::int64_t>(i) == options_.watched_scale) e_.watched_threshold = threshold;
+        }
         if (is_two_level_ && !is_zero(range)) stored.include(ideal, static_cast<std::int64_t>(i));
+        ++i;
       }
+      if (is_ternary) code_levels(first, ends.size(), thresholds.data());
     };
     const auto finish = [&](std::size_t first, std::span<const MinMax> ends) {
+      std::size_t i = first;
       for (const MinMax& end : ends) {
-        const std::size_t i = first++;
         RealRange range = shrunk(end.range());
         float ideal = e_.scales[i];
         if (!is_fitted() && e_.scheme.clipping != CalibrationMethod::min_max && !is_zero(range)) {
@@ -308,8 +248,9 @@ class ScaledEncoder {
           if (!is_zero(narrower)) range = shrunk(narrower);
           ideal = ideal_scale(range);
         }
-        settle(i, range, ideal, stored);
+        settle(i++, range, ideal, stored);
       }
+      if (!is_uniform_ && !is_ternary) code_levels(first, ends.size(), &e_.scales[first]);
     };
     scan_min_max(values_, layout_, n_scales, [&](std::size_t first, std::span<const MinMax> ends) {
       begin(first, ends);
@@ -322,8 +263,8 @@ class ScaledEncoder {
 
   /// Binary: the mean magnitude is the scale of least error (Rastegari et al. 2016, XNOR-Net, arXiv 1603.05279, eq. 6).
   /// Ternary: threshold 0.7 mean|x|, scale the mean of what is above (Li, Zhang, Liu 2016, TWN, arXiv 1605.04711, eq. 4 to 6);
-  /// clipping mse takes the best threshold instead.
-  float fit(const Group& group, float otherwise, std::size_t index) {
+  /// clipping mse takes the best threshold instead. `threshold` stays where nothing is above it.
+  float fit(const Group& group, float otherwise, float& chosen_threshold) const {
     if (e_.scheme.encoding == Encoding::binary) {
       const double mean = mean_above(group, -1.0);
       return mean > 0.0 ? static_cast<float>(std::max(mean, kMinScale)) : otherwise;
@@ -332,15 +273,14 @@ class ScaledEncoder {
     if (e_.scheme.clipping == CalibrationMethod::mse) {
       threshold = best_ternary_threshold(group);
     } else {
-      for (const float value : group.values) threshold += std::abs(static_cast<double>(value));
-      threshold *= group.values.empty() ? 0.0 : 0.7 / static_cast<double>(group.values.size());
+      group.for_each_piece([&](std::span<const float> values, const Importance&) {
+        for (const float value : values) threshold += std::abs(static_cast<double>(value));
+      });
+      threshold *= group.size() == 0 ? 0.0 : 0.7 / static_cast<double>(group.size());
     }
     const double scale = mean_above(group, threshold);
-    if (scale == 0.0) {
-      divisors_[index] = otherwise;
-      return otherwise;
-    }
-    divisors_[index] = static_cast<float>(std::max(threshold, kMinScale));
+    if (scale == 0.0) return otherwise;
+    chosen_threshold = static_cast<float>(std::max(threshold, kMinScale));
     return static_cast<float>(std::max(scale, kMinScale));
   }
 
@@ -348,15 +288,16 @@ class ScaledEncoder {
     RealRange range = seen;
     switch (e_.scheme.clipping) {
       case CalibrationMethod::percentile: {
-        const double n = static_cast<double>(group.values.size());
+        const double n = static_cast<double>(group.size());
         const auto kept = static_cast<std::size_t>(std::clamp(std::ceil(n * (e_.scheme.percentile / 100.0)), 1.0, n)) - 1;
-        const float most = magnitude_at(group.values, kept);
+        const float most = magnitude_at(group, kept);
         range = {-most, most};
         break;
       }
       case CalibrationMethod::entropy: {
         WideningHistogram histogram(kEntropyBins);
-        histogram.add(group.values, seen.rmin, seen.rmax, true);
+        group.for_each_piece(
+            [&](std::span<const float> values, const Importance&) { histogram.add(values, seen.rmin, seen.rmax, true); });
         const Bins bins = occupied_bins(histogram.counts(), histogram.min(), histogram.max());
         std::vector<std::uint64_t> levelled;
         if (!bins.counts.empty())
@@ -365,7 +306,10 @@ class ScaledEncoder {
       }
       case CalibrationMethod::aciq_laplace:
       case CalibrationMethod::aciq_gaussian:
-        range = aciq_range(moments_of(group.values), e_.scheme.bits, e_.scheme.clipping == CalibrationMethod::aciq_laplace);
+        range = aciq_range(moments_of([&](FunctionRef<void(std::span<const float>)> take) {
+                             group.for_each_piece([&](std::span<const float> values, const Importance&) { take(values); });
+                           }),
+                           e_.scheme.bits, e_.scheme.clipping == CalibrationMethod::aciq_laplace);
         break;
       default:  // mse, output_error
         range = search_range(seen, !is_uniform_ || e_.scheme.is_symmetric, [&](RealRange tried) {
@@ -387,66 +331,58 @@ class ScaledEncoder {
     float steps[kCodePiece];
     std::uint8_t codes[kCodePiece];
     double lanes[4] = {0.0, 0.0, 0.0, 0.0};  // so that four sums run beside each other
-    for (std::size_t at = 0; at < group.values.size(); at += kCodePiece) {
-      const std::size_t n = std::min<std::size_t>(kCodePiece, group.values.size() - at);
-      const float* x = group.values.data() + at;
-      for (std::size_t i = 0; i < n; ++i) steps[i] = x[i] / scale;
-      if (is_uniform_) {
-        for (std::size_t i = 0; i < n; ++i) steps[i] = std::min(std::max(steps[i], low), high);
-        for (std::size_t i = 0; i < n; ++i) steps[i] = (steps[i] + 0x1.8p23f) - 0x1.8p23f;
-      } else {
-        codes_of(table_, steps, n, codes);
-        for (std::size_t i = 0; i < n; ++i) steps[i] = table_.levels[codes[i]];
+    group.for_each_piece([&](std::span<const float> values, const Importance& importance) {
+      for (std::size_t at = 0; at < values.size(); at += kCodePiece) {
+        const std::size_t n = std::min<std::size_t>(kCodePiece, values.size() - at);
+        const float* x = values.data() + at;
+        for (std::size_t i = 0; i < n; ++i) steps[i] = x[i] / scale;
+        if (is_uniform_) {
+          for (std::size_t i = 0; i < n; ++i) steps[i] = std::min(std::max(steps[i], low), high);
+          for (std::size_t i = 0; i < n; ++i) steps[i] = (steps[i] + 0x1.8p23f) - 0x1.8p23f;
+        } else {
+          codes_of(table_, steps, n, codes);
+          for (std::size_t i = 0; i < n; ++i) steps[i] = table_.levels[codes[i]];
+        }
+        for (std::size_t i = 0; i < n; ++i) {
+          const double error = static_cast<double>(x[i]) - static_cast<double>(scale * steps[i]);
+          const double weight = importance.empty() ? 1.0 : static_cast<double>(importance[at + i]);
+          lanes[i % 4] += weight * error * error;
+        }
       }
-      for (std::size_t i = 0; i < n; ++i) {
-        const double error = static_cast<double>(x[i]) - static_cast<double>(scale * steps[i]);
-        const double weight = group.importance.empty() ? 1.0 : static_cast<double>(group.importance[at + i]);
-        lanes[i % 4] += weight * error * error;
-      }
-    }
+    });
     return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
   }
 
-  void code_levels() const {
-    const std::vector<float>& divisors = divisors_.empty() ? e_.scales : divisors_;
-    // Steps of neighbouring runs are gathered, so that coding does not notice how short blocks are.
-    Packer packer(e_.codes.data(), e_.scheme.bits);
+  /// Codes the values of scales [first, first + n). Steps of runs that follow each other are gathered, so that coding does not notice
+  /// how short blocks are.
+  void code_levels(std::size_t first, std::size_t n_scales, const float* divisors) {
     float steps[kCodePiece];
     std::uint8_t codes[kCodePiece];
-    std::int64_t n_held = 0;
+    std::int64_t held_from = 0, n_held = 0;
     ReadAhead ahead(values_.data(), static_cast<std::int64_t>(values_.size()));
     const auto flush = [&] {
-      codes_of(table_, steps, static_cast<std::size_t>(n_held), codes);
-      packer.append(codes, static_cast<std::size_t>(n_held));
+      const auto n = static_cast<std::size_t>(n_held);
+      codes_of(table_, steps, n, codes);
+      set_codes(e_.codes.data(), e_.scheme.bits, static_cast<std::size_t>(held_from), n, codes);
       n_held = 0;
     };
-    const auto in_pieces = [&](std::int64_t count, auto&& divide) {
-      for (std::int64_t at = 0; at < count;) {
-        const std::int64_t n = std::min(kCodePiece - n_held, count - at);
-        divide(at, n, steps + n_held);
+    for_each_run_of(layout_, static_cast<std::int64_t>(first), static_cast<std::int64_t>(n_scales), [&](const Run& run) {
+      const float* d = divisors + (run.scale - static_cast<std::int64_t>(first));
+      for (std::int64_t element = run.element, count = run.count; count > 0;) {
+        if (n_held == kCodePiece || element != held_from + n_held) flush();
+        if (n_held == 0) held_from = element;
+        const std::int64_t n = std::min(kCodePiece - n_held, count);
+        const float* x = values_.data() + element;
+        if (run.varies)
+          for (std::int64_t i = 0; i < n; ++i) steps[n_held + i] = x[i] / *d++;
+        else
+          divide(x, n, 1, d, steps + n_held, ahead);
         n_held += n;
-        at += n;
-        if (n_held == kCodePiece) flush();
+        element += n;
+        count -= n;
       }
-    };
-    for_each_run(
-        layout_,
-        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-          const float divisor = divisors[static_cast<std::size_t>(scale)];
-          in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
-            const float* x = values_.data() + element + at;
-            divide(x, n, 1, &divisor, out, ahead);
-          });
-        },
-        [&](std::int64_t element, std::int64_t count, std::int64_t scale) {
-          in_pieces(count, [&](std::int64_t at, std::int64_t n, float* out) {
-            const float* x = values_.data() + element + at;
-            const float* d = divisors.data() + scale + at;
-            for (std::int64_t i = 0; i < n; ++i) out[i] = x[i] / d[i];
-          });
-        });
+    });
     flush();
-    packer.finish();
   }
 
   static constexpr int kEntropyBins = 2048;
@@ -459,7 +395,6 @@ class ScaledEncoder {
   bool is_uniform_;
   bool is_two_level_;
   LevelTable table_;
-  std::vector<float> divisors_;  // ternary: thresholds; empty: the scales
 };
 
 }  // namespace

@@ -41,9 +41,11 @@ Moments moments(ForEach&& for_each) {
 
 }  // namespace
 
-Moments moments_of(std::span<const float> values) {
+Moments moments_of(FunctionRef<void(FunctionRef<void(std::span<const float>)>)> for_each_piece) {
   return moments([&](auto&& add) {
-    for (const float value : values) add(static_cast<double>(value), 1.0);
+    for_each_piece([&](std::span<const float> values) {
+      for (const float value : values) add(static_cast<double>(value), 1.0);
+    });
   });
 }
 

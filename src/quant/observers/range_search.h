@@ -69,7 +69,8 @@ struct Moments {
   double mean_distance = 0.0;
   double deviation = 0.0;
 };
-Moments moments_of(std::span<const float> values);
+/// Of values that come in pieces; they are asked for twice.
+Moments moments_of(FunctionRef<void(FunctionRef<void(std::span<const float>)>)> for_each_piece);
 /// Values of a bin count as its centre.
 Moments moments_of(const Bins& bins);
 /// mean +- a, where a has the least expected error of rounding and clipping together, 2^bits levels between:

@@ -635,7 +635,7 @@ TEST_CASE("clipping aciq: the published multiples of spread and deviation") {
   CHECK(aciq_range({1.0, 1.0, 1.0}, 4, true).rmax == doctest::Approx(6.03).epsilon(0.003));
   CHECK(aciq_range({1.0, 1.0, 1.0}, 4, true).rmin == doctest::Approx(-4.03).epsilon(0.003));
   const std::vector<float> x = {1.0f, 3.0f, 5.0f, 7.0f};
-  const Moments m = moments_of(x);
+  const Moments m = moments_of([&](auto&& take) { take(x); });
   CHECK(m.mean == 4.0);
   CHECK(m.mean_distance == 2.0);
   CHECK(m.deviation == doctest::Approx(std::sqrt(5.0)));
