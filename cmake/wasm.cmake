@@ -16,7 +16,7 @@ endif()
 set(wasm_link_level $<IF:$<BOOL:${BITWRIGHT_DEV}>,-O1,-Oz>)  # the level of wasm-opt; sources have their own
 if(NOT BITWRIGHT_DEV)
   # What is hot was inlined where it was compiled; between sources, calls are smaller.
-  list(APPEND wasm_link_level -Wl,-mllvm,-inline-threshold=-40 -Wl,-mllvm,-enable-merge-functions
+  list(APPEND wasm_link_level -Wl,-mllvm,-inline-threshold=-50 -Wl,-mllvm,-enable-merge-functions
     # No engine heeds hints of alignment (atomic accesses must have them); without them, with blocks that give no values, and with
     # locals shared as far as can be and numbered by use, the module compresses better by 2 kB.
     -sBINARYEN_EXTRA_PASSES=$<$<NOT:$<BOOL:${BITWRIGHT_THREADS}>>:--dealign,>--dae-optimizing,--simplify-locals-nostructure,--vacuum,--coalesce-locals-learning,--vacuum,--reorder-locals,--simplify-locals-nostructure,--merge-blocks,--vacuum,--coalesce-locals-learning,--vacuum,--reorder-locals)

@@ -55,4 +55,7 @@ Shape channels_first_shape(const Shape& shape);
 
 inline constexpr std::int64_t kFusedSince[] = {1};
 
+/// Products of two codes of the run that one output may sum, so that no partial sum leaves int32: 2 * 255 * 255 * k.
+inline constexpr std::int64_t kMaxMatMulK = 16512;
+
 }  // namespace bitwright

@@ -1,10 +1,14 @@
 // Conv (dense, grouped, depthwise) and Gemm on codes. Inputs: x (u8), w (8-bit codes as the file has them), bias (i32, optional).
+// MatMul: x and w both u8 codes of the run, batches of matrices; each w is packed when its turn comes.
 #include <algorithm>
 
+#include "base/checked.h"
+#include "base/parallel_for.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
 #include "kernels/depthwise_u8_i8/depthwise_u8_i8.h"
 #include "ops/conv_plan.h"
 #include "ops/fused.h"
+#include "ops/matrix_product.h"
 #include "ops/refusal.h"
 
 namespace bitwright {
@@ -242,19 +246,99 @@ PreparedCall prepare_gemm(RunContext& context) {
                                                        .out_channels = n,
                                                        .column_stride = shape.is_transposed ? k : 1,
                                                        .channel_stride = shape.is_transposed ? 1 : n});
-  return finish(context,
-                {.geometry = {.input = {1, 1, m}, .output = {1, 1, m}},
-                 .channels = k,
-                 .out_channels = n,
-                 .x_pixel_stride = k,
-                 .y_image_stride = m * n,
-                 .y_strides = {m * n, m * n, n}},
-                weights);
+  return finish(context, matrix_product_u8_i8(m, n, k), weights);
+}
+
+void infer_matmul(InferContext& context) {
+  require_type(context, 0);
+  require_type(context, 1);
+  context.set_output(0, result_dtype(context.node()), matmul_shape(context.node(), context.shape(0), context.shape(1)).output);
+}
+
+struct MatMulCall {
+  ConvU8I8 product;  // where matrices begin are those of the first
+  ConvWeightsU8I8 weights;
+  ConvU8I8Kernel kernel = nullptr;
+  KernelFamily family = KernelFamily::reference;
+  std::vector<std::int64_t> xs, ws;  // which matrices each of the products takes
+  std::int64_t n_ws = 0, y_bytes = 0;
+  std::vector<std::int32_t> zero_points;
+  Requantizer requantizer;
+  std::size_t packed_stride = 0;  // scratch, then the packed matrix
+  std::shared_ptr<Buffer> packed;
+
+  std::byte* scratch(std::int64_t i) const {
+    return reinterpret_cast<std::byte*>(packed->data()) + static_cast<std::size_t>(i) * packed_stride;
+  }
+  std::byte* panels(std::int64_t i) const { return scratch(i) + pack_scratch_bytes(product.channels); }
+  void run() const {
+    parallel_for(n_ws, 1, [&](std::int64_t i, std::int64_t end) {
+      for (; i < end; ++i) {
+        ConvWeightsU8I8 w = weights;
+        w.w = static_cast<const std::uint8_t*>(w.w) + i * w.channels * w.out_channels;
+        w.scratch = scratch(i);
+        pack_conv_u8_i8(family, w, panels(i));
+      }
+    });
+    parallel_for(static_cast<std::int64_t>(xs.size()), 1, [&](std::int64_t i, std::int64_t end) {
+      for (; i < end; ++i) {
+        const auto at = static_cast<std::size_t>(i);
+        ConvU8I8 one = product;
+        one.x += xs[at] * one.geometry.output[2] * one.channels;
+        one.packed = panels(ws[at]);
+        one.y = static_cast<std::uint8_t*>(one.y) + i * y_bytes;
+        conv_u8_i8_blocked(one, kernel);
+      }
+    });
+  }
+};
+
+PreparedCall prepare_matmul(RunContext& context) {
+  const Node& node = context.node();
+  const Tensor &x = context.input(0), &w = context.input(1);
+  const MatMulShape shape = matmul_shape(node, x.shape(), w.shape());
+  if (shape.k > kMaxMatMulK)
+    refuse(node, {"sums of ", shape.k, " products of codes could leave int32; exclude it from the recipe"},
+           ErrorCode::unsupported);
+  const auto m = static_cast<std::ptrdiff_t>(shape.m), n = static_cast<std::ptrdiff_t>(shape.n),
+             k = static_cast<std::ptrdiff_t>(shape.k);
+  auto call = std::make_shared<MatMulCall>();
+  const AccResult result = result_of(node);
+  call->family = usable_family(family_of(node), result);
+  call->kernel = choose_conv_u8_i8(call->family, result);
+  call->zero_points = weight_zero_points(node, static_cast<std::size_t>(n));
+  call->requantizer = requantizer_of(node, static_cast<std::size_t>(n));
+  const std::int32_t x_zero_point = code_params(node, 'x').zero_point;
+  call->weights = {.is_unsigned = true,
+                   .channels = k,
+                   .out_channels = n,
+                   .column_stride = 1,
+                   .channel_stride = n,
+                   .zero_points = call->zero_points.data(),
+                   .x_zero_point = x_zero_point};
+  call->weights.w = w.bytes().data();
+  call->product = matrix_product_u8_i8(m, n, k);
+  call->product.x = x.bytes().data();
+  call->product.x_zero_point = x_zero_point;
+  call->product.y = context.output(0).bytes().data();
+  call->product.requantize = call->requantizer.requantize;
+  call->y_bytes = shape.m * shape.n * (dtype_bits(result_dtype(node)) / 8);
+  call->xs = batch_offsets(x.shape(), shape.batch);
+  call->ws = batch_offsets(w.shape(), shape.batch);
+  call->n_ws = n_elements(batch_of(w.shape()));
+  call->packed_stride = (pack_scratch_bytes(k) + packed_conv_u8_i8_bytes(call->family, call->weights) + 15) / 16 * 16;
+  // A panel of 8 columns has up to 16 (k + 6) bytes.
+  addressable(static_cast<std::uint64_t>(call->n_ws) * (static_cast<std::uint64_t>(n) + 8) * (static_cast<std::uint64_t>(k) + 8) *
+              5);
+  call->packed = allocate_buffer(static_cast<std::size_t>(call->n_ws) * call->packed_stride);
+  std::string name = kernel_name(call->family, result);
+  return prepared<MatMulCall>(std::move(call), std::move(name));
 }
 
 constexpr Op kOps[] = {
     {"Conv", kInternalDomain, kFusedSince, infer_conv, nullptr, prepare_conv},
     {"Gemm", kInternalDomain, kFusedSince, infer_gemm, nullptr, prepare_gemm},
+    {"MatMul", kInternalDomain, kFusedSince, infer_matmul, nullptr, prepare_matmul},
 };
 
 }  // namespace

@@ -8,7 +8,6 @@
 #include "quant/quant_params.h"
 #include "quant/rounding.h"
 #include "tensor/elements.h"
-#include "tensor/strides.h"
 
 namespace bitwright {
 
@@ -66,21 +65,13 @@ Tensor centered_codes(RunContext& context, std::size_t codes, std::size_t zero_p
 Tensor matmul_i32(const Node& node, const Tensor& a, const Tensor& b, Allocator& allocator) {
   const MatMulShape shape = matmul_shape(node, a.shape(), b.shape());
   Tensor c(DType::i32, shape.output, allocator);
-  const auto batch_strides = [&](const Tensor& t) {
-    return broadcast_strides(t.rank() < 2 ? Shape{} : Shape(t.shape().begin(), t.shape().end() - 2), shape.batch);
-  };
-  const std::vector<std::int64_t> strides_a = batch_strides(a), strides_b = batch_strides(b);
-  for (std::int64_t i = 0; i < n_elements(shape.batch); ++i) {
-    std::int64_t rest = i, at_a = 0, at_b = 0;
-    for (std::size_t axis = shape.batch.size(); axis-- > 0;) {
-      at_a += rest % shape.batch[axis] * strides_a[axis];
-      at_b += rest % shape.batch[axis] * strides_b[axis];
-      rest /= shape.batch[axis];
-    }
+  const std::vector<std::int64_t> offsets_a = batch_offsets(a.shape(), shape.batch),
+                                  offsets_b = batch_offsets(b.shape(), shape.batch);
+  for (std::size_t i = 0; i < offsets_a.size(); ++i) {
     const std::vector<RightOperand> right =
-        pack_small_integers(b.data<float>().data() + at_b * shape.k * shape.n, shape.k, shape.n, allocator);
-    multiply_small_integers(a.data<float>().data() + at_a * shape.m * shape.k, shape.m, right,
-                            c.data<std::int32_t>().data() + i * shape.m * shape.n, allocator);
+        pack_small_integers(b.data<float>().data() + offsets_b[i] * shape.k * shape.n, shape.k, shape.n, allocator);
+    multiply_small_integers(a.data<float>().data() + offsets_a[i] * shape.m * shape.k, shape.m, right,
+                            c.data<std::int32_t>().data() + static_cast<std::int64_t>(i) * shape.m * shape.n, allocator);
   }
   return c;
 }

@@ -32,21 +32,11 @@ void set_zero_point(IntegerRight& b, std::int32_t zero_point) {
 void multiply(const UnsignedCodes& a, IntegerRight& b, AccResult result, void* y) {
   set_zero_point(b, a.zero_point);
   const std::ptrdiff_t rows = b.k == 0 ? 0 : static_cast<std::ptrdiff_t>(a.codes.n_elements()) / b.k;
-  ConvU8I8 product{.geometry = {.input = {1, 1, rows},
-                                .output = {1, 1, rows},
-                                .kernel = {1, 1, 1},
-                                .stride = {1, 1, 1},
-                                .dilation = {1, 1, 1},
-                                .pad_begin = {0, 0, 0}},
-                   .channels = b.k,
-                   .out_channels = b.n,
-                   .x = a.codes.bytes().data(),
-                   .x_pixel_stride = b.k,
-                   .x_zero_point = a.zero_point,
-                   .packed = reinterpret_cast<const std::byte*>(b.packed->data()),
-                   .y = y,
-                   .y_image_stride = rows * b.n,
-                   .y_strides = {0, 0, b.n}};
+  ConvU8I8 product = matrix_product_u8_i8(rows, b.n, b.k);
+  product.x = a.codes.bytes().data();
+  product.x_zero_point = a.zero_point;
+  product.packed = reinterpret_cast<const std::byte*>(b.packed->data());
+  product.y = y;
   product.requantize.multipliers = b.multipliers.data();
   conv_u8_i8_blocked(product, choose_conv_u8_i8(b.family, result));
 }

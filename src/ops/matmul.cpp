@@ -18,22 +18,6 @@ void infer_matmul(InferContext& context) {
   context.set_output(0, context.dtype(0), matmul_shape(context.node(), context.shape(0), context.shape(1)).output);
 }
 
-/// Where each batch of an operand begins, in matrices.
-std::vector<std::int64_t> batch_offsets(const Shape& operand_batch, const Shape& batch) {
-  std::vector<std::int64_t> offsets(static_cast<std::size_t>(n_elements(batch)));
-  const std::vector<std::int64_t> strides = broadcast_strides(operand_batch, batch);
-  for (std::size_t i = 0; i < offsets.size(); ++i) {
-    auto rest = static_cast<std::int64_t>(i);
-    for (std::size_t axis = batch.size(); axis-- > 0;) {
-      offsets[i] += rest % batch[axis] * strides[axis];
-      rest /= batch[axis];
-    }
-  }
-  return offsets;
-}
-
-Shape batch_of(const Shape& shape) { return shape.size() < 2 ? Shape{} : Shape(shape.begin(), shape.end() - 2); }
-
 /// A view of the last two axes swapped.
 struct Side {
   std::int64_t row_stride;
@@ -48,7 +32,7 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
   F32Output output(context, 0);
   const Side side_a = is_a_transposed ? Side{1, shape.m} : Side{shape.k, 1};
   const Side side_b = is_b_transposed ? Side{1, shape.k} : Side{shape.n, 1};
-  const Shape batch_a = batch_of(context.input(0).shape()), batch_b = batch_of(context.input(1).shape());
+  const Shape batch_b = batch_of(context.input(1).shape());
   const float* b_data = b.data<float>().data();
   const float* a_data = a.data<float>().data();
   if (n_elements(batch_b) == 1) {
@@ -74,8 +58,8 @@ void multiply_batches_f32(RunContext& context, const MatMulShape& shape, bool is
       multiply(a_data + i * shape.m * shape.k, side_a.row_stride, side_a.column_stride, m, *right,
                output.data() + i * m * shape.n, nullptr, kernel);
   } else {
-    const std::vector<std::int64_t> offsets_a = batch_offsets(batch_a, shape.batch),
-                                    offsets_b = batch_offsets(batch_b, shape.batch);
+    const std::vector<std::int64_t> offsets_a = batch_offsets(context.input(0).shape(), shape.batch),
+                                    offsets_b = batch_offsets(context.input(1).shape(), shape.batch);
     for (std::size_t i = 0; i < offsets_a.size(); ++i) {
       const RightOperand right = right_operand(b_data + offsets_b[i] * shape.k * shape.n, side_b.row_stride, side_b.column_stride,
                                                shape.k, shape.n, shape.m, context.allocator());
@@ -94,8 +78,8 @@ void multiply_batches_plain(RunContext& context, const MatMulShape& shape) {
       b(static_cast<std::size_t>(context.input(1).n_elements()));
   read_elements(context.input(0), 0, std::span<Wide>(a));
   read_elements(context.input(1), 0, std::span<Wide>(b));
-  const std::vector<std::int64_t> offsets_a = batch_offsets(batch_of(context.input(0).shape()), shape.batch);
-  const std::vector<std::int64_t> offsets_b = batch_offsets(batch_of(context.input(1).shape()), shape.batch);
+  const std::vector<std::int64_t> offsets_a = batch_offsets(context.input(0).shape(), shape.batch);
+  const std::vector<std::int64_t> offsets_b = batch_offsets(context.input(1).shape(), shape.batch);
   std::vector<Wide> c(static_cast<std::size_t>(shape.m * shape.n));
   for (std::size_t i = 0; i < offsets_a.size(); ++i) {
     multiply_plain(reinterpret_cast<const Unsigned*>(a.data()) + offsets_a[i] * shape.m * shape.k,

@@ -5,6 +5,7 @@
 #include "base/parallel_for.h"
 #include "ops/float_operands.h"
 #include "ops/refusal.h"
+#include "tensor/strides.h"
 
 namespace bitwright {
 
@@ -58,6 +59,21 @@ MatMulShape matmul_shape(const Node& node, Shape a, Shape b) {
   if (!is_row) shape.output.push_back(shape.m);
   if (!is_column) shape.output.push_back(shape.n);
   return shape;
+}
+
+Shape batch_of(const Shape& shape) { return shape.size() < 2 ? Shape{} : Shape(shape.begin(), shape.end() - 2); }
+
+std::vector<std::int64_t> batch_offsets(const Shape& operand, const Shape& batch) {
+  std::vector<std::int64_t> offsets(static_cast<std::size_t>(n_elements(batch)));
+  const std::vector<std::int64_t> strides = broadcast_strides(batch_of(operand), batch);
+  for (std::size_t i = 0; i < offsets.size(); ++i) {
+    auto rest = static_cast<std::int64_t>(i);
+    for (std::size_t axis = batch.size(); axis-- > 0;) {
+      offsets[i] += rest % batch[axis] * strides[axis];
+      rest /= batch[axis];
+    }
+  }
+  return offsets;
 }
 
 template <typename T>

@@ -37,6 +37,11 @@ struct MatMulShape {
 /// Throws Error{shape_mismatch} naming the node. Extents may be unknown.
 MatMulShape matmul_shape(const Node& node, Shape a, Shape b);
 
+/// The axes before a matrix.
+Shape batch_of(const Shape& shape);
+/// Where the matrix of an operand begins that each of the batches takes, in matrices.
+std::vector<std::int64_t> batch_offsets(const Shape& operand, const Shape& batch);
+
 /// Products of doubles and of 64-bit integers (which wrap), for types that have no kernel.
 template <typename T>
 void multiply_plain(const T* a, const T* b, T* c, std::int64_t m, std::int64_t n, std::int64_t k);

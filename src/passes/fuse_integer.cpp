@@ -272,6 +272,7 @@ class Fuser {
     switch (group.kind) {
       case Fused::conv:
       case Fused::gemm:
+      case Fused::matmul:
         return emit_product(group);
       case Fused::add:
       case Fused::mul:
@@ -296,11 +297,12 @@ class Fuser {
   void emit_product(const FusedGroup& group) {
     const Node& core = model_.graph.nodes[group.core];
     const bool is_conv = group.kind == Fused::conv;
-    const std::int64_t own_rank =
-        is_conv ? static_cast<std::int64_t>(group.weights->record->shape.size()) : rank(group.inputs[0].codes);
-    Node node = fused_node(group, is_conv ? "Conv" : "Gemm");
-    ranks_.emplace(group.inputs[0].codes, own_rank);
-    node.inputs = {inner(group.inputs[0], is_conv, is_conv ? own_rank : 0), group.weights->codes};
+    const bool is_matmul = group.kind == Fused::matmul;
+    const std::int64_t own_rank = is_conv ? static_cast<std::int64_t>(group.weights->record->shape.size()) : group_rank(group);
+    Node node = fused_node(group, is_conv ? "Conv" : is_matmul ? "MatMul" : "Gemm");
+    if (is_conv) ranks_.emplace(group.inputs[0].codes, own_rank);
+    node.inputs = {inner(group.inputs[0], is_conv, is_conv ? own_rank : 0),
+                   is_matmul ? inner(group.inputs[1], false) : group.weights->codes};
     if (group.bias.is_defined()) node.inputs.push_back(record(concat({stem(group), "_bias"}), group.bias));
     say_codes(node, 'x', group.inputs[0]);
     node.set(Attribute::of_floats("w_scales", group.weights->scales));

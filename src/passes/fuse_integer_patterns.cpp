@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/sorted_order.h"
 #include "kernels/conv_u8_i8/conv_u8_i8.h"
+#include "ops/fused.h"
 #include "ops/refusal.h"
 #include "passes/graph_edit.h"
 #include "quant/rounding.h"
@@ -92,9 +93,11 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
     return group;
   }
   if (is_onnx(node, "MatMul")) {
-    if (!inputs(Fused::gemm, 1) || !(group.weights = weights(input_of(node, 1), 1))) return std::nullopt;
-    if (group.weights->record->shape.size() != 2 || !fits_int32(group, 1)) return std::nullopt;
-    return group;
+    if ((group.weights = weights(input_of(node, 1), 1))) {
+      if (!inputs(Fused::gemm, 1) || group.weights->record->shape.size() != 2 || !fits_int32(group, 1)) return std::nullopt;
+      return group;
+    }
+    return inputs(Fused::matmul, 2) && is_product_of_two(group) ? std::optional(group) : std::nullopt;
   }
   if (is_onnx(node, "Add")) return inputs(Fused::add, 2);
   if (is_onnx(node, "Mul")) return inputs(Fused::mul, 2);
@@ -142,6 +145,15 @@ std::optional<FusedGroup> IntegerPatterns::core_group(const Node& node) const {
                        "DepthToSpace", "SpaceToDepth"}))
     return inputs(Fused::move, 1);
   return std::nullopt;
+}
+
+bool IntegerPatterns::is_product_of_two(FusedGroup& group) const {
+  for (const CodedOperand& operand : group.inputs)
+    if (operand.constant != nullptr || rank(operand.codes) < 2) return false;
+  const CodedOperand& right = group.inputs[1];
+  group.weights = CodedWeights{.codes = right.codes, .scales = {right.scale}, .zero_points = {right.zero_point}};
+  const auto a = shape(group.inputs[0].codes);
+  return !a || a->back() <= kMaxMatMulK;
 }
 
 bool IntegerPatterns::is_pixel_move(const Node& node) const {
@@ -282,7 +294,8 @@ std::optional<FusedGroup> IntegerPatterns::qlinear(std::size_t at) const {
   }
   if (op == "QLinearMatMul" && (node.domain.empty() || node.domain == "com.microsoft")) {
     group.weights = weights(node, input_of(node, 3), input_of(node, 4), input_of(node, 5), 1);
-    return kind(Fused::gemm, group.weights && group.weights->record->shape.size() == 2 && read(0) && write(6));
+    if (!group.weights) return kind(Fused::matmul, read(0) && read(3) && write(6) && is_product_of_two(group));
+    return kind(Fused::gemm, group.weights->record->shape.size() == 2 && read(0) && write(6));
   }
   if (node.domain != "com.microsoft" || node.attr_i("channels_last", 0) != 0) return std::nullopt;
   if (op == "QGemm") {

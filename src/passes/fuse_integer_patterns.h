@@ -28,7 +28,7 @@ struct CodedWeights {
 };
 
 /// What a fused operator computes.
-enum class Fused { conv, gemm, add, mul, concat, max_pool, average_pool, softmax, layer_norm, lookup, pixels, move };
+enum class Fused { conv, gemm, matmul, add, mul, concat, max_pool, average_pool, softmax, layer_norm, lookup, pixels, move };
 
 /// Nodes of the graph that become one.
 struct FusedGroup {
@@ -88,6 +88,8 @@ class IntegerPatterns {
   std::optional<FusedGroup> lookup(const std::string& value, std::size_t quantize) const;
   std::optional<FusedGroup> qlinear(std::size_t at) const;
   std::optional<FusedGroup> product(std::size_t at) const;
+  /// Of two matrices, or batches of them, that are both made by the run: the second becomes the weights.
+  bool is_product_of_two(FusedGroup& group) const;
   /// True if the node moves whole pixels from known places to known places.
   bool is_pixel_move(const Node& node) const;
   bool clips(const Node& node, FusedGroup& group) const;

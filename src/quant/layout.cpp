@@ -40,18 +40,11 @@ ScaleLayout scale_layout(const Granularity& granularity, const Shape& shape) {
 }
 
 void for_each_run(const ScaleLayout& l, TakeRun take) {
-  if (l.inner == 0) return;
-  const bool varies = l.is_per_position ? l.inner > 1 : l.inner == 1 && l.block == 1;
-  const std::int64_t step = !varies ? l.block : l.is_per_position ? 1 : l.extent;  // along the axis
-  const std::int64_t n_scales_apart = l.is_per_position ? l.inner : 1;
-  std::int64_t element = 0;
-  for (std::int64_t o = 0; o < l.outer; ++o) {
-    const std::int64_t first_block = l.is_per_position ? o * l.n_blocks() : 0;
-    for (std::int64_t e = 0; e < l.extent; e += step) {
-      const std::int64_t count = std::min(step, l.extent - e) * l.inner;
-      take({element, count, (first_block + e / l.block) * n_scales_apart, varies});
-      element += count;
-    }
+  const std::int64_t n = l.n_blocks() * (l.is_per_position ? l.outer * l.inner : 1);
+  for (std::int64_t first = 0; first < n;) {
+    const std::int64_t together = n_scales_together(l, first, n - first);
+    for_each_run_of(l, first, together, take);
+    first += together;
   }
 }
 

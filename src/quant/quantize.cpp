@@ -53,14 +53,13 @@ struct SharedScale {
   }
 };
 
-template <typename Code>
-void quantize_same(const float* x, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, Code* out) {
+void quantize_same(const float* x, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, std::uint8_t* out) {
   const SharedScale shared(scale, zero_point, range);
   std::size_t i = 0;
   for (; i + 16 <= n; i += 16)
     store_codes(out + i, shared.codes_of(load_f32x4(x + i)), shared.codes_of(load_f32x4(x + i + 4)),
                 shared.codes_of(load_f32x4(x + i + 8)), shared.codes_of(load_f32x4(x + i + 12)));
-  for (; i < n; ++i) out[i] = static_cast<Code>(shared.codes_of(splat(x[i]))[0]);
+  for (; i < n; ++i) out[i] = static_cast<std::uint8_t>(shared.codes_of(splat(x[i]))[0]);
 }
 
 inline i32x4 load_i32x4(const std::int32_t* p) {
@@ -69,15 +68,14 @@ inline i32x4 load_i32x4(const std::int32_t* p) {
   return v;
 }
 
-template <typename Code>
 void quantize_varying(const float* x, std::size_t n, const float* scales, const std::int32_t* zero_points, bool shares_zero_point,
-                      CodeRange range, Code* out) {
+                      CodeRange range, std::uint8_t* out) {
   if (shares_zero_point) {
     const SharedScale shared(1.0f, zero_points[0], range);
     const auto four = [&](std::size_t i) { return shared.codes_of(load_f32x4(x + i), load_f32x4(scales + i)); };
     std::size_t i = 0;
     for (; i + 16 <= n; i += 16) store_codes(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
-    for (; i < n; ++i) out[i] = static_cast<Code>(shared.codes_of(splat(x[i]), splat(scales[i]))[0]);
+    for (; i < n; ++i) out[i] = static_cast<std::uint8_t>(shared.codes_of(splat(x[i]), splat(scales[i]))[0]);
     return;
   }
   const i32x4 qmin = splat(range.qmin);
@@ -87,7 +85,29 @@ void quantize_varying(const float* x, std::size_t n, const float* scales, const 
   };
   std::size_t i = 0;
   for (; i + 16 <= n; i += 16) store_codes(out + i, four(i), four(i + 4), four(i + 8), four(i + 12));
-  for (; i < n; ++i) out[i] = static_cast<Code>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
+  for (; i < n; ++i)
+    out[i] = static_cast<std::uint8_t>(codes_of(splat(x[i]), splat(scales[i]), splat(zero_points[i]), qmin, qmax)[0]);
+}
+
+/// Codes of 16 bits, which are few: one loop serves both, `step` is 0 where all share a scale.
+[[gnu::noinline]] void quantize_wide(const float* x, std::size_t n, const float* scales, const std::int32_t* zero_points,
+                                     std::size_t step, CodeRange range, std::uint16_t* out) {
+  for (std::size_t i = 0; i < n;) {
+    const bool is_four = n - i >= 4;
+    const std::size_t s = i * step;
+    const f32x4 scale = is_four && step != 0 ? load_f32x4(scales + s) : splat(scales[s]);
+    const i32x4 zero_point = is_four && step != 0 ? load_i32x4(zero_points + s) : splat(zero_points[s]);
+    const i32x4 codes =
+        codes_of(is_four ? load_f32x4(x + i) : splat(x[i]), scale, zero_point, splat(range.qmin), splat(range.qmax));
+    for (std::size_t k = 0; k < (is_four ? 4u : 1u); ++k) out[i++] = static_cast<std::uint16_t>(codes[k]);
+  }
+}
+void quantize_same(const float* x, std::size_t n, float scale, std::int32_t zero_point, CodeRange range, std::uint16_t* out) {
+  quantize_wide(x, n, &scale, &zero_point, 0, range, out);
+}
+void quantize_varying(const float* x, std::size_t n, const float* scales, const std::int32_t* zero_points, bool, CodeRange range,
+                      std::uint16_t* out) {
+  quantize_wide(x, n, scales, zero_points, 1, range, out);
 }
 
 template <typename Code, typename Emit>
@@ -191,7 +211,17 @@ void dequantize_codes(std::span<const std::uint8_t> codes, const Shape& shape, c
     dequantize_runs(shape, params, values.data(), [&](std::int64_t element, std::int64_t) { return all + element; });
   };
   if (bits == 8) return is_signed ? as(std::int8_t{}) : as(std::uint8_t{});
-  if (bits == 16) return is_signed ? as(std::int16_t{}) : as(std::uint16_t{});
+  if (bits == 16) {
+    std::int32_t wide[kPieceLength];
+    return dequantize_runs(shape, params, values.data(), [&](std::int64_t element, std::int64_t n) {
+      for (std::int64_t i = 0; i < n; ++i) {
+        std::uint16_t code;
+        std::memcpy(&code, codes.data() + 2 * (element + i), sizeof(code));
+        wide[i] = is_signed ? static_cast<std::int16_t>(code) : code;
+      }
+      return wide;
+    });
+  }
   std::uint8_t piece[kPieceLength];
   std::int8_t extended[kPieceLength];  // fewer than 8 bits: unsigned ones fit too
   const int sign = is_signed ? 1 << (bits - 1) : 0;

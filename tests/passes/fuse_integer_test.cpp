@@ -182,6 +182,43 @@ TEST_CASE("fuse_integer: a head of pooling, flattening and Gemm gives codes, or 
   }
 }
 
+TEST_CASE("fuse_integer: attention multiplies codes by codes, in batches and by one matrix that all share") {
+  for (const bool is_signed : {false, true}) {
+    CAPTURE(is_signed);
+    QdqBuilder b({2, 3, 7, 13}, is_signed);
+    const std::string x = b.pair("x", 0.02f, 120);
+    const std::string turned = b.pair(b.node("Transpose", {x}, "turned", {Attribute::of_ints("perm", {0, 1, 3, 2})}), 0.02f, 120);
+    const std::string scores = b.pair(b.node("MatMul", {x, turned}, "scores"), 0.11f, 128);
+    const std::string soft = b.pair(b.node("Softmax", {scores}, "soft"), 1.0f / 256.0f, 0);
+    b.graph.initializers.push_back(TensorRecord::of("axes", Tensor::of<std::int64_t>({1}, {1})));
+    for (const char* name : {"starts", "ends"})
+      b.graph.initializers.push_back(TensorRecord::of(name, Tensor::of<std::int64_t>({1}, {name[0] == 's' ? 1 : 2})));
+    const std::string one = b.pair(b.node("Slice", {x, "starts", "ends", "axes"}, "one"), 0.02f, 120);  // [2, 1, 7, 13]
+    b.output(b.pair(b.node("MatMul", {soft, one}, "mixed"), 0.015f, 90));
+    b.output(b.node("MatMul", {one, turned}, "reals"));
+    const auto rows = check_equals_simulated(b.graph, {2, 3, 7, 13}, {.scale = 0.015f, .share = 0.02, .integer_share = 0.1});
+    CHECK(n_of(rows, "MatMul") == 3);
+    for (const NodeProfile& row : rows) {
+      CAPTURE(row.op_type);
+      CHECK((row.is_integer || row.op_type == "Slice"));
+      if (row.op_type == "MatMul") CHECK(row.kernel.find("reference") == std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("fuse_integer: products of codes whose sums could leave int32 are refused where shapes tell too late") {
+  QdqBuilder b({-1, -1});
+  const std::string x = b.pair("x", 0.02f, 120);
+  const std::string turned = b.pair(b.node("Transpose", {x}, "turned"), 0.02f, 120);
+  b.output(b.pair(b.node("MatMul", {x, turned}, "y"), 40.0f, 128));
+  const auto model = share(make_model(b.graph));
+  Session session(model, {.arithmetic = SessionArithmetic::fast});
+  const auto run = [&](std::int64_t k) { return session.run({{"x", Tensor(DType::f32, {2, k})}}); };
+  CHECK(run(16512).at("y_d").shape() == Shape{2, 2});
+  CHECK_THROWS_WITH_AS(run(16513), doctest::Contains("could leave int32"), Error);
+  CHECK(run(0).at("y_d").data<float>()[0] == 0.0f);
+}
+
 TEST_CASE("fuse_integer: functions of one value become tables, alone and as chains with constants") {
   QdqBuilder b({1, 3, 4, 5});
   const std::string x = b.pair("x", 0.03f, 128);

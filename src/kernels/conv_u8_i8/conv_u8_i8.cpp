@@ -22,6 +22,15 @@ ConvU8I8Kernel choose_conv_u8_i8(KernelFamily family, AccResult result) {
   return nullptr;
 }
 
+ConvU8I8 matrix_product_u8_i8(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k) {
+  return {.geometry = {.input = {1, 1, m}, .output = {1, 1, m}},
+          .channels = k,
+          .out_channels = n,
+          .x_pixel_stride = k,
+          .y_image_stride = m * n,
+          .y_strides = {m * n, m * n, n}};
+}
+
 namespace {
 
 /// The pixels that a kernel computes together: tasks of whole tiles waste nothing.

@@ -46,6 +46,9 @@ struct ConvU8I8 {
   }
 };
 
+/// y[m, n] = x[m, k] times packed weights, all dense; where they lie is still to be said.
+ConvU8I8 matrix_product_u8_i8(std::ptrdiff_t m, std::ptrdiff_t n, std::ptrdiff_t k);
+
 /// A block of the output: pixels (over all images) and panels of 8 columns (over all groups).
 struct ConvBlock {
   std::ptrdiff_t first_pixel = 0, last_pixel = 0, first_panel = 0, last_panel = 0;
@@ -74,7 +77,9 @@ struct ConvWeightsU8I8 {
   const std::int32_t* bias = nullptr;         // [groups * out_channels], or none
   const std::int32_t* zero_points = nullptr;  // [groups * out_channels], or none: 0
   std::int32_t x_zero_point = 0;
+  std::byte* scratch = nullptr;  // pack_scratch_bytes(k) of it, aligned to 2, or none: allocated
 };
+constexpr std::size_t pack_scratch_bytes(std::ptrdiff_t k) { return 3 * static_cast<std::size_t>(k + 8); }
 /// What packed weights take, for the family that will use them.
 std::size_t packed_conv_u8_i8_bytes(KernelFamily family, const ConvWeightsU8I8& weights);
 /// Packs; panels of 8 columns, group by group:

@@ -26,15 +26,16 @@ struct RowSums {
 /// The weights of one output channel, taps before channels, as signed bytes and as i16 less a point; zeros behind them.
 class ChannelRow {
  public:
-  explicit ChannelRow(const ConvWeightsU8I8& weights)
-      : weights_(weights),
-        k_(weights.channels * weights.taps),
-        codes_(static_cast<std::size_t>(k_ + 7)),
-        centered_(static_cast<std::size_t>(k_ + 7)) {}
+  explicit ChannelRow(const ConvWeightsU8I8& weights) : weights_(weights), k_(weights.channels * weights.taps) {
+    if (weights.scratch == nullptr) own_.resize(pack_scratch_bytes(k_));
+    std::byte* const scratch = weights.scratch == nullptr ? own_.data() : weights.scratch;
+    centered_ = reinterpret_cast<std::int16_t*>(scratch);
+    codes_ = reinterpret_cast<std::uint8_t*>(centered_ + k_ + 8);
+  }
 
   RowSums gather(std::ptrdiff_t channel, std::int32_t point) {
     const auto* from = static_cast<const std::uint8_t*>(weights_.w) + channel * weights_.column_stride;
-    std::uint8_t* to = codes_.data();
+    std::uint8_t* to = codes_;
     if (weights_.taps == 1 && weights_.channel_stride == 1)
       std::memcpy(to, from, static_cast<std::size_t>(k_));
     else
@@ -44,26 +45,26 @@ class ChannelRow {
     const u8x16 flip = splat_u8(weights_.is_unsigned ? 0x80 : 0);  // minus 128
     i32x4 sums{}, magnitudes{};
     for (std::ptrdiff_t i = 0; i < k_; i += 8) {
-      const u8x16 codes = load_low_half(codes_.data() + i) ^ flip;
-      store_half(codes_.data() + i, codes);
+      const u8x16 codes = load_low_half(codes_ + i) ^ flip;
+      store_half(codes_ + i, codes);
       const i16x8 w = ((i16x8)interleave_low_bytes(u8x16{}, codes) >> 8) - points;
-      store_lanes(centered_.data() + i, w);
+      store_lanes(centered_ + i, w);
       sums += dot(w, ones);
       magnitudes += dot((w ^ (w >> 15)) - (w >> 15), ones);
     }
     RowSums row{total(sums) + point * static_cast<std::int32_t>(k_), total(magnitudes)};
     for (std::ptrdiff_t i = k_; i % 8 != 0; ++i) {  // what stood behind the row
-      row.sum -= centered_[static_cast<std::size_t>(i)];
-      row.magnitude -= std::abs(centered_[static_cast<std::size_t>(i)]);
-      codes_[static_cast<std::size_t>(i)] = 0;
-      centered_[static_cast<std::size_t>(i)] = 0;
+      row.sum -= centered_[i];
+      row.magnitude -= std::abs(centered_[i]);
+      codes_[i] = 0;
+      centered_[i] = 0;
     }
     return row;
   }
 
   /// Four bytes at each step of a panel.
   void place(bool is_centered, std::ptrdiff_t n_steps, std::byte* to) const {
-    const void* const row = is_centered ? static_cast<const void*>(centered_.data()) : codes_.data();
+    const void* const row = is_centered ? static_cast<const void*>(centered_) : codes_;
     for (std::ptrdiff_t step = 0; step < n_steps; ++step)
       std::memcpy(to + step * 32, static_cast<const std::byte*>(row) + step * 4, 4);
   }
@@ -73,8 +74,9 @@ class ChannelRow {
 
   const ConvWeightsU8I8& weights_;
   std::ptrdiff_t k_;
-  std::vector<std::uint8_t> codes_;
-  std::vector<std::int16_t> centered_;
+  std::vector<std::byte> own_;
+  std::uint8_t* codes_;
+  std::int16_t* centered_;
 };
 
 }  // namespace

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/simd.h"
-#include "base/sorted_order.h"
 
 // Nothing here puts a group in order or copies it: it may be as large as the tensor.
 
@@ -57,8 +56,6 @@ class TernarySearch {
   }
 
  private:
-  static constexpr std::size_t kMostSorted = 4096;
-
   void consider(double k, double sum, float least_kept) {
     const double gain = k > 0.0 ? sum * sum / k : 0.0;
     if (!(gain > most_)) return;
@@ -78,21 +75,8 @@ class TernarySearch {
 
   /// `count` magnitudes whose bits are `low` but for the last `n_bits`; k larger ones have `sum`.
   void look_into(std::uint32_t low, int n_bits, std::size_t count, double k, double sum) {
-    if (count <= kMostSorted) {
-      std::vector<float> magnitudes;
-      magnitudes.reserve(count);
-      for_each(low, n_bits, [&](std::uint32_t bits) { magnitudes.push_back(std::bit_cast<float>(bits)); });
-      sort_floats(magnitudes);
-      while (!magnitudes.empty()) {
-        const float magnitude = magnitudes.back();
-        magnitudes.pop_back();
-        sum += static_cast<double>(magnitude);
-        k += 1.0;
-        if (magnitudes.empty() || magnitudes.back() < magnitude) consider(k, sum, magnitude);
-      }
-      return;
-    }
-    const int shift = std::max(n_bits - 10, 0);
+    // As many bins as there are magnitudes: few of small groups.
+    const int shift = std::max(n_bits - std::min(static_cast<int>(std::bit_width(count)), 10), 0);
     std::vector<f64x2> bins(std::size_t{1} << (n_bits - shift), f64x2{});  // count and sum
     for_each(low, n_bits, [&](std::uint32_t bits) {
       bins[(bits - low) >> shift] += f64x2{1.0, static_cast<double>(std::bit_cast<float>(bits))};
