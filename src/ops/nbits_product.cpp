@@ -38,7 +38,7 @@ void multiply_nbits(const float* a, std::int64_t m, const NBitsWeights& weights,
       sums(DType::i32, {n_blocks}, allocator);
   Tensor arranged(DType::u8, {arranged_bytes(rows, layout)}, allocator);
   quantize_blocks_i8(a, rows, layout, codes.data<std::int8_t>().data(), scales.data<float>().data(),
-                     sums.data<std::int32_t>().data());
+                     weights.zeros.empty() ? -(1 << (layout.bits - 1)) : 1, sums.data<std::int32_t>().data());
   weights.variant->arrange(codes.data<std::int8_t>().data(), rows, layout.padded_k(), arranged.bytes().data());
   gemm_i8_nbits_parallel({.layout = layout,
                           .m = rows,

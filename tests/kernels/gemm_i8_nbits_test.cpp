@@ -72,7 +72,7 @@ struct Problem {
     a.resize(static_cast<std::size_t>(m * l.padded_k()) + 16);
     a_scales.resize(static_cast<std::size_t>(m * l.n_blocks()));
     a_sums.resize(a_scales.size());
-    quantize_blocks_i8(x.data(), m, l, a.data(), a_scales.data(), a_sums.data());
+    quantize_blocks_i8(x.data(), m, l, a.data(), a_scales.data(), has_zeros ? 1 : -(1 << (l.bits - 1)), a_sums.data());
   }
 
   std::vector<float> run(const GemmI8NBitsVariant& variant) const {
@@ -121,7 +121,7 @@ TEST_CASE("gemm_i8_nbits: a product worked by hand") {
   w[1] = 6;
   w[31] = 15;
   Problem problem(l, 1, false, false, x, w);
-  CHECK(problem.a_sums == std::vector<std::int32_t>{127 - 64, 127});
+  CHECK(problem.a_sums == std::vector<std::int32_t>{-8 * (127 - 64), -8 * 127});
   std::fill(problem.scales.begin(), problem.scales.end(), 0.5f);
   const double expected = 0.5 * (127 * 1 + 64 * 2) / 127.0 + 0.5 * 2.0 * 7.0;
   for (const GemmI8NBitsVariant& variant : all_variants()) {
@@ -218,7 +218,7 @@ TEST_CASE("quantize_blocks_i8: rounds half to even by the largest of a block, an
   std::vector<std::int8_t> codes(2 * 64, 55);
   std::vector<float> scales(4);
   std::vector<std::int32_t> sums(4);
-  quantize_blocks_i8(x.data(), 2, l, codes.data(), scales.data(), sums.data());
+  quantize_blocks_i8(x.data(), 2, l, codes.data(), scales.data(), 1, sums.data());
   CHECK(std::vector<std::int8_t>(codes.begin(), codes.begin() + 5) == std::vector<std::int8_t>{127, 0, 2, -2, 0});
   CHECK(codes[32] == -127);
   CHECK(codes[33] == 2);  // 1.5 steps

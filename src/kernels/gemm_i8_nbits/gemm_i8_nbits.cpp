@@ -35,7 +35,7 @@ const GemmI8NBitsVariant& choose_gemm_i8_nbits(int bits) {
 }
 
 void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& layout, std::int8_t* codes, float* scales,
-                        std::int32_t* sums) {
+                        std::int32_t factor, std::int32_t* sums) {
   const std::ptrdiff_t padded_block = layout.strips_per_block() * 32;
   const f32x4 magic = in_register(splat(12582912.0f));  // 1.5 * 2^23: the unit in the last place is 1
   for (std::ptrdiff_t i = 0; i < m; ++i)
@@ -62,7 +62,7 @@ void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& lay
         store_lanes(codes, raised ^ splat_u8(128));
       }
       *scales = range / 127.0f;
-      *sums = sum[0] + sum[1] + sum[2] + sum[3];
+      *sums = (sum[0] + sum[1] + sum[2] + sum[3]) * factor;
     }
 }
 

@@ -40,7 +40,7 @@ struct GemmI8NBits {
   std::ptrdiff_t m = 0;
   const void* a = nullptr;               // arranged by the variant
   const float* a_scales = nullptr;       // [m][n_blocks]
-  const std::int32_t* a_sums = nullptr;  // [m][n_blocks]
+  const std::int32_t* a_sums = nullptr;  // [m][n_blocks]; where zeros is null times -2^(bits - 1), which acc begins with
   const std::uint8_t* weights = nullptr;
   const float* scales = nullptr;  // [panel][block][8]
   const float* zeros = nullptr;   // likewise; null: 2^(bits - 1)
@@ -79,9 +79,10 @@ inline std::ptrdiff_t arranged_bytes(std::ptrdiff_t m, const NBitsLayout& layout
   return (m == 1 ? 1 : (m + 3) / 4 * 4) * layout.padded_k() * 2;
 }
 
-/// Codes of rows by blocks: scale = max |x| / 127, code = round half to even of x / scale; sums of codes. codes: [m][padded_k].
+/// Codes of rows by blocks: scale = max |x| / 127, code = round half to even of x / scale; sums of codes, times `factor`.
+/// codes: [m][padded_k].
 void quantize_blocks_i8(const float* x, std::ptrdiff_t m, const NBitsLayout& layout, std::int8_t* codes, float* scales,
-                        std::int32_t* sums);
+                        std::int32_t factor, std::int32_t* sums);
 /// All panels, shared out over the threads of the scope.
 void gemm_i8_nbits_parallel(const GemmI8NBits& product, GemmI8NBitsKernel kernel);
 

@@ -32,8 +32,9 @@ void gemm_i8_nbits__reference(const GemmI8NBits& g, std::ptrdiff_t first_panel, 
           acc += static_cast<const std::int8_t*>(g.a)[i * l.padded_k() + p] *
                  code_at(l, g.weights + j / 8 * l.panel_bytes() + p / 32 * 32 * l.bits, c, static_cast<int>(p % 32));
         const std::ptrdiff_t at = (j / 8 * l.n_blocks() + block) * 8 + c, row_block = i * l.n_blocks() + block;
-        const float zero = g.zeros != nullptr ? g.zeros[at] : static_cast<float>(1 << (l.bits - 1));
-        const float steps = static_cast<float>(acc) - zero * static_cast<float>(g.a_sums[row_block]);
+        const std::int32_t a_sum = g.a_sums[row_block];
+        const float steps = g.zeros != nullptr ? static_cast<float>(acc) - g.zeros[at] * static_cast<float>(a_sum)
+                                               : static_cast<float>(acc + a_sum);
         y += steps * (g.a_scales[row_block] * g.scales[at]);
       }
       g.y[i * g.y_row_stride + j] = g.bias != nullptr ? y + g.bias[j] : y;

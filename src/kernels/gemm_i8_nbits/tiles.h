@@ -10,7 +10,7 @@ namespace bitwright {
 
 /// What a block's sums begin with: the middle of the range, where that is the zero point.
 inline i32x4 start_of_sums(const GemmI8NBits& g, const std::int32_t* a_sum) {
-  return g.zeros == nullptr ? -(load_splat(a_sum) << (g.layout.bits - 1)) : i32x4{};
+  return g.zeros == nullptr ? load_splat(a_sum) : i32x4{};
 }
 /// One block's part of 4 outputs.
 inline f32x4 add_block(f32x4 y, i32x4 acc, f32x4 a_scale, f32x4 scale) { return y + to_f32x4(acc) * (a_scale * scale); }

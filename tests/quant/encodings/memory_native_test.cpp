@@ -96,7 +96,7 @@ TEST_CASE("encode_tensor: neither importances nor thresholds of a whole tensor a
 
 TEST_CASE("encode_tensor: large groups with NaN or apart in memory are not copied, and are what they are side by side") {
   std::mt19937 random(6);
-  constexpr std::size_t kRows = 1 << 17;
+  constexpr std::size_t kRows = 1 << 16;
   std::vector<float> rows(2 * kRows), columns(2 * kRows), with_nan(2 * kRows);
   for (std::size_t i = 0; i < kRows; ++i)
     for (std::size_t row = 0; row < 2; ++row) {
