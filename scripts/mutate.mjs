@@ -51,7 +51,7 @@ const isHarmless = (line) =>
 
 /** A bound whose change leaves the answer: the loop over whole vectors (the rest is done one by one), and min or max by hand. */
 const isBoundOfVectors = (line) =>
-  /for \(; i \+ \w+ <= (?:n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most|best|least|moved)\b/.test(line);
+  /for \(; i \+ \w+ <= (?:n|length)\b|if \((\S+) [<>] (\S+)\) \2 = \1|[<>] (most_?|best|least|moved)\b/.test(line);
 
 /** Lines after a change that leave every answer, each for a reason of its own. */
 const equivalents = [
@@ -70,6 +70,10 @@ const equivalents = [
   /from <= to \? prefix/, // what is empty sums to 0
   /scale \* furthest_ >= kLargestReal/, // or the same
   /std::clamp\(acc, -limit \+ 1, limit\)/, // beyond all codes either way
+  /n_occupied\(counts\.size\(\) \+ 2\)/, // one more that is not looked at
+  /sign\(p\) \/ sign\(q\)/, // of 1 and -1
+  /bins\.zero >= first && bins\.zero - first > /, // 0 is more than nothing
+  /has_changed = pass != 0;/, // further passes find the same codes
 ];
 
 function sourceFiles() {

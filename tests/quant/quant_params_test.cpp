@@ -24,7 +24,7 @@ TEST_CASE("code_range: codes of every width, signed, unsigned and narrow") {
   CHECK_THROWS_AS(code_range(0, true, false), Error);
   CHECK_THROWS_AS(code_range(17, true, false), Error);
   CHECK_THROWS_AS(code_range(1, true, true), Error);
-  CHECK_THROWS_AS(code_range(DType::f32), Error);
+  for (const DType dtype : {DType::f32, DType::f16, DType::u32, DType::i64}) CHECK_THROWS_AS(code_range(dtype), Error);
 }
 
 TEST_CASE("choose_scale_zero_point: an asymmetric range, worked by hand") {
