@@ -14,9 +14,9 @@ endfunction()
 # gains nothing (-Os).
 set(BITWRIGHT_COLD_SOURCES api base/checked base/error base/math_f64 base/parallel_for
   base/sorted_order base/text calibrate engine files io kernels/.*/reference
-  kernels/conv_u8_i8/pack kernels/probe model ops passes quant/encodings/encodings quant/clipped_share quant/encodings/fitted quant/encodings/magnitudes quant/encodings/product
-  quant/encodings/stored_scales quant/fixed_point quant/glob quant/layout quant/observers/aciq quant/observers/bins
-  quant/observers/entropy quant/quant_params quant/quantize_rounded quant/weight report samples tensor)
+  kernels/conv_u8_i8/pack kernels/probe model ops passes quant/clipped_share quant/encodings/encodings quant/encodings/fitted
+  quant/encodings/magnitudes quant/encodings/product quant/encodings/stored_scales quant/fixed_point quant/glob quant/layout
+  quant/observers/aciq quant/observers/bins quant/observers/entropy quant/quant_params quant/quantize_rounded quant/weight report samples tensor)
 set(BITWRIGHT_SMALL_SOURCES base/math kernels/binary_u8 kernels/border_u8 kernels/conv_f32 kernels/depthwise_f32 kernels/depthwise_u8_i8
   kernels/elementwise_f32 kernels/gemm_i8_nbits kernels/gemm_ternary kernels/lookup_u8 kernels/normalize_f32 kernels/normalize_u8 kernels/pool_f32
   kernels/pool_u8 kernels/reduce_f32 kernels/resample_f32 kernels/softmax_f32 quant)

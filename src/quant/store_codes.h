@@ -1,8 +1,6 @@
 #pragma once
 
-#include <bit>
 #include <cstdint>
-#include <cstring>
 
 #include "base/simd_int.h"
 
@@ -13,4 +11,5 @@ inline void store_codes(std::uint8_t* out, i32x4 a, i32x4 b, i32x4 c, i32x4 d) {
   const i16x8 low_byte = splat_i16(0xff);
   store_lanes(out, narrow(narrow(a, b) & low_byte, narrow(c, d) & low_byte));
 }
+
 }  // namespace bitwright
