@@ -116,7 +116,7 @@ function similarityOrder(bodies) {
     if (order.length >= nCalledMost) {
       let most = -1;
       for (const index of left) {
-        const score = shared[index] / (stretches[index].size + 100) ** 0.7;
+        const score = shared[index] / (stretches[index].size + 60) ** 0.65;
         if (score > most + 1e-9) [next, most] = [index, score]; // what additions left of nothing is no reason
       }
     }

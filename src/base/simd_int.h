@@ -70,6 +70,10 @@ inline i16x8 splat_i16(std::int32_t x) {
   const auto v = static_cast<std::int16_t>(x);
   return i16x8{v, v, v, v, v, v, v, v};
 }
+inline i8x16 splat_i8(std::int32_t x) {
+  const auto v = static_cast<std::int8_t>(x);
+  return i8x16{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
+}
 inline u8x16 splat_u8(std::int32_t x) {
   const auto v = static_cast<std::uint8_t>(x);
   return u8x16{v, v, v, v, v, v, v, v, v, v, v, v, v, v, v, v};
@@ -236,6 +240,25 @@ inline u8x16 narrow(i16x8 low, i16x8 high) {
   };
   return __builtin_shufflevector((u8x16)clamp(low), (u8x16)clamp(high), 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
                                  30);
+#endif
+}
+inline i8x16 narrow_signed(i16x8 low, i16x8 high) {
+#if defined(__wasm_simd128__)
+  return (i8x16)wasm_i8x16_narrow_i16x8((v128_t)low, (v128_t)high);
+#elif defined(__SSE2__)
+  return (i8x16)_mm_packs_epi16((__m128i)low, (__m128i)high);
+#else
+  return (i8x16)(narrow(low + 128, high + 128) ^ 0x80);
+#endif
+}
+inline u8x16 clamp(i8x16 v, i8x16 low, i8x16 high) {
+#if defined(__wasm_simd128__)
+  return (u8x16)wasm_i8x16_min(wasm_i8x16_max((v128_t)v, (v128_t)low), (v128_t)high);
+#else
+  const auto under = (i8x16)(v < low);
+  v = (low & under) | (v & ~under);
+  const auto over = (i8x16)(v > high);
+  return (u8x16)((high & over) | (v & ~over));
 #endif
 }
 /// a + b, saturating, for b that is not negative.

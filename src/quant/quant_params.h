@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/simd.h"
 #include "quant/scheme.h"
 #include "tensor/dtype.h"
 #include "tensor/shape.h"
@@ -126,6 +127,14 @@ class SymmetricScale {
     const double scale = ideal < kMinScale ? kMinScale : ideal;
     return static_cast<float>(scale * furthest_ > kLargestReal ? kLargestReal / furthest_ : scale);
   }
+  /// Of four that are at most kPlain.
+  f32x4 operator()(f32x4 largest) const {
+    // Rounding the double quotient of two floats to float gives their float quotient.
+    const f32x4 scales = max(largest / splat(static_cast<float>(n_steps_ * 0.5)), splat(static_cast<float>(kMinScale)));
+    return select(largest == splat(0.0f), splat(1.0f), scales);
+  }
+  /// No real of a code comes near the largest float: no scale is lowered.
+  static constexpr float kPlain = 0x1p100f;
   /// The smallest scale: 1 / scale stays finite and products of two scales, widened where needed, stay normal.
   static constexpr double kMinScale = 0x1p-100;
   /// A little less than the largest float: scale * (code - zero_point), rounded twice, stays finite.

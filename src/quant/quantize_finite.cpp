@@ -65,68 +65,91 @@ constexpr float kMagic = 0x1.8p23f;  // its unit in the last place is 1: adding 
 
 [[gnu::noinline]] void scales_of(const SymmetricScale& scale, const std::int32_t* bits, std::int64_t n_groups, float ratio,
                                  float* scales) {
-  for (std::int64_t g = 0; g < n_groups; ++g) scales[g] = scale(static_cast<double>(std::bit_cast<float>(bits[g]) * ratio));
+  constexpr auto kPlainBits = std::bit_cast<std::int32_t>(SymmetricScale::kPlain);
+  for (std::int64_t g = 0; g < n_groups;) {
+    const auto* four = bits + g;
+    if (n_groups - g >= 4 && std::max(std::max(four[0], four[1]), std::max(four[2], four[3])) <= kPlainBits) {
+      store_f32x4(scales + g, scale(float_of_bits(load_lanes<i32x4>(four)) * splat(ratio)));
+      g += 4;
+    } else {
+      scales[g] = scale(static_cast<double>(std::bit_cast<float>(bits[g]) * ratio));
+      ++g;
+    }
+  }
 }
+
+namespace {
+
+/// Steps of one group, rounded: codes less `bias`, which makes them signed bytes.
+class CodesOf {
+ public:
+  CodesOf(CodeRange range)
+      : bias_(range.qmin < 0 ? 0 : 128),
+        low_(in_register(splat_i8(range.qmin - bias_))),
+        high_(in_register(splat_i8(range.qmax - bias_))) {}
+
+  void group(float scale, std::int32_t zero_point) {
+    divisor_ = splat(scale);
+    offset_ = splat(zero_point - bias_ - std::bit_cast<std::int32_t>(kMagic));
+  }
+  u8x16 sixteen(const float* x) const {
+    const auto four = [&](int at) { return bits_of(load_f32x4(x + at) / divisor_ + magic_) + offset_; };
+    return clamp(narrow_signed(narrow(four(0), four(4)), narrow(four(8), four(12))), low_, high_);
+  }
+  std::int32_t bias() const { return bias_; }
+
+ private:
+  std::int32_t bias_;
+  i8x16 low_, high_;
+  f32x4 magic_ = in_register(splat(kMagic));
+  f32x4 divisor_{};
+  i32x4 offset_{};
+};
+
+/// Codes of groups of whole 32 values, one byte each.
+[[gnu::noinline]] void quantize_whole(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
+                                      const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes) {
+  CodesOf codes_of(range);
+  const u8x16 flip = in_register(splat_u8(codes_of.bias()));
+  const float *end = x + n_groups * length, *group_end = x;
+  for (; x != end; x += 32, codes += 32) {
+    if (x == group_end) {
+      codes_of.group(*scales++, *zero_points++);
+      group_end += length;
+    }
+    store_lanes(codes, codes_of.sixteen(x) ^ flip);
+    store_lanes(codes + 16, codes_of.sixteen(x + 16) ^ flip);
+  }
+}
+
+}  // namespace
 
 [[gnu::noinline]] void quantize_finite_to_nibbles(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
-                                                  const std::int32_t* zero_points, CodeRange range, std::uint8_t* nibbles,
-                                                  ReadAhead& shared_ahead) {
-  ReadAhead ahead = shared_ahead;
-  const f32x4 magic = in_register(splat(kMagic));
-  const i16x8 low = in_register(splat_i16(range.qmin));
-  const i16x8 high = in_register(splat_i16(range.qmax));
-  const i16x8 low_half = in_register(splat_i16(0x0f));
-  const i16x8 places = in_register(i16x8{1, 16, 1, 16, 1, 16, 1, 16});  // of two codes in a byte
-  for (std::int64_t g = 0; g < n_groups; ++g, x += length) {
-    const f32x4 divisor = splat(scales[g]);
-    const i32x4 offset = splat(zero_points[g] - std::bit_cast<std::int32_t>(kMagic));
-    const auto four_bytes = [&](const float* from) {
-      const i32x4 a = bits_of(load_f32x4(from) / divisor + magic) + offset;
-      const i32x4 b = bits_of(load_f32x4(from + 4) / divisor + magic) + offset;
-      return dot(clamp(narrow(a, b), low, high) & low_half, places);
-    };
-    for (std::int64_t i = 0; i < length; i += 32, nibbles += 16) {
-      ahead.two_lines();
-      const float* from = x + i;
-      store_lanes(nibbles,
-                  narrow(narrow(four_bytes(from), four_bytes(from + 8)), narrow(four_bytes(from + 16), four_bytes(from + 24))));
+                                                  const std::int32_t* zero_points, CodeRange range, std::uint8_t* nibbles) {
+  CodesOf codes_of(range);
+  const u16x8 low_halves = in_register((u16x8)splat_i16(0x0f0f)), low_byte = in_register((u16x8)splat_i16(0xff));
+  const float *end = x + n_groups * length, *group_end = x;
+  for (; x != end; x += 32, nibbles += 16) {
+    if (x == group_end) {
+      codes_of.group(*scales++, *zero_points++);
+      group_end += length;
     }
+    const auto eight_bytes = [&](const float* from) {
+      const u16x8 v = (u16x8)(codes_of.sixteen(from)) & low_halves;
+      return (i16x8)((v | v >> 4) & low_byte);
+    };
+    store_lanes(nibbles, narrow(eight_bytes(x), eight_bytes(x + 16)));
   }
-  shared_ahead = ahead;
 }
 
-[[gnu::noinline]] void quantize_finite(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
-                                       const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes,
-                                       ReadAhead& shared_ahead) {
-  ReadAhead ahead = shared_ahead;  // bytes that are stored could be its own otherwise
-  const f32x4 magic = in_register(splat(kMagic));
-  const i16x8 low = in_register(splat_i16(range.qmin));
-  const i16x8 high = in_register(splat_i16(range.qmax));
-  const i16x8 low_byte = in_register(splat_i16(0xff));
+void quantize_finite(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
+                     const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes) {
+  const std::int64_t n_whole = length / 32 * 32;
+  if (n_whole == length) return quantize_whole(x, length, n_groups, scales, zero_points, range, codes);
   for (std::int64_t g = 0; g < n_groups; ++g, x += length, codes += length) {
-    const f32x4 divisor = splat(scales[g]);
-    const i32x4 offset = splat(zero_points[g] - std::bit_cast<std::int32_t>(kMagic));
-    const auto eight = [&](const float* from) {
-      const i32x4 a = bits_of(load_f32x4(from) / divisor + magic) + offset;
-      const i32x4 b = bits_of(load_f32x4(from + 4) / divisor + magic) + offset;
-      return clamp(narrow(a, b), low, high) & low_byte;
-    };
-    std::int64_t i = 0;
-    if (length % 32 == 0) {
-      for (; i < length; i += 32) {
-        ahead.two_lines();
-        store_lanes(codes + i, narrow(eight(x + i), eight(x + i + 8)));
-        store_lanes(codes + i + 16, narrow(eight(x + i + 16), eight(x + i + 24)));
-      }
-    } else {
-      for (; i + 16 <= length; i += 16) {
-        ahead.line();
-        store_lanes(codes + i, narrow(eight(x + i), eight(x + i + 8)));
-      }
-    }
-    if (i < length) quantize_run(x + i, static_cast<std::size_t>(length - i), scales[g], zero_points[g], range, codes + i);
+    quantize_whole(x, n_whole, n_whole == 0 ? 0 : 1, scales + g, zero_points + g, range, codes);
+    quantize_run(x + n_whole, static_cast<std::size_t>(length - n_whole), scales[g], zero_points[g], range, codes + n_whole);
   }
-  shared_ahead = ahead;
 }
 
 }  // namespace bitwright

@@ -3,7 +3,6 @@
 #include <cstdint>
 
 #include "quant/quantize.h"
-#include "quant/read_ahead.h"
 
 // The steps of schemes whose scale follows from the largest magnitude, each for many groups of values that stand side by side, so that
 // no group waits for the one before. Functions of their own, with few variables beside those of the inner loop: within a larger
@@ -23,10 +22,10 @@ void scales_of(const SymmetricScale& scale, const std::int32_t* bits, std::int64
 
 /// As quantize_run for each group, for finite values with |x / scale| < 2^20: nothing is left to be saturated but codes.
 void quantize_finite(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
-                     const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes, ReadAhead& ahead);
+                     const std::int32_t* zero_points, CodeRange range, std::uint8_t* codes);
 
 /// The same for groups of whole 32 values and codes of 4 bits, which are packed: two in a byte, the first in its low half.
 void quantize_finite_to_nibbles(const float* x, std::int64_t length, std::int64_t n_groups, const float* scales,
-                                const std::int32_t* zero_points, CodeRange range, std::uint8_t* nibbles, ReadAhead& ahead);
+                                const std::int32_t* zero_points, CodeRange range, std::uint8_t* nibbles);
 
 }  // namespace bitwright

@@ -123,14 +123,13 @@ std::optional<QuantizedTensor> quantize_at_once(const Tensor& values, const Tens
   params.scales.reserve(static_cast<std::size_t>(layout.n_blocks()));
   const float* x = values.data<float>().data();
   std::uint8_t* codes = result.codes.bytes().data();
-  ReadAhead ahead(x, values.n_elements());
   for (std::int64_t left = values.n_elements(); left > 0;) {
     const std::int64_t n = std::min(length, left);
     std::int32_t bits = 0;
     largest_magnitudes(x, n, 1, &bits);
     if (bits == 0 || bits >= kNotFinite) return std::nullopt;
     params.scales.push_back(symmetric_scale(static_cast<double>(std::bit_cast<float>(bits))));
-    quantize_finite(x, n, 1, &params.scales.back(), &zero_point, params.range, codes, ahead);
+    quantize_finite(x, n, 1, &params.scales.back(), &zero_point, params.range, codes);
     x += n;
     codes += n;
     left -= n;

@@ -48,10 +48,8 @@ TEST_CASE("quantize_finite_to_nibbles: two codes a byte, each that of its scalar
     for (const std::int64_t length : {32, 64, 96})
       for (const std::int64_t n_groups : {1, 2, 5}) {
         const Groups g = groups_of(length, n_groups, range, random);
-        ReadAhead ahead(g.x.data(), static_cast<std::int64_t>(g.x.size()));
         std::vector<std::uint8_t> nibbles(g.x.size() / 2 + 1, 0xa5);
-        quantize_finite_to_nibbles(g.x.data(), length, n_groups, g.scales.data(), g.zero_points.data(), range, nibbles.data(),
-                                   ahead);
+        quantize_finite_to_nibbles(g.x.data(), length, n_groups, g.scales.data(), g.zero_points.data(), range, nibbles.data());
         std::size_t n_wrong = 0;
         for (std::size_t i = 0; i < g.x.size(); ++i) {
           const auto group = i / static_cast<std::size_t>(length);
@@ -66,12 +64,11 @@ TEST_CASE("quantize_finite_to_nibbles: two codes a byte, each that of its scalar
 TEST_CASE("quantize_finite: each code is that of its scalar twin, at every length") {
   std::mt19937 random(6);
   for (const CodeRange range : {CodeRange{-128, 127}, CodeRange{-127, 127}, CodeRange{0, 255}, CodeRange{0, 7}})
-    for (const std::int64_t length : {1, 3, 15, 16, 17, 33})
+    for (const std::int64_t length : {1, 3, 15, 16, 17, 32, 33, 64})
       for (const std::int64_t n_groups : {1, 4}) {
         const Groups g = groups_of(length, n_groups, range, random);
-        ReadAhead ahead(g.x.data(), static_cast<std::int64_t>(g.x.size()));
         std::vector<std::uint8_t> codes(g.x.size() + 1, 0xa5);
-        quantize_finite(g.x.data(), length, n_groups, g.scales.data(), g.zero_points.data(), range, codes.data(), ahead);
+        quantize_finite(g.x.data(), length, n_groups, g.scales.data(), g.zero_points.data(), range, codes.data());
         std::size_t n_wrong = 0;
         for (std::size_t i = 0; i < g.x.size(); ++i) {
           const auto group = i / static_cast<std::size_t>(length);
@@ -106,4 +103,22 @@ TEST_CASE("largest_magnitudes: of each group and of all, as the bits of a float;
         CHECK(most == std::max({wanted[0], wanted[1], wanted[2]}));
       }
     }
+}
+
+TEST_CASE("scales_of: four at a time are what one by one gives, and choose_scale_zero_point") {
+  std::mt19937 random(8);
+  for (const CodeRange range :
+       {CodeRange{-128, 127}, CodeRange{-127, 127}, CodeRange{-8, 7}, CodeRange{0, 255}, CodeRange{-1, 1}}) {
+    const SymmetricScale scale(range);
+    std::vector<std::int32_t> bits = {0, 1, 0x00800000, 0x0d800000, 0x7f7fffff, 0x7f000000, 0x71800000, 0x71800001, 0x3f800000};
+    while (bits.size() < 2003) bits.push_back(static_cast<std::int32_t>(random() % 0x7f800000));
+    std::vector<float> scales(bits.size());
+    scales_of(scale, bits.data(), static_cast<std::int64_t>(bits.size()), 1.0f, scales.data());
+    std::size_t n_wrong = 0;
+    for (std::size_t i = 0; i < bits.size(); ++i) {
+      const auto largest = std::bit_cast<float>(bits[i]);
+      n_wrong += scales[i] != choose_scale_zero_point({-largest, largest}, range, true).scale ? 1 : 0;
+    }
+    CHECK(n_wrong == 0);
+  }
 }

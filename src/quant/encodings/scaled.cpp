@@ -24,13 +24,12 @@ namespace {
 constexpr double kMinScale = 0x1p-100;  // as in choose_scale_zero_point
 
 /// Quotients of n_groups groups of `length` values by their divisors; a function of its own as those of quantize_finite.h.
-[[gnu::noinline]] void divide(const float* x, std::int64_t length, std::int64_t n_groups, const float* divisors, float* quotients,
-                              ReadAhead& ahead) {
+[[gnu::noinline]] void divide(const float* x, std::int64_t length, std::int64_t n_groups, const float* divisors,
+                              float* quotients) {
   for (std::int64_t g = 0; g < n_groups; ++g, x += length, quotients += length) {
     const f32x4 divisor = splat(divisors[g]);
     std::int64_t i = 0;
     for (; i + 16 <= length; i += 16) {
-      ahead.line();
       unrolled<4>([&](auto k) { store_f32x4(quotients + i + 4 * k, load_f32x4(x + i + 4 * k) / divisor); });
     }
     for (; i < length; ++i) quotients[i] = x[i] / divisors[g];
@@ -142,7 +141,6 @@ class ScaledEncoder {
     const bool has_tails = row % group != 0;  // rows end with shorter groups
     const float* x = values_.data();
     const float* const end = x + layout_.outer * row;
-    ReadAhead ahead(x, end - x);
     std::int32_t largest[kBatch];  // kNotFinite or more: both ends are needed, or not all values are finite
     for (std::size_t first = 0; x != end;) {
       const std::int64_t left = has_tails ? row - (x - values_.data()) % row : end - x;
@@ -182,13 +180,13 @@ class ScaledEncoder {
         const std::int64_t count = std::min(length, n);
         if (is_small && e_.scheme.bits == 4 && count % 32 == 0) {
           if (std::uint8_t* place = packer.place(static_cast<std::size_t>(n))) {
-            quantize_finite_to_nibbles(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, place, ahead);
+            quantize_finite_to_nibbles(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, place);
             x += n;
             continue;
           }
         }
         if (is_small) {
-          quantize_finite(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, codes, ahead);
+          quantize_finite(x, count, n_groups, &e_.scales[first], &e_.zero_points[first], e_.range, codes);
         } else if (is_uniform_) {
           for (std::int64_t i = 0; i < n_groups; ++i) {
             const std::size_t index = first + static_cast<std::size_t>(i);
@@ -196,7 +194,7 @@ class ScaledEncoder {
                          codes + i * count);
           }
         } else {
-          divide(x, count, n_groups, &e_.scales[first], steps, ahead);
+          divide(x, count, n_groups, &e_.scales[first], steps);
           codes_of(table_, steps, static_cast<std::size_t>(n), codes);
         }
         if (codes == piece)
@@ -359,7 +357,6 @@ class ScaledEncoder {
     float steps[kCodePiece];
     std::uint8_t codes[kCodePiece];
     std::int64_t held_from = 0, n_held = 0;
-    ReadAhead ahead(values_.data(), static_cast<std::int64_t>(values_.size()));
     const auto flush = [&] {
       const auto n = static_cast<std::size_t>(n_held);
       codes_of(table_, steps, n, codes);
@@ -376,7 +373,7 @@ class ScaledEncoder {
         if (run.varies)
           for (std::int64_t i = 0; i < n; ++i) steps[n_held + i] = x[i] / *d++;
         else
-          divide(x, n, 1, d, steps + n_held, ahead);
+          divide(x, n, 1, d, steps + n_held);
         n_held += n;
         element += n;
         count -= n;
